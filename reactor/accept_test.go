@@ -1,0 +1,203 @@
+package reactor
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain runs one test alone in a child process when asked to: those that change the process's limits.
+func TestMain(m *testing.M) {
+	if os.Getenv("REACTOR_TEST_CHILD") == "exhaustion" {
+		if err := exhaustion(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestMaxConns(t *testing.T) {
+	r := newRig(t, &hooks{ready: echo}, Options{MaxConns: 3}, ListenOptions{})
+	var clients []net.Conn
+	for range 8 {
+		clients = append(clients, r.dial())
+	}
+	served := 0
+	for len(clients) > 0 {
+		n := min(3, len(clients))
+		r.until("full", func() bool { return r.l.Conns() == n })
+		r.l.Poll(0)
+		for r.l.Dispatch() {
+		}
+		if r.l.Conns() != n {
+			t.Fatalf("%d connections, limit 3", r.l.Conns())
+		}
+		if len(clients) > 3 {
+			// The waiting ones do not keep the loop awake.
+			start := time.Now()
+			r.l.Poll(30 * time.Millisecond)
+			if time.Since(start) < 29*time.Millisecond {
+				t.Error("awake although full")
+			}
+		}
+		clients[0].Write([]byte("x"))
+		got := make(chan error)
+		go func() { _, err := clients[0].Read(make([]byte, 1)); got <- err }()
+		r.until("echo", func() bool {
+			select {
+			case err := <-got:
+				if err != nil {
+					t.Error(err)
+				}
+				return true
+			default:
+				return false
+			}
+		})
+		clients[0].Close()
+		clients = clients[1:]
+		served++
+		r.until("one gone", func() bool { return len(r.conns) >= min(8, served+3) })
+	}
+}
+
+func TestStopAccepting(t *testing.T) {
+	r := newRig(t, &hooks{ready: echo}, Options{}, ListenOptions{})
+	_, nc := r.connect()
+	addr := r.ln.Addr()
+	r.dial() // not accepted yet
+	r.l.Poll(0)
+	r.l.StopAccepting()
+	for r.l.Dispatch() {
+	}
+	if r.l.Conns() != 1 {
+		t.Errorf("%d connections", r.l.Conns())
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("still listening")
+	}
+	nc.Write([]byte("x")) // what is open is served on
+	got := make(chan struct{})
+	go func() { nc.Read(make([]byte, 1)); close(got) }()
+	r.until("echo", func() bool {
+		select {
+		case <-got:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+func TestAcceptExhaustion(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), "REACTOR_TEST_CHILD=exhaustion")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, bytes.TrimSpace(out))
+	}
+}
+
+// exhaustion runs a process out of descriptors. It must log that once, keep serving what is open, not spin, and accept the
+// others when there is room again: because a connection closed, or because the limit was raised.
+func exhaustion() error {
+	const clients = 20
+	ln, err := Listen("tcp", "127.0.0.1:0", ListenOptions{})
+	if err != nil {
+		return err
+	}
+	logged := 0
+	served := map[*Conn]bool{}
+	l, err := NewLoop(&hooks{ready: func(c *Conn) { served[c] = true; echo(c) }}, Options{
+		Log: func(string, ...any) { logged++ },
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.AddListener(ln); err != nil {
+		return err
+	}
+	var ncs []net.Conn
+	highest := 0
+	for range clients {
+		nc, err := net.Dial("tcp", ln.Addr())
+		if err != nil {
+			return err
+		}
+		f, _ := nc.(*net.TCPConn).SyscallConn()
+		f.Control(func(fd uintptr) { highest = max(highest, int(fd)) })
+		nc.Write([]byte("x"))
+		ncs = append(ncs, nc)
+	}
+	drive := func(cond func() bool) (polls int, err error) {
+		for end := time.Now().Add(patience); !cond(); polls++ {
+			if time.Now().After(end) {
+				return polls, fmt.Errorf("stuck with %d connections, %d served", l.Conns(), len(served))
+			}
+			if err := l.Poll(time.Second); err != nil {
+				return polls, err
+			}
+			for l.Dispatch() {
+			}
+		}
+		return polls, nil
+	}
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		return err
+	}
+	limit := old
+	limit.Cur = uint64(highest + 6)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if _, err := drive(func() bool { return l.accepting.exhausted && len(served) == l.Conns() }); err != nil {
+		return fmt.Errorf("until exhausted: %w", err)
+	}
+	open := l.Conns()
+	if open == 0 || open >= clients || logged != 1 {
+		return fmt.Errorf("%d of %d connections under the limit, %d messages", open, clients, logged)
+	}
+	start := time.Now()
+	polls, err := drive(func() bool { return time.Since(start) > 500*time.Millisecond })
+	if err != nil {
+		return err
+	}
+	if polls > 30 || logged != 1 {
+		return fmt.Errorf("%d wake-ups in half a second of exhaustion, %d messages", polls, logged)
+	}
+	// Both ends of the closed connection make room.
+	ncs[0].Close()
+	if _, err := drive(func() bool { return len(served) > open }); err != nil {
+		return fmt.Errorf("after a close: %w", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		return err
+	}
+	if _, err := drive(func() bool { return len(served) == clients }); err != nil {
+		return fmt.Errorf("after raising the limit: %w", err)
+	}
+	for _, nc := range ncs[1:] {
+		nc.SetReadDeadline(time.Now().Add(patience))
+		if _, err := nc.Read(make([]byte, 1)); err != nil {
+			return err
+		}
+	}
+	if logged != 1 {
+		return fmt.Errorf("%d messages", logged)
+	}
+	return nil
+}

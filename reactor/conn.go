@@ -1,0 +1,263 @@
+package reactor
+
+// Conn: the state word, ownership and reading. The state word is shared by all threads; each method says who may call it.
+
+import (
+	"io"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// Bits of Conn.state. The leader sets what it sees, the owner what it wants; both with atomic operations, so that
+// "release, unless something was noted" is one step.
+const (
+	stOwned     uint32 = 1 << iota // belongs to a thread that runs its request
+	stReadable                     // input, or its end, may be there
+	stGone                         // the peer's write side is closed, or more
+	stBroken                       // reset, or a write failed
+	stEOF                          // the end of the input was read
+	stEvent                        // an input event Ready has not been called for
+	stWritable                     // the socket became writable and nobody has flushed since
+	stKick                         // PostConn
+	stDrained                      // Drained is due
+	stFailed                       // Failed is due
+	stFire                         // Expired or ExpiredOwned is due
+	stExpired                      // the deadline passed and was not moved since
+	stResched                      // the leader is to look at the deadline
+	stClose                        // CloseAfterFlush
+	stAbort                        // Abort
+	stLinger                       // Linger
+	stLingering                    // write side shut down, throwing input away
+	stPosted                       // on the stack of posted connections
+	stShared                       // the descriptor was duplicated
+	stClosed                       // the descriptor is closed
+	stMissed                       // the leader found mu taken and left the flush to whoever has it
+
+	// stInput makes a released connection Ready.
+	stInput = stReadable | stGone | stBroken | stKick
+	// stNoted makes Release hand the connection to the leader.
+	stNoted = stInput | stClose | stAbort | stExpired
+	// stDue is what dispatchConn may have to call the Handler for.
+	stDue = stEvent | stKick | stDrained | stFailed | stFire | stExpired | stClose | stAbort
+)
+
+// Conn is one accepted connection.
+type Conn struct {
+	// Owner is for the Handler; the reactor does not look at it.
+	Owner any
+
+	loop  *Loop
+	ln    *Listener
+	fd    int32
+	gen   uint32
+	state atomic.Uint32
+
+	queued     bool // in the ready queue; leader only
+	pending    atomic.Bool
+	stuck      bool  // a flush left something in the queue; under mu
+	lingerLeft int32 // leader only
+
+	deadline atomic.Int64
+	timer    timerNode // leader only, except for the tick
+	postNext *Conn     // while stPosted
+
+	// Output, see write.go. mem, spooled, sent and pending are written under mu.
+	mu      sync.Mutex
+	out     *outQueue // nil when nothing is queued
+	werr    error     // why it broke
+	mem     atomic.Int64
+	spooled atomic.Int64
+	sent    atomic.Int64
+
+	spoolLimit int64 // under mu
+	spoolOpen  openSpool
+
+	peer       rawAddr
+	remote     string // peer, formatted at the first request for it
+	local      string
+	localPort  int32
+	localKnown bool
+}
+
+// rawAddr is a peer's address as the kernel gave it.
+type rawAddr struct {
+	ip   [16]byte
+	zone uint32
+	port uint16
+	size uint8 // 4, 16, or 0 for what has no address
+}
+
+func (a *rawAddr) host() string {
+	switch a.size {
+	case 4:
+		return netip.AddrFrom4([4]byte(a.ip[:4])).String()
+	case 16:
+		ip := netip.AddrFrom16(a.ip).Unmap() // an IPv4 peer of a socket that takes both
+		if a.zone != 0 && ip.Is6() {
+			ip = ip.WithZone(strconv.Itoa(int(a.zone)))
+		}
+		return ip.String()
+	}
+	return ""
+}
+
+// FD returns the descriptor, which stays open as long as the caller owns or leads.
+func (c *Conn) FD() int { return int(c.fd) }
+
+// Loop returns the loop c belongs to.
+func (c *Conn) Loop() *Loop { return c.loop }
+
+// Listener returns the listener c was accepted from.
+func (c *Conn) Listener() *Listener { return c.ln }
+
+// RemoteAddr returns the peer's address, "" and 0 for a unix socket. Owner or leader.
+func (c *Conn) RemoteAddr() (host string, port int) {
+	if c.remote == "" && c.peer.size != 0 {
+		c.remote = c.peer.host()
+	}
+	return c.remote, int(c.peer.port)
+}
+
+// LocalAddr returns our end's address: for a listener on one address that one, else the one this peer used. Owner or
+// leader.
+func (c *Conn) LocalAddr() (host string, port int) {
+	if !c.localKnown {
+		c.localKnown = true
+		c.local, c.localPort = c.ln.host, int32(c.ln.port)
+		if c.ln.wildcard {
+			var a rawAddr
+			if err := localAddr(int(c.fd), &a); err == nil {
+				c.local, c.localPort = a.host(), int32(a.port)
+			}
+		}
+	}
+	return c.local, int(c.localPort)
+}
+
+// Acquire marks c as owned: from now on its request runs, perhaps on this thread, and the leader keeps off. Leader only.
+func (c *Conn) Acquire() { c.state.Or(stOwned) }
+
+// Release ends the ownership. If something was noted meanwhile, c is posted to the loop. Owner, on any thread; it must not
+// touch c afterwards.
+func (c *Conn) Release() {
+	s := c.disown()
+	if s&stNoted == 0 {
+		return
+	}
+	if c.loop.closed.Load() {
+		c.orphaned()
+		return
+	}
+	bits := uint32(0)
+	if s&stInput != 0 {
+		bits = stKick
+	}
+	c.post(bits)
+}
+
+// ReleaseLocal is Release by the leader itself, while it leads. It returns true if the caller is to go on with c as in
+// Ready; closing and expiry, which are the loop's to act on, are left to Dispatch.
+func (c *Conn) ReleaseLocal() bool {
+	s := c.disown()
+	switch {
+	case s&stNoted == 0:
+		return false
+	case s&(stClose|stAbort|stExpired) != 0:
+		if s&stInput != 0 {
+			c.state.Or(stKick)
+		}
+		c.loop.enqueue(c)
+		return false
+	}
+	if s&stKick != 0 {
+		c.state.And(^uint32(stKick))
+	}
+	return true
+}
+
+// disown clears stOwned and returns the notes as they were at that instant. Notes set later find c unowned.
+func (c *Conn) disown() uint32 { return c.state.And(^stOwned) }
+
+// Owned reports whether c is between Acquire and Release. Any thread, like the next three.
+func (c *Conn) Owned() bool { return c.state.Load()&stOwned != 0 }
+
+// Readable reports that there may be something to read (data or its end).
+func (c *Conn) Readable() bool { return c.state.Load()&stReadable != 0 }
+
+// PeerGone reports that the peer has closed its write side, or everything. Data may still be there to be read.
+func (c *Conn) PeerGone() bool { return c.state.Load()&stGone != 0 }
+
+// Broken reports that the peer reset the connection or that a write failed: nothing can be sent any more.
+func (c *Conn) Broken() bool { return c.state.Load()&stBroken != 0 }
+
+// post sets bits and puts c on the stack the leader takes in Poll. Any goroutine, no allocation.
+func (c *Conn) post(bits uint32) {
+	if c.state.Or(bits|stPosted)&(stPosted|stClosed) != 0 {
+		return // whoever set stPosted wakes the leader, which looks at the bits after clearing it
+	}
+	l := c.loop
+	for {
+		top := l.posted.Load()
+		c.postNext = top
+		if l.posted.CompareAndSwap(top, c) {
+			break
+		}
+	}
+	l.Wake()
+}
+
+// Read reads what is there, without waiting: ErrWouldBlock when nothing is, io.EOF at the end. The note Readable is
+// cleared unless more may be there (p was filled, or the peer is gone and its end of stream not read yet). By the owner,
+// or by the leader when c is not owned.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	// The order matters: clear the note, then read. An event that comes in between sets it again, at worst for nothing;
+	// the other way round it would be lost.
+	if c.state.Load()&stReadable != 0 {
+		c.state.And(^stReadable)
+	}
+	n, errno := recv(int(c.fd), p, 0)
+	switch {
+	case errno == 0 && n > 0:
+		if n == len(p) || c.state.Load()&stGone != 0 {
+			c.state.Or(stReadable)
+		}
+		return n, nil
+	case errno == 0:
+		c.state.Or(stGone | stEOF)
+		return 0, io.EOF
+	case errno == syscall.EAGAIN:
+		return 0, ErrWouldBlock
+	}
+	c.state.Or(stGone | stBroken)
+	return 0, sysErr("recv", errno)
+}
+
+// Peek reports whether the peer has closed or reset, with nothing left to read. Any thread; it never waits, and says false
+// while another thread writes.
+func (c *Conn) Peek() (gone bool) {
+	if !c.mu.TryLock() { // the lock keeps the leader from closing the descriptor meanwhile
+		return false
+	}
+	defer c.unlock()
+	if c.state.Load()&(stClosed|stBroken) != 0 {
+		return true
+	}
+	var one [1]byte
+	n, errno := recv(int(c.fd), one[:], syscall.MSG_PEEK)
+	return errno == 0 && n == 0 || errno != 0 && errno != syscall.EAGAIN
+}
+
+// Dup returns a second descriptor for the socket, close-on-exec. Owner or leader.
+func (c *Conn) Dup() (int, error) {
+	fd, err := dupCloexec(int(c.fd))
+	if err == nil {
+		c.state.Or(stShared)
+	}
+	return fd, err
+}

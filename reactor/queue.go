@@ -1,0 +1,361 @@
+package reactor
+
+// The out-queue of one connection: ordered segments of memory and of files. Everything here runs with Conn.mu held.
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// keepHeld is the size from which held bytes that have to wait are kept by reference. Smaller ones are copied: a reference
+// costs its holder more than the copy.
+const keepHeld = 16 << 10
+
+type segKind uint8
+
+const (
+	segLoose segKind = iota // bytes the caller may take away at Settle
+	segHeld                 // bytes kept by reference
+	segBlock                // bytes copied into a block
+	segFile                 // a range of a file whose descriptor belongs to the segment
+	segSpool                // a range of the queue's temporary file
+)
+
+type segment struct {
+	b     []byte // memory: not sent yet
+	block []byte // the block b lies in
+	hold  uintptr
+	off   int64 // file: not sent yet
+	n     int64
+	file  int
+	kind  segKind
+	copy  bool // sendfile does not work for this file
+}
+
+func (s *segment) inFile() bool { return s.kind >= segFile }
+
+type outQueue struct {
+	segs  []segment
+	head  int // segs before it are done
+	loose int // how many are segLoose
+
+	spool    *os.File
+	spoolEnd int64
+}
+
+var queues = sync.Pool{New: func() any { return new(outQueue) }}
+
+// free gives back an empty queue.
+func (q *outQueue) free(c *Conn) {
+	q.dropSpool()
+	q.head, q.loose = 0, 0
+	if cap(q.segs) > 1024 {
+		return // it was an exception; do not keep its memory
+	}
+	q.segs = q.segs[:0]
+	queues.Put(q)
+}
+
+func (q *outQueue) push(s segment) {
+	if len(q.segs) == cap(q.segs) && q.head > 0 {
+		n := copy(q.segs, q.segs[q.head:])
+		clear(q.segs[n:])
+		q.segs, q.head = q.segs[:n], 0
+	}
+	q.segs = append(q.segs, s)
+}
+
+// pop ends the first segment, sent or not.
+func (q *outQueue) pop(c *Conn) {
+	s := &q.segs[q.head]
+	if s.block != nil {
+		PutBuffer(s.block)
+	}
+	if s.hold != 0 {
+		c.loop.opt.Unhold(s.hold)
+	}
+	switch s.kind {
+	case segLoose:
+		q.loose--
+	case segFile:
+		closeFD(s.file)
+	}
+	*s = segment{}
+	q.head++
+}
+
+// enqueueLocked appends ps as they are.
+func (c *Conn) enqueueLocked(ps []Piece) {
+	q := c.out
+	if q == nil {
+		q = queues.Get().(*outQueue)
+		c.out = q
+	}
+	for i := range ps {
+		p := &ps[i]
+		switch {
+		case p.isFile():
+			if p.Len <= 0 {
+				closeFD(p.File)
+				continue
+			}
+			q.push(segment{kind: segFile, file: p.File, off: p.Off, n: p.Len, copy: c.loop.copyFiles})
+		case len(p.Bytes) == 0:
+			if p.Hold != 0 {
+				c.loop.opt.Unhold(p.Hold)
+			}
+			continue
+		default:
+			q.push(segment{kind: segLoose, b: p.Bytes, hold: p.Hold})
+			q.loose++
+			c.mem.Add(int64(len(p.Bytes)))
+		}
+		c.pending.Store(true)
+	}
+	if q.head == len(q.segs) {
+		c.emptiedLocked()
+	}
+}
+
+// skip takes n bytes, which are sent, from the memory segments at the head.
+func (q *outQueue) skip(c *Conn, n int) {
+	for n > 0 {
+		s := &q.segs[q.head]
+		if n < len(s.b) {
+			s.b = s.b[n:]
+			return
+		}
+		n -= len(s.b)
+		q.pop(c)
+	}
+}
+
+// write makes one attempt to send what is at the head, of files max bytes. full: the socket takes no more now.
+func (q *outQueue) write(c *Conn, max int64) (full bool, err error) {
+	s := &q.segs[q.head]
+	if s.inFile() {
+		return q.writeFile(c, s, max)
+	}
+	var iov [maxIovec]unix.Iovec
+	var total int64
+	k, i := 0, q.head
+	for ; i < len(q.segs) && k < maxIovec && !q.segs[i].inFile(); i++ {
+		b := q.segs[i].b
+		iov[k].Base = &b[0]
+		iov[k].SetLen(len(b))
+		total += int64(len(b))
+		k++
+	}
+	more := i < len(q.segs)
+	var n int
+	var errno syscall.Errno
+	call := "sendmsg"
+	if k == 1 {
+		call = "send"
+		n, errno = send(int(c.fd), s.b, more)
+	} else {
+		n, errno = sendVec(int(c.fd), iov[:k], total, more)
+	}
+	if errno == syscall.EAGAIN {
+		return true, nil
+	}
+	if errno != 0 {
+		return false, sysErr(call, errno)
+	}
+	c.mem.Add(-int64(n))
+	c.sent.Add(int64(n))
+	q.skip(c, n)
+	return int64(n) < total, nil
+}
+
+// writeFile sends a part of a file segment.
+func (q *outQueue) writeFile(c *Conn, s *segment, max int64) (full bool, err error) {
+	var n int64
+	want := min(s.n, max)
+	if !s.copy {
+		n, err = sendFile(int(c.fd), s.file, s.off, want)
+		if err == errNoSendFile {
+			s.copy = true
+		}
+	}
+	if s.copy {
+		n, full, err = copyFile(int(c.fd), s.file, s.off, want, want < s.n || q.head+1 < len(q.segs))
+	}
+	if err == syscall.EAGAIN {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if n == 0 {
+		return false, ErrFileShort
+	}
+	s.off += n
+	s.n -= n
+	c.sent.Add(n)
+	done := s.n == 0
+	if s.kind == segSpool {
+		c.spooled.Add(-n)
+		if done {
+			q.pop(c)
+			if c.spooled.Load() == 0 {
+				// Not rewound: pages of the file may be on their way to the network still.
+				q.dropSpool()
+			}
+			return full, nil
+		}
+	}
+	if done {
+		q.pop(c)
+	}
+	return full, nil
+}
+
+// copyFile is sendfile by hand, one block at a time. full: the socket took less than it was given.
+func copyFile(sock, file int, off, want int64, more bool) (n int64, full bool, err error) {
+	b := GetBufferSize(int(min(want, 4*BufferSize)))
+	defer PutBuffer(b)
+	b = b[:min(want, int64(len(b)))]
+	got, err := pread(file, b, off)
+	if err != nil {
+		return 0, false, os.NewSyscallError("pread", err)
+	}
+	if got == 0 {
+		return 0, false, nil
+	}
+	sent, errno := send(sock, b[:got], more || int64(got) < want)
+	if errno == syscall.EAGAIN {
+		return 0, true, errno
+	}
+	if errno != 0 {
+		return 0, false, sysErr("send", errno)
+	}
+	return int64(sent), sent < got, nil
+}
+
+func pread(fd int, b []byte, off int64) (int, error) {
+	for {
+		n, err := unix.Pread(fd, b, off)
+		if err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
+
+// settleLocked makes the queue independent of the caller's bytes: each loose segment is kept by reference if it is held
+// and big, else copied behind the segment before it or into a block; beyond the spool limit it goes to the file.
+func (c *Conn) settleLocked() error {
+	q := c.out
+	if q == nil || q.loose == 0 {
+		return nil
+	}
+	inMemory := int64(0) // settled so far
+	w := q.head          // segments are moved together: w never overtakes r by more than the one in hand
+	for r := q.head; r < len(q.segs); r++ {
+		s := q.segs[r]
+		if s.kind != segLoose {
+			inMemory += int64(len(s.b))
+			q.segs[w] = s
+			w++
+			continue
+		}
+		size := int64(len(s.b))
+		spool := c.spoolOpen != nil && inMemory+size > c.spoolLimit
+		if !spool && s.hold != 0 && len(s.b) >= keepHeld {
+			q.loose--
+			inMemory += size
+			s.kind = segHeld
+			q.segs[w] = s
+			w++
+			continue
+		}
+		var last *segment
+		if w > q.head {
+			last = &q.segs[w-1]
+		}
+		rest := segment{}
+		if spool {
+			off := q.spoolEnd
+			if err := c.spoolWrite(q, s.b); err != nil {
+				// Leave a queue that can be dropped: what is before w, and what is from r on.
+				n := copy(q.segs[w:], q.segs[r:])
+				clear(q.segs[w+n:])
+				q.segs = q.segs[:w+n]
+				return err
+			}
+			c.mem.Add(-size)
+			c.spooled.Add(size)
+			if last != nil && last.kind == segSpool {
+				last.n += size
+			} else {
+				rest = segment{kind: segSpool, file: int(q.spool.Fd()), off: off, n: size, copy: c.loop.copyFiles}
+			}
+		} else {
+			inMemory += size
+			b := s.b
+			if last != nil && last.kind == segBlock {
+				room := min(cap(last.b)-len(last.b), len(b))
+				last.b = append(last.b, b[:room]...)
+				b = b[room:]
+			}
+			if len(b) > 0 {
+				block := GetBufferSize(len(b))
+				rest = segment{kind: segBlock, block: block, b: block[:copy(block, b)]}
+			}
+		}
+		q.loose--
+		if s.hold != 0 {
+			c.loop.opt.Unhold(s.hold)
+		}
+		if rest.kind != segLoose {
+			q.segs[w] = rest
+			w++
+		}
+	}
+	clear(q.segs[w:])
+	q.segs = q.segs[:w]
+	return nil
+}
+
+type openSpool = func() (*os.File, error)
+
+// SetSpool makes output that has to wait, once limit bytes of it are in memory, wait in a file from open (which should be
+// unlinked already; the reactor closes it when what is in it has been sent). open nil: everything waits in memory. Whoever
+// may Send may SetSpool.
+func (c *Conn) SetSpool(limit int64, open func() (*os.File, error)) {
+	c.mu.Lock()
+	c.spoolLimit, c.spoolOpen = limit, open
+	c.unlock()
+}
+
+// spoolWrite appends b to the temporary file.
+func (c *Conn) spoolWrite(q *outQueue, b []byte) error {
+	if q.spool == nil {
+		f, err := c.spoolOpen()
+		if err != nil {
+			return fmt.Errorf("reactor: spool output: %w", err)
+		}
+		q.spool, q.spoolEnd = f, 0
+	}
+	n, err := q.spool.WriteAt(b, q.spoolEnd)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return fmt.Errorf("reactor: spool output: %w", err)
+	}
+	q.spoolEnd += int64(n)
+	return nil
+}
+
+func (q *outQueue) dropSpool() {
+	if q.spool != nil {
+		_ = q.spool.Close()
+		q.spool, q.spoolEnd = nil, 0
+	}
+}

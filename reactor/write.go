@@ -1,0 +1,339 @@
+package reactor
+
+// Output: Send and its relatives, and the flush. The owner, the leader and a third thread may use them at the same time;
+// Conn.mu orders them. What the queue looks like inside is in queue.go.
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	maxIovec   = 64      // pieces given to one sendmsg
+	flushShare = 2 << 20 // bytes one flush writes at most before others get a turn
+)
+
+// Piece is a part of the output: bytes, or a range of a file.
+type Piece struct {
+	// Bytes to send. If Hold is 0 they are valid until Send returns (Append: until Settle) and copied if they must stay
+	// longer; otherwise they stay valid until Options.Unhold is called with Hold, which happens exactly once.
+	Bytes []byte
+	Hold  uintptr
+
+	// With Bytes nil, and File or Len greater than 0: Len bytes of the descriptor File, beginning at Off. The queue owns
+	// the descriptor and closes it.
+	File     int
+	Off, Len int64
+}
+
+func (p *Piece) isFile() bool { return p.Bytes == nil && (p.File > 0 || p.Len > 0) }
+
+type flushResult int
+
+const (
+	flushDone    flushResult = iota // nothing is queued, nor was before
+	flushDrained                    // nothing is queued any more
+	flushPartial                    // something was written, something is left
+	flushStuck                      // nothing was written
+	flushAgain                      // the share is used up, the socket would take more
+	flushFailed
+	flushLeft // another thread has the lock
+)
+
+// Send queues ps and writes as much as the socket takes now. It returns how many bytes stay queued in memory. On an error
+// the connection is Broken and everything queued, ps included, is dropped.
+func (c *Conn) Send(ps ...Piece) (queued int, err error) {
+	c.mu.Lock()
+	if c.refusesLocked() {
+		err = c.werr
+		c.discard(ps)
+		c.unlock()
+		return 0, err
+	}
+	var r flushResult
+	if c.out == nil && len(ps) <= directPieces {
+		var done bool
+		if done, r = c.sendDirect(ps); done {
+			err = c.werr
+			c.unlock()
+			c.announce(r)
+			return 0, err
+		}
+	} else {
+		c.enqueueLocked(ps)
+		r = c.flushLocked()
+	}
+	if err := c.settleLocked(); err != nil {
+		c.breakLocked(err)
+		r = flushFailed
+	}
+	queued, err = int(c.mem.Load()), c.werr
+	c.unlock()
+	c.announce(r)
+	return queued, err
+}
+
+// directPieces is how many pieces Send tries to write without a queue.
+const directPieces = 8
+
+// sendDirect writes ps, with nothing queued before them, in one system call. If that did not write all, it queues the rest
+// and returns false.
+func (c *Conn) sendDirect(ps []Piece) (done bool, r flushResult) {
+	var total int64
+	var iov [directPieces]unix.Iovec
+	k := 0
+	for i := range ps {
+		p := &ps[i]
+		if p.isFile() {
+			c.enqueueLocked(ps)
+			return false, c.flushLocked()
+		}
+		if len(p.Bytes) > 0 {
+			iov[k].Base = &p.Bytes[0]
+			iov[k].SetLen(len(p.Bytes))
+			total += int64(len(p.Bytes))
+			k++
+		}
+	}
+	var n int
+	var errno syscall.Errno
+	call := "sendmsg"
+	switch {
+	case k == 0:
+	case k == 1:
+		call = "send"
+		for i := range ps {
+			if b := ps[i].Bytes; len(b) > 0 {
+				n, errno = send(int(c.fd), b, false)
+			}
+		}
+	default:
+		n, errno = sendVec(int(c.fd), iov[:k], total, false)
+	}
+	c.sent.Add(int64(n))
+	switch {
+	case errno == 0 && int64(n) == total:
+		for i := range ps {
+			if h := ps[i].Hold; h != 0 {
+				c.loop.opt.Unhold(h)
+			}
+		}
+		return true, flushDone
+	case errno != 0 && errno != syscall.EAGAIN:
+		c.discard(ps)
+		c.breakLocked(sysErr(call, errno))
+		return true, flushFailed
+	}
+	c.enqueueLocked(ps)
+	c.mem.Add(-int64(n))
+	c.out.skip(c, n)
+	r = c.stayLocked(n > 0)
+	if r == flushAgain { // it became writable again meanwhile
+		r = c.flushLocked()
+	}
+	return false, r
+}
+
+// Append queues ps without writing and without copying: bytes without Hold must stay valid until Settle, or until a flush
+// has emptied the queue. Whoever may Send may Append.
+func (c *Conn) Append(ps []Piece) {
+	c.mu.Lock()
+	if c.refusesLocked() {
+		c.discard(ps)
+	} else {
+		c.enqueueLocked(ps)
+	}
+	c.unlock()
+}
+
+// Settle ends the validity of the bytes given to Append: what is still queued of them is copied, or kept if held.
+func (c *Conn) Settle() error {
+	c.mu.Lock()
+	r := flushDone
+	if err := c.settleLocked(); err != nil {
+		c.breakLocked(err)
+		r = flushFailed
+	}
+	err := c.werr
+	c.unlock()
+	c.announce(r)
+	return err
+}
+
+// Flush writes as much of the queue as the socket takes now, and returns how many bytes stay queued in memory. Any thread.
+func (c *Conn) Flush() (queued int64, err error) {
+	c.mu.Lock()
+	r := c.flushLocked()
+	queued, err = c.mem.Load(), c.werr
+	c.unlock()
+	c.announce(r)
+	return queued, err
+}
+
+// QueuedBytes returns how many bytes are queued in memory. Any thread, like the next three.
+func (c *Conn) QueuedBytes() int64 { return c.mem.Load() }
+
+// SpooledBytes returns how many bytes are queued in the temporary file of SetSpool.
+func (c *Conn) SpooledBytes() int64 { return c.spooled.Load() }
+
+// SentBytes returns how many bytes the socket has taken since the connection was accepted.
+func (c *Conn) SentBytes() int64 { return c.sent.Load() }
+
+// Pending reports whether anything is queued, in memory or in files.
+func (c *Conn) Pending() bool { return c.pending.Load() }
+
+// announce lets the leader know what a flush that was not its own did. Without c.mu.
+func (c *Conn) announce(r flushResult) {
+	switch r {
+	case flushDrained:
+		c.post(stDrained)
+	case flushAgain:
+		c.post(stWritable)
+	case flushFailed:
+		if c.state.Load()&stOwned == 0 { // else Release sees stBroken
+			c.post(stFailed)
+		}
+	}
+}
+
+// flushForLeader does not wait for the lock: who has it may be waiting for a disk, and with the leader everybody would.
+func (c *Conn) flushForLeader() flushResult {
+	if !c.mu.TryLock() {
+		c.state.Or(stMissed)
+		if !c.mu.TryLock() {
+			return flushLeft // has not been released since: unlock will see the note
+		}
+		c.state.And(^uint32(stMissed))
+	}
+	r := c.flushLocked()
+	c.mu.Unlock()
+	return r
+}
+
+// unlock ends what c.mu.Lock began, and has the leader come again if it was here meanwhile.
+func (c *Conn) unlock() {
+	c.mu.Unlock()
+	if c.state.Load()&stMissed != 0 {
+		c.state.And(^uint32(stMissed))
+		c.post(stWritable)
+	}
+}
+
+// flushLocked writes until the queue is empty, the socket full, or the share used up.
+func (c *Conn) flushLocked() flushResult {
+	q := c.out
+	if q == nil {
+		return flushDone
+	}
+	start := c.sent.Load()
+	for {
+		if q.head == len(q.segs) {
+			return c.emptiedLocked()
+		}
+		wrote := c.sent.Load() - start
+		if wrote >= flushShare {
+			c.stuck = true
+			c.pending.Store(true)
+			return flushAgain
+		}
+		full, err := q.write(c, flushShare-wrote)
+		if err != nil {
+			c.breakLocked(err)
+			return flushFailed
+		}
+		if !full {
+			continue
+		}
+		if r := c.stayLocked(c.sent.Load() != start); r != flushAgain {
+			return r
+		}
+	}
+}
+
+// stayLocked is called when the socket is full and something is left. flushAgain means that it is not full any more.
+func (c *Conn) stayLocked(wrote bool) flushResult {
+	c.stuck = true
+	// The order matters: first pending, then the look at the note. The leader does it the other way round, so that one
+	// of the two sees the other, and no edge is lost.
+	c.pending.Store(true)
+	if c.state.Load()&stWritable != 0 {
+		c.state.And(^uint32(stWritable))
+		return flushAgain
+	}
+	if wrote {
+		return flushPartial
+	}
+	return flushStuck
+}
+
+// emptiedLocked gives the queue back.
+func (c *Conn) emptiedLocked() flushResult {
+	c.out.free(c)
+	c.out = nil
+	c.pending.Store(false)
+	if c.stuck {
+		c.stuck = false
+		return flushDrained
+	}
+	return flushDone
+}
+
+// refusesLocked reports that c takes no output any more, and makes sure that werr says why.
+func (c *Conn) refusesLocked() bool {
+	if c.werr == nil && c.state.Load()&(stAbort|stClosed) != 0 {
+		c.werr = ErrClosed
+	}
+	return c.werr != nil
+}
+
+// discard drops pieces that never got into the queue.
+func (c *Conn) discard(ps []Piece) {
+	for i := range ps {
+		p := &ps[i]
+		if p.Hold != 0 {
+			c.loop.opt.Unhold(p.Hold)
+		}
+		if p.isFile() {
+			closeFD(p.File)
+		}
+	}
+}
+
+// breakLocked notes that nothing can be sent any more.
+func (c *Conn) breakLocked(err error) {
+	c.dropLocked(err)
+	c.state.Or(stBroken)
+}
+
+// dropLocked empties the queue without sending it; err is what later calls return.
+func (c *Conn) dropLocked(err error) {
+	if c.werr == nil {
+		c.werr = err
+	}
+	if q := c.out; q != nil {
+		for q.head < len(q.segs) {
+			q.pop(c)
+		}
+		q.free(c)
+		c.out = nil
+	}
+	c.mem.Store(0)
+	c.spooled.Store(0)
+	c.stuck = false
+	c.pending.Store(false)
+}
+
+// failure returns why c is broken, and drops its queue. Leader.
+func (c *Conn) failure() error {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.werr == nil {
+		err := socketError(int(c.fd))
+		if err == nil {
+			err = sysErr("socket", syscall.ECONNRESET)
+		}
+		c.dropLocked(err)
+	}
+	return c.werr
+}
