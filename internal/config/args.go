@@ -1,0 +1,138 @@
+package config
+
+import "strings"
+
+// arguments is a command line taken apart. urfave/cli stops at the first argument that is no option, while gunicorn
+// takes options on both sides of APP; so the order is settled here, before cli sees anything.
+type arguments struct {
+	options []string // --name=value and --name
+	apps    []string
+	action  string // help or version when one of them was met: what follows it does not matter
+}
+
+// spellings finds an option by the way it was typed.
+var spellings = func() map[string]*Option {
+	m := make(map[string]*Option)
+	for i := range table {
+		for _, flag := range table[i].spellings() {
+			m[flag] = &table[i]
+		}
+	}
+	return m
+}()
+
+func (o *Option) spellings() []string {
+	return append(append([]string(nil), o.Flags...), o.Hidden...)
+}
+
+func splitArguments(args []string, where string) (*arguments, error) {
+	a := new(arguments)
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			a.apps = append(a.apps, args[i+1:]...)
+			break
+		}
+		if len(arg) < 2 || arg[0] != '-' {
+			a.apps = append(a.apps, arg)
+			continue
+		}
+		flag, value, hasValue := cutValue(arg)
+		o := spellings[flag]
+		if o == nil {
+			return nil, unknownOption(flag, where)
+		}
+		if o.Name == "help" || o.Name == "version" {
+			a.action = o.Name
+			return a, nil
+		}
+		if o.Type != Bool && !hasValue {
+			if i+1 == len(args) || isOption(args[i+1]) {
+				return nil, usagef("%s%s needs a value: give %s behind it", where, flag, o.accepts())
+			}
+			i++
+			value, hasValue = args[i], true
+		}
+		if hasValue {
+			flag += "=" + value
+		}
+		a.options = append(a.options, flag)
+	}
+	return a, nil
+}
+
+// cutValue separates --name=value, -nvalue and -n=value.
+func cutValue(arg string) (flag, value string, hasValue bool) {
+	if strings.HasPrefix(arg, "--") {
+		return strings.Cut(arg, "=")
+	}
+	if o := spellings[arg[:2]]; o != nil && len(arg) > 2 && spellings["-"+arg] == nil {
+		return arg[:2], strings.TrimPrefix(arg[2:], "="), true
+	}
+	return arg, "", false
+}
+
+// isOption tells whether an argument is an option rather than a value that begins with a dash, such as "-" or "-1".
+func isOption(arg string) bool {
+	flag, _, _ := strings.Cut(arg, "=")
+	return arg == "--" || spellings[flag] != nil
+}
+
+func unknownOption(flag, where string) error {
+	if spellings["-"+flag] != nil {
+		return usagef("%sthere is no option %s: write -%s, with two dashes", where, flag, flag)
+	}
+	if hint, known := ofGunicorn[flag]; known {
+		return usagef("%s%s is an option of gunicorn that gowsgi %s does not have yet: %s", where, flag, Version, hint)
+	}
+	var names []string
+	for i := range table {
+		names = append(names, table[i].Flags...)
+	}
+	if near := nearest(flag, names); near != "" {
+		return usagef("%sthere is no option %s: did you mean %s?", where, flag, near)
+	}
+	return usagef("%sthere is no option %s: gowsgi --help lists those there are", where, flag)
+}
+
+// splitShell takes a text apart as a POSIX shell does, without any expansion, like Python's shlex.split.
+func splitShell(s string) ([]string, error) {
+	var words []string
+	var word []byte
+	inWord := false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case ' ', '\t', '\r', '\n':
+			if inWord {
+				words, word, inWord = append(words, string(word)), nil, false
+			}
+		case '\\':
+			if i++; i == len(s) {
+				return nil, usagef("%s ends in a backslash: write two of them for one, or remove it", cmdArgsVariable)
+			}
+			word, inWord = append(word, s[i]), true
+		case '\'', '"':
+			inWord = true
+			closed := false
+			for i++; i < len(s); i++ {
+				if s[i] == c {
+					closed = true
+					break
+				}
+				if c == '"' && s[i] == '\\' && i+1 < len(s) && (s[i+1] == '"' || s[i+1] == '\\') {
+					i++
+				}
+				word = append(word, s[i])
+			}
+			if !closed {
+				return nil, usagef("%s has a quotation mark %c that is never closed: close it", cmdArgsVariable, c)
+			}
+		default:
+			word, inWord = append(word, c), true
+		}
+	}
+	if inWord {
+		words = append(words, string(word))
+	}
+	return words, nil
+}

@@ -1,0 +1,148 @@
+// Package config declares every option of gowsgi once, in one table, and makes from it the command line with its help,
+// the keywords that Python callers use, the reference in README.md and the output of --print-config.
+//
+// Nothing here runs on the request path: a Config is made at start, by one goroutine, and only read afterwards.
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// Version is the version of gowsgi, written here and nowhere else: setup.py and the Python package read it from this
+// line with a regular expression, so it has to stay a plain string constant.
+const Version = "0.1.0"
+
+// Exit statuses of the program. 3 and 4 are gunicorn's.
+const (
+	ExitUsage = 2 // the command line or a keyword is wrong
+	ExitBoot  = 3 // the server could not start: address in use, no interpreter, no thread
+	ExitApp   = 4 // the application could not be loaded
+)
+
+// BodyMinRateGrace is how long a request body may take before BodyMinRate is applied to it.
+const BodyMinRateGrace = 20 * time.Second
+
+// DefaultAccessLogFormat is gunicorn's.
+const DefaultAccessLogFormat = `%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"`
+
+// Action is what the command line asks for.
+type Action int
+
+// What Parse can ask its caller to do.
+const (
+	ActionServe       Action = iota // serve the application
+	ActionDone                      // help or version: already printed, exit with 0
+	ActionPrintConfig               // print the configuration with Config.Print and exit
+	ActionCheckConfig               // load the application, say whether that worked, and exit
+)
+
+// Config holds one value for every option; table.go says what each means. Sizes are in bytes, and a limit or deadline
+// of 0 is off unless its option says otherwise.
+type Config struct {
+	App string
+
+	// Listening.
+	Bind              []Bind
+	SocketActivated   bool // Bind came from systemd (LISTEN_FDS); not an option
+	Backlog           int
+	ReusePort         bool
+	WorkerConnections int
+
+	// Application.
+	Threads    int
+	Chdir      string
+	PythonPath []string
+	Env        []string // NAME=VALUE
+	Python     string
+
+	// Logging.
+	AccessLog       string // "" none, "-" standard output
+	AccessLogFormat string
+	AccessLogJSON   bool
+	ErrorLog        string // "-" standard error
+	LogLevel        string
+
+	// Limits.
+	LimitRequestLine      int
+	LimitRequestFields    int
+	LimitRequestFieldSize int
+	LimitRequestHead      int
+	LimitRequestBody      int64
+	HeaderMap             string // drop, refuse, dangerous
+
+	// Limits of one client address.
+	LimitAddressConnections int
+	LimitAddressRate        float64 // requests per second
+	LimitAddressBurst       int
+
+	// Proxies in front.
+	ForwardedAllowIPs []string // addresses, networks, unix, *
+	ForwardedHeaders  []string // names of fields
+	ProxyProtocol     string   // off, v1, v2, auto
+	ProxyAllowIPs     []string
+
+	// Deadlines.
+	KeepAlive       time.Duration
+	HeadTimeout     time.Duration
+	BodyTimeout     time.Duration
+	BodyMinRate     int // bytes per second, after BodyMinRateGrace
+	WriteTimeout    time.Duration
+	LingerTimeout   time.Duration
+	GracefulTimeout time.Duration
+
+	// Bodies and buffers.
+	BodyBuffer     int
+	BodyStreaming  bool
+	ResponseBuffer int
+	ResponseSpool  int64
+	TempDir        string // "" the system's
+	Sendfile       bool
+
+	// Process.
+	PidFile string
+	Umask   int // -1 leave it as it is
+
+	// Server.
+	ServerHeader  string // "" sends none
+	HandoverAfter time.Duration
+
+	CheckConfig bool
+	PrintConfig bool
+
+	bindGiven             bool // an address was typed, so PORT is not asked
+	showHelp, showVersion bool
+}
+
+// UsageError is a mistake of the user: one plain sentence that says what to do.
+type UsageError struct{ Message string }
+
+func (e *UsageError) Error() string { return e.Message }
+
+func usagef(format string, args ...any) *UsageError {
+	return &UsageError{Message: fmt.Sprintf(format, args...)}
+}
+
+// Default returns a Config in which every option has its default.
+func Default() *Config {
+	c := new(Config)
+	for i := range table {
+		o := &table[i]
+		if err := o.setTexts(c, o.Name, []string{o.Default}); err != nil {
+			panic("config: default of " + o.Name + ": " + err.Error())
+		}
+	}
+	return c
+}
+
+// finish applies the rules that concern more than one option.
+func (c *Config) finish() error {
+	if c.LimitRequestLine > c.LimitRequestHead {
+		return usagef("limit_request_line (%d) is larger than limit_request_head (%d), which counts the line as well: "+
+			"raise --limit-request-head or lower --limit-request-line", c.LimitRequestLine, c.LimitRequestHead)
+	}
+	if c.AccessLogJSON && c.AccessLog == "" {
+		c.AccessLog = "-"
+	}
+	return nil
+}

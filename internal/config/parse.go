@@ -1,0 +1,189 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// cmdArgsVariable holds options that the command line may override, as GUNICORN_CMD_ARGS does for gunicorn.
+const cmdArgsVariable = "GOWSGI_CMD_ARGS"
+
+// given holds what a user typed for each option, in the order typed.
+type given map[*Option][]typed
+
+type typed struct{ flag, text string }
+
+// Parse reads a command line without the program's name. Later sources win: defaults with PORT and other variables, GOWSGI_CMD_ARGS, the
+// command line; the sockets of systemd replace every other address. Help and version are printed to out.
+func Parse(args []string, env func(string) string, out io.Writer) (*Config, Action, error) {
+	return parse(args, env, os.Getpid(), out)
+}
+
+func parse(args []string, env func(string) string, pid int, out io.Writer) (*Config, Action, error) {
+	c := Default()
+	if err := c.applyVariables(env); err != nil {
+		return nil, ActionDone, err
+	}
+	fromEnv, err := splitShell(env(cmdArgsVariable))
+	if err != nil {
+		return nil, ActionDone, err
+	}
+	for _, source := range []struct {
+		args  []string
+		where string
+	}{{fromEnv, "in " + cmdArgsVariable + ", "}, {args, ""}} {
+		done, err := c.applyArguments(source.args, source.where, out)
+		if done || err != nil {
+			return c, ActionDone, err
+		}
+	}
+	if err := c.applyEnvironment(env, pid); err != nil {
+		return nil, ActionDone, err
+	}
+	if err := c.finish(); err != nil {
+		return nil, ActionDone, err
+	}
+	switch {
+	case c.PrintConfig:
+		return c, ActionPrintConfig, nil
+	case c.App == "":
+		return nil, ActionDone, usagef("no application is given: name one, as in gowsgi module:app, or see gowsgi --help")
+	case c.CheckConfig:
+		return c, ActionCheckConfig, nil
+	}
+	return c, ActionServe, nil
+}
+
+// applyVariables sets the defaults that have an environment variable of their own; PORT is in applyEnvironment.
+func (c *Config) applyVariables(env func(string) string) error {
+	for i := range table {
+		o := &table[i]
+		if o.Env == "" || o.Type == Addresses || env(o.Env) == "" {
+			continue
+		}
+		if err := o.setTexts(c, "the environment variable "+o.Env, []string{env(o.Env)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyArguments applies one source of options to c; done means that help or version was printed.
+func (c *Config) applyArguments(args []string, where string, out io.Writer) (done bool, err error) {
+	a, err := splitArguments(args, where)
+	if err != nil {
+		return false, err
+	}
+	switch a.action {
+	case "help":
+		_, err = io.WriteString(out, Help())
+		return true, err
+	case "version":
+		_, err = fmt.Fprintf(out, "gowsgi %s\n", Version)
+		return true, err
+	}
+	if len(a.apps) > 1 {
+		return false, usagef("%sthere are %d applications, %s: give one, and its options with a dash in front",
+			where, len(a.apps), strings.Join(a.apps, " and "))
+	}
+	values := make(given)
+	if err := newApp(values, out).Run(append([]string{"gowsgi"}, a.options...)); err != nil {
+		return false, usagef("%s%s", where, err)
+	}
+	for i := range table { // in the order of the table, so that the first complaint is always the same one
+		if err := values.apply(c, &table[i], where); err != nil {
+			return false, err
+		}
+	}
+	if len(a.apps) == 1 {
+		c.App = a.apps[0]
+	}
+	return false, nil
+}
+
+func (g given) apply(c *Config, o *Option, where string) error {
+	values := g[o]
+	if len(values) == 0 {
+		return nil
+	}
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = v.text
+	}
+	if o.Type == Addresses {
+		c.bindGiven = true
+	}
+	label := where + values[len(values)-1].flag
+	if err := o.setTexts(c, label, texts); err != nil {
+		return err
+	}
+	if o.Negated {
+		field := o.at(c).(*bool)
+		*field = !*field
+	}
+	return nil
+}
+
+// applyEnvironment chooses the addresses that the environment decides about.
+func (c *Config) applyEnvironment(env func(string) string, pid int) error {
+	binds, err := fromSystemd(env, pid)
+	if err != nil {
+		return err
+	}
+	if len(binds) > 0 {
+		c.Bind, c.SocketActivated = binds, true
+		return nil
+	}
+	if port := env("PORT"); port != "" && !c.bindGiven {
+		b, err := fromPort(port)
+		if err != nil {
+			return err
+		}
+		c.Bind = []Bind{b}
+	}
+	return nil
+}
+
+// newApp makes the command of urfave/cli from the table. Its flags only collect texts: the meaning of a text, and every
+// complaint about it, is the table's, so that the command line and Python's keywords cannot differ.
+func newApp(values given, out io.Writer) *cli.App {
+	app := &cli.App{
+		Name: "gowsgi", Usage: "serve a Python WSGI application", UsageText: "gowsgi [options] APP", Version: Version,
+		HideHelp: true, HideVersion: true, Writer: out, ErrWriter: out,
+		Action:         func(*cli.Context) error { return nil },
+		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return err },
+		ExitErrHandler: func(*cli.Context, error) {},
+	}
+	for i := range table {
+		o := &table[i]
+		for _, flag := range o.spellings() {
+			// Each spelling is a flag of its own: cli refuses two aliases of one flag in the same command line.
+			app.Flags = append(app.Flags, &cli.GenericFlag{
+				Name: strings.TrimLeft(flag, "-"), Usage: o.Help, Category: string(o.Group),
+				Value: &collector{values: values, option: o, flag: flag},
+			})
+		}
+	}
+	return app
+}
+
+// collector is the cli.Generic behind one spelling of an option.
+type collector struct {
+	values given
+	option *Option
+	flag   string
+}
+
+func (f *collector) Set(text string) error {
+	f.values[f.option] = append(f.values[f.option], typed{f.flag, text})
+	return nil
+}
+
+func (f *collector) String() string { return "" }
+
+// IsBoolFlag tells the flag package that no value follows.
+func (f *collector) IsBoolFlag() bool { return f.option.Type == Bool }

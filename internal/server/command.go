@@ -1,0 +1,239 @@
+package server
+
+// What a user starts: the command line with a Python that is up, and the functions of the module _gowsgi.
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/config"
+)
+
+// running is the server that stop and the signal handler mean; one at a time in a process.
+var running atomic.Pointer[Server]
+
+// Fail prints a user's mistake and returns the exit status.
+func Fail(err error, status int) int {
+	fmt.Fprintln(os.Stderr, "gowsgi: "+err.Error())
+	return status
+}
+
+// Prepare applies what concerns the process before Python loads anything: directory, environment, umask.
+func Prepare(cfg *config.Config) error {
+	for _, kv := range cfg.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		if err := os.Setenv(k, v); err != nil {
+			return err
+		}
+	}
+	if cfg.Umask >= 0 {
+		unix.Umask(cfg.Umask)
+	}
+	if cfg.Chdir != "" {
+		if err := os.Chdir(cfg.Chdir); err != nil {
+			return &config.UsageError{Message: fmt.Sprintf("cannot change to the directory %s: %v", cfg.Chdir, errors.Unwrap(err))}
+		}
+	}
+	return nil
+}
+
+// Command serves, or checks, the application that cfg names. Prepare was called, Python is up, and saved is the state of
+// the calling thread, Python's main one. The result is the exit status.
+func Command(cfg *config.Config, action config.Action, saved bridge.State, began time.Time) int {
+	err := bridge.Setup(bridge.PythonSetup{
+		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, Argv: []string{"gowsgi", cfg.App},
+	})
+	if err != nil {
+		return Fail(err, config.ExitBoot)
+	}
+	if action == config.ActionCheckConfig {
+		if err := bridge.LoadApp(cfg.App); err != nil {
+			return Fail(err, config.ExitApp)
+		}
+		fmt.Fprintf(os.Stderr, "gowsgi: the configuration is valid and the application %s can be loaded\n", cfg.App)
+		return 0
+	}
+	log, err := OpenLog(cfg)
+	if err != nil {
+		return Fail(err, config.ExitUsage)
+	}
+	s, err := New(cfg, log)
+	if err != nil {
+		return Fail(err, status(err))
+	}
+	// First the address: whoever starts a second server by mistake learns it before the application does anything.
+	if err := s.Listen(); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
+	if err := bridge.LoadApp(cfg.App); err != nil {
+		s.closeListeners()
+		return Fail(err, config.ExitApp)
+	}
+	if err := writePidFile(cfg.PidFile); err != nil {
+		s.closeListeners()
+		return Fail(err, config.ExitBoot)
+	}
+	defer removePidFile(cfg.PidFile)
+	if err := s.serve(saved, began); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
+	log.Info("stopped")
+	return 0
+}
+
+func (s *Server) serve(saved bridge.State, began time.Time) error {
+	info, err := bridge.Describe()
+	if err != nil {
+		return err
+	}
+	if !running.CompareAndSwap(nil, s) {
+		s.closeListeners()
+		return errors.New("a gowsgi server is running in this process already")
+	}
+	defer running.Store(nil)
+	// Each Python thread may be between Python and a system call: a processor for each, so that none waits for one.
+	runtime.GOMAXPROCS(max(runtime.NumCPU(), s.cfg.Threads+3))
+	return s.Serve(saved, func() { s.log.Info(s.startLine(info, time.Since(began))) })
+}
+
+func status(err error) int {
+	var u *config.UsageError
+	if errors.As(err, &u) {
+		return config.ExitUsage
+	}
+	return config.ExitBoot
+}
+
+// bindError is a failed Listen in one sentence.
+func bindError(b config.Bind, err error) error {
+	what := b.String()
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use: stop what listens there, or choose another address with --bind", what)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("no permission to listen on %s: ports below 1024 and some directories need more rights", what)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s is no address of this machine: choose one with --bind", what)
+	}
+	return fmt.Errorf("cannot listen on %s: %w", what, err)
+}
+
+func writePidFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		return fmt.Errorf("the pid file cannot be written: %w", err)
+	}
+	return nil
+}
+
+func removePidFile(path string) {
+	if path != "" {
+		_ = os.Remove(path)
+	}
+}
+
+// module is what the native module calls: bridge.Entry.
+type module struct{}
+
+func init() { bridge.SetEntry(module{}) }
+
+// Main implements bridge.Entry: the command line in a process that is Python's.
+func (module) Main(argv []string, saved bridge.State) int {
+	began := time.Now()
+	cfg, action, err := config.Parse(argv, os.Getenv, os.Stdout)
+	if err != nil {
+		return Fail(err, config.ExitUsage)
+	}
+	switch action {
+	case config.ActionDone:
+		return 0
+	case config.ActionPrintConfig:
+		if err := cfg.Print(os.Stdout); err != nil {
+			return Fail(err, 1)
+		}
+		return 0
+	}
+	if cfg.Python != "" {
+		return Fail(errors.New("--python is for the gowsgi binary: this gowsgi runs in the Python it is installed in"), config.ExitUsage)
+	}
+	if err := bridge.Attach(); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
+	if err := Prepare(cfg); err != nil {
+		return Fail(err, config.ExitUsage)
+	}
+	return Command(cfg, action, saved, began)
+}
+
+// Results of Run, as shim_module.c maps them to exceptions.
+const (
+	runValueError   = 1
+	runOSError      = 2
+	runRuntimeError = 3
+)
+
+// Run implements bridge.Entry: gowsgi.server.run(app, **options).
+func (module) Run(app uintptr, options string, saved bridge.State) (int, error) {
+	began := time.Now()
+	cfg, err := config.FromJSON([]byte(options))
+	if err != nil {
+		return runValueError, err
+	}
+	if err := bridge.Attach(); err != nil {
+		return runRuntimeError, err
+	}
+	if err := Prepare(cfg); err != nil {
+		return runValueError, err
+	}
+	if err := bridge.Setup(bridge.PythonSetup{Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog}); err != nil {
+		return runRuntimeError, err
+	}
+	log, err := OpenLog(cfg)
+	if err != nil {
+		return runValueError, err
+	}
+	s, err := New(cfg, log)
+	if err != nil {
+		return runRuntimeError, err
+	}
+	s.embedded = true
+	if err := s.Listen(); err != nil {
+		return runOSError, err
+	}
+	bridge.SetApp(app)
+	defer bridge.SetApp(0)
+	if err := s.serve(saved, began); err != nil {
+		return runRuntimeError, err
+	}
+	return 0, nil
+}
+
+// Stop implements bridge.Entry.
+func (module) Stop(timeout float64) {
+	if s := running.Load(); s != nil {
+		grace := s.cfg.GracefulTimeout
+		if timeout > 0 {
+			grace = time.Duration(timeout * float64(time.Second))
+		}
+		s.Stop(grace)
+	}
+}
+
+// Signal implements bridge.Entry.
+func (module) Signal(signum int) {
+	if s := running.Load(); s != nil {
+		s.handledSignal(syscall.Signal(signum))
+	}
+}

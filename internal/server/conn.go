@@ -1,0 +1,354 @@
+package server
+
+// A connection between requests: reading heads, deciding what follows. Everything here runs on the thread that leads,
+// while the connection is not owned, or on the thread that owns it.
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/reactor"
+)
+
+type phase uint8
+
+const (
+	phaseIdle    phase = iota // between requests: no byte of the next one
+	phaseHead                 // part of a head is here
+	phaseBody                 // head complete, body on its way
+	phaseRun                  // with the app
+	phaseWriting              // response complete, not all of it is taken by the client
+	phaseClosing
+)
+
+// conn is what the server knows of one connection; reactor.Conn.Owner.
+type conn struct {
+	rc *reactor.Conn
+	s  *Server
+	x  *exchange // the request being received or run
+
+	buf     []byte // pooled block; buf[r:w] is input nobody has looked at yet
+	r, w    int
+	partial httpparse.State // of the head that began at r
+	begun   bool            // partial is valid
+
+	phase  phase
+	tmpl   uint32
+	from   origin
+	python bridge.ConnState
+	since  int64 // when this phase began, loop clock
+
+	finish   finishTask // close() due when the queue has drained
+	onFinish *thread
+}
+
+// Handler of the reactor.
+
+// Accepted implements reactor.Handler.
+func (s *Server) Accepted(rc *reactor.Conn) {
+	c := &conn{rc: rc, s: s, tmpl: s.templateOf(rc.Listener())}
+	rc.Owner = c
+	rc.SetSpool(int64(s.cfg.ResponseBuffer), s.openSpool)
+	if !s.arrived(c) {
+		return
+	}
+	timeout := s.cfg.HeadTimeout // the first request has to come, as one that has begun
+	if s.stopping.Load() {
+		timeout = time.Second
+	}
+	c.enterIdle(timeout)
+}
+
+// Ready implements reactor.Handler.
+func (s *Server) Ready(rc *reactor.Conn) {
+	s.cur.input(rc.Owner.(*conn))
+}
+
+// Drained implements reactor.Handler.
+func (s *Server) Drained(rc *reactor.Conn) {
+	c := rc.Owner.(*conn)
+	if !rc.Owned() && c.phase == phaseWriting {
+		s.cur.written(c)
+	}
+}
+
+// Progress implements reactor.Handler.
+func (s *Server) Progress(rc *reactor.Conn) {
+	c := rc.Owner.(*conn)
+	if !rc.Owned() && (c.phase == phaseWriting || c.phase == phaseClosing) {
+		c.expireIn(s.cfg.WriteTimeout)
+	}
+}
+
+// Failed implements reactor.Handler.
+func (s *Server) Failed(rc *reactor.Conn, _ error) { rc.Abort() }
+
+// ExpiredOwned implements reactor.Handler. The thread that owns the connection has deadlines of its own.
+func (s *Server) ExpiredOwned(*reactor.Conn) {}
+
+// Expired implements reactor.Handler.
+func (s *Server) Expired(rc *reactor.Conn) {
+	c := rc.Owner.(*conn)
+	switch c.phase {
+	case phaseIdle:
+		c.close()
+	case phaseHead:
+		s.cur.reject(c, 408, "the request head took too long")
+	case phaseBody:
+		s.cur.reject(c, 408, "the request body took too long")
+	default:
+		rc.Abort()
+	}
+}
+
+// Closed implements reactor.Handler: nobody else has c any more.
+func (s *Server) Closed(rc *reactor.Conn) {
+	c := rc.Owner.(*conn)
+	s.left(c)
+	c.dropInput()
+	if c.x != nil {
+		s.putExchange(c.x)
+		c.x = nil
+	}
+	c.finishNow()
+	bridge.DropConn(c.python)
+	if s.stopping.Load() {
+		s.loop.Wake() // was it the last?
+	}
+}
+
+// finishNow gives the file's owner its close().
+func (c *conn) finishNow() {
+	if f := c.finish; f != 0 {
+		c.finish = 0
+		c.s.mailTo(c.s.freeThread(c.onFinish), func(t *thread) {
+			t.beginCall()
+			t.py.Finish(f)
+			t.endCall()
+		})
+	}
+}
+
+func (c *conn) dropInput() {
+	if c.buf != nil {
+		reactor.PutBuffer(c.buf)
+		c.buf, c.r, c.w = nil, 0, 0
+	}
+	c.begun = false
+}
+
+func (c *conn) enterIdle(timeout time.Duration) {
+	c.phase = phaseIdle
+	c.since = c.s.loop.NowNanos()
+	c.expireIn(timeout)
+}
+
+// expireIn sets the deadline; 0 is none.
+func (c *conn) expireIn(d time.Duration) {
+	if d <= 0 {
+		c.rc.SetDeadline(0)
+	} else {
+		c.rc.SetDeadline(c.s.loop.NowNanos() + d.Nanoseconds())
+	}
+}
+
+func (c *conn) enter(p phase, timeout time.Duration) {
+	c.enterIdle(timeout)
+	c.phase = p
+}
+
+// close ends the connection when everything is written.
+func (c *conn) close() {
+	c.phase = phaseClosing
+	c.expireIn(c.s.cfg.WriteTimeout)
+	c.rc.CloseAfterFlush()
+}
+
+// reject answers a request that cannot be served and ends the connection: nothing more of it is read as a request.
+func (t *thread) reject(c *conn, status int, reason string) {
+	s := t.s
+	if c.x == nil && !c.begun && c.r == c.w && status == 408 {
+		c.close() // nothing was asked, so nothing is answered
+		return
+	}
+	head := false
+	if c.x != nil {
+		head = c.x.p.HeadMethod
+	}
+	t.out = httpparse.AppendErrorResponse(t.out[:0], status, reason, s.date(), head, s.cfg.ServerHeader)
+	t.refuse(c, status)
+}
+
+// refuse sends t.out as the last answer on c.
+func (t *thread) refuse(c *conn, status int) {
+	t.s.logReject(t, c, status, len(t.out))
+	c.rc.Send(reactor.Piece{Bytes: t.out})
+	c.rc.Linger()
+	c.dropInput()
+	c.close()
+}
+
+// input goes on with a connection that has something to read. On the leader.
+func (t *thread) input(c *conn) {
+	rc := c.rc
+	for {
+		var ready bool
+		switch {
+		case rc.Broken():
+			rc.Abort()
+			return
+		case c.phase == phaseClosing:
+			return
+		case c.phase == phaseWriting:
+			if rc.Pending() {
+				return // one response at a time; Drained goes on
+			}
+			t.finishWriting(c)
+			continue
+		case c.phase == phaseBody:
+			ready = t.readBody(c)
+		default:
+			ready = t.readHead(c)
+		}
+		if !ready {
+			return
+		}
+		rc.Acquire()
+		if t.py == nil {
+			t.s.submit(c)
+			return
+		}
+		t.run(c)
+		if !t.leading {
+			t.release(c)
+			return
+		}
+		again := rc.ReleaseLocal()
+		if !again && !(c.phase == phaseWriting && !rc.Pending()) {
+			return
+		}
+	}
+}
+
+// runInline runs a job of the queue on the leader.
+func (t *thread) runInline(c *conn) {
+	t.run(c)
+	if !t.leading {
+		t.release(c)
+	} else if c.rc.ReleaseLocal() || (c.phase == phaseWriting && !c.rc.Pending()) {
+		t.input(c)
+	}
+}
+
+// written is called when a response that had to wait has been taken by the client. On the leader.
+func (t *thread) written(c *conn) {
+	t.finishWriting(c)
+	t.input(c)
+}
+
+func (t *thread) finishWriting(c *conn) {
+	c.finishNow()
+	c.enterIdle(t.s.cfg.KeepAlive)
+	if t.s.stopping.Load() {
+		c.close()
+	}
+}
+
+// readHead reads until a complete request is here (true: c.x is set) or nothing more comes now.
+func (t *thread) readHead(c *conn) bool {
+	if c.r < c.w && !c.begun { // left over from a pipeline
+		if done, ready := t.parse(c); done {
+			return ready
+		}
+	}
+	for {
+		if c.buf == nil {
+			c.buf = reactor.GetBuffer()
+			c.r, c.w = 0, 0
+		} else if c.w == len(c.buf) {
+			c.room()
+		}
+		n, err := c.rc.Read(c.buf[c.w:])
+		if err != nil {
+			if errors.Is(err, reactor.ErrWouldBlock) {
+				if c.r == c.w {
+					c.dropInput()
+				}
+				return false
+			}
+			if !errors.Is(err, io.EOF) {
+				c.rc.Abort()
+				return false
+			}
+			// The client will send no more; a head that is not complete never will be.
+			c.dropInput()
+			c.close()
+			return false
+		}
+		c.w += n
+		if done, ready := t.parse(c); done {
+			return ready
+		}
+		if !c.rc.Readable() {
+			return false
+		}
+	}
+}
+
+// room makes space behind w: input that is consumed goes, or the block grows; the parser's limits bound it.
+func (c *conn) room() {
+	if c.r > 0 {
+		c.w = copy(c.buf, c.buf[c.r:c.w])
+		c.r = 0
+		return
+	}
+	more := reactor.GetBufferSize(2 * len(c.buf))
+	copy(more, c.buf[:c.w])
+	reactor.PutBuffer(c.buf)
+	c.buf = more
+}
+
+// parse looks for a head in the input. done false: more bytes are needed. ready: c.x can be run.
+func (t *thread) parse(c *conn) (done, ready bool) {
+	if c.from.awaited {
+		if done, ok := t.proxyHeader(c); !ok {
+			return done, false
+		}
+		if c.r == c.w {
+			return false, false
+		}
+	}
+	x := t.freshExchange()
+	if c.begun {
+		x.p.SetState(c.partial)
+	} else {
+		x.p.Reset()
+	}
+	n, err := x.p.Parse(c.buf[c.r:c.w])
+	if err != nil {
+		var bad *httpparse.Error
+		status, reason := 400, ""
+		if errors.As(err, &bad) {
+			status, reason = bad.Status(), bad.Reason
+		}
+		c.begun = true
+		t.reject(c, status, reason)
+		return true, false
+	}
+	if n == 0 {
+		c.partial, c.begun = x.p.State(), true
+		if c.phase != phaseHead {
+			c.enter(phaseHead, t.s.cfg.HeadTimeout)
+		}
+		return false, false
+	}
+	c.begun = false
+	t.fresh = nil
+	c.x = x
+	x.begin(c, c.buf[c.r:c.r+n])
+	c.r += n
+	return true, t.admit(c, x) && t.startBody(c, x)
+}

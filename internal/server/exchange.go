@@ -1,0 +1,509 @@
+package server
+
+// One request and its response: calling the app, framing what it gives, deciding what becomes of the connection. On the
+// Python thread that runs it, which owns the connection.
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/reactor"
+)
+
+const (
+	copyBelow  = 8 << 10  // blocks up to this size are copied behind the head, larger ones are written where they are
+	largeBody  = 1 << 20  // a body that may take long to write, or to spool
+	flushAbove = 64 << 10 // coalesced output that does not wait for more
+)
+
+type finishTask = bridge.Finish
+
+// exchange is one request in flight. It is pooled; reset says what a new one looks like.
+type exchange struct {
+	p   *httpparse.Parser // holds the head
+	req bridge.Request
+	c   *conn
+	t   *thread // while it runs
+
+	// Request body, see body.go and stream.go.
+	body      httpparse.Body
+	block     []byte // pooled block with the head, once it is no longer the connection's
+	mem       []byte // pooled
+	size      int64
+	fileFD    int
+	bodySince int64
+	mu        sync.Mutex // stream reads, which may come from several threads
+	continued bool       // 100 Continue was sent
+	badBody   bool
+
+	// Response.
+	at       time.Time // of the complete head; only with an access log
+	status   int
+	headOut  bool
+	chunked  bool
+	noBody   bool  // HEAD, 204, 304: whatever the app gives
+	keep     bool  // keep the connection
+	left     int64 // of the declared Content-Length; -1: none
+	sent     int64 // body bytes
+	excess   bool
+	hijacked bool
+}
+
+func newExchange(l httpparse.Limits) *exchange {
+	x := &exchange{p: httpparse.NewParser(l), fileFD: -1}
+	return x
+}
+
+// begin makes x the request whose head is arena.
+func (x *exchange) begin(c *conn, arena []byte) {
+	x.c = c
+	if c.s.access != nil {
+		x.at = time.Now()
+	}
+	h := &x.p.Request
+	r := &x.req
+	r.Head, r.Arena = h, arena
+	r.Template = c.tmpl
+	r.HasHost = h.Host.Len > 0
+	r.FD = c.rc.FD()
+	r.Conn = c.python
+	r.RemoteAddr, r.RemotePort = c.rc.RemoteAddr()
+	r.ScriptName, r.ServerPort = httpparse.Span{}, httpparse.Span{}
+	r.Body, r.Memory = bridge.BodyNone, nil
+	x.headOut, x.chunked, x.noBody, x.excess, x.hijacked = false, false, false, false, false
+	x.continued, x.badBody = false, false
+	x.left, x.sent, x.size, x.status = -1, 0, 0, 0
+}
+
+// reset lets go of everything that is held for the request.
+func (x *exchange) reset() {
+	if x.block != nil {
+		reactor.PutBuffer(x.block)
+		x.block = nil
+	}
+	if x.mem != nil {
+		reactor.PutBuffer(x.mem[:0])
+		x.mem = nil
+	}
+	if x.fileFD >= 0 {
+		closeFD(x.fileFD)
+		x.fileFD = -1
+	}
+	x.req.Arena, x.req.Memory = nil, nil
+	x.c, x.t = nil, nil
+}
+
+// run serves c.x and then whatever complete requests follow it in the input, answers in order. c is owned by t.
+func (t *thread) run(c *conn) {
+	for {
+		x := c.x
+		c.phase = phaseRun
+		c.rc.SetDeadline(0)
+		x.t = t
+		t.serve(c, x)
+		keep := t.settleInput(c, x) && !(t.s.stopping.Load() && c.r == c.w)
+		c.x = nil
+		x.reset()
+		if t.fresh == nil {
+			t.fresh = x
+		} else {
+			t.s.putExchange(x)
+		}
+		if !keep {
+			t.flushAll(c)
+			if c.rc.Broken() {
+				c.phase = phaseClosing
+				c.rc.Abort()
+			} else if c.phase != phaseClosing { // not aborted
+				c.close()
+			}
+			return
+		}
+		more := c.r < c.w
+		if !more {
+			c.dropInput()
+		}
+		if !more || c.rc.QueuedBytes() > flushAbove || c.finish != 0 {
+			t.flushAll(c)
+			if c.rc.Pending() {
+				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
+				return
+			}
+			if c.finish != 0 {
+				c.finishNow()
+			}
+		}
+		if !more {
+			c.enterIdle(t.s.cfg.KeepAlive)
+			return
+		}
+		c.phase = phaseIdle
+		done, ready := t.parse(c)
+		if !done || !ready {
+			t.flushAll(c)
+			if c.rc.Pending() && c.phase != phaseClosing && c.phase != phaseBody {
+				// The rest of the next head is read when this output has gone.
+				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
+			}
+			return
+		}
+	}
+}
+
+func (t *thread) flushAll(c *conn) {
+	t.flush.Store(nil)
+	if c.rc.QueuedBytes() > 0 {
+		c.rc.Flush()
+	}
+}
+
+// serve calls the app and writes its response.
+func (t *thread) serve(c *conn, x *exchange) {
+	t.beginCall()
+	step, res := t.py.Call(&x.req, x)
+	t.endCall()
+	c.python = x.req.Conn
+	if step == bridge.End && res.Flags&(bridge.Sized|bridge.Written) == bridge.Sized {
+		t.whole(c, x, res)
+		t.logAccess(c, x, res)
+		return
+	}
+	for step == bridge.More {
+		if !t.blocks(c, x, res, false) {
+			t.beginCall()
+			t.py.Abandon()
+			t.endCall()
+			t.cut(c, x)
+			t.logAccess(c, x, res)
+			return
+		}
+		t.beginCall()
+		step = t.py.Next()
+		t.endCall()
+	}
+	switch step {
+	case bridge.End:
+		if t.blocks(c, x, res, true) {
+			t.end(c, x)
+		} else {
+			t.cut(c, x)
+		}
+	case bridge.File:
+		t.file(c, x, res)
+	case bridge.Failed:
+		if x.headOut {
+			t.cut(c, x)
+		} else {
+			t.out = httpparse.AppendErrorResponse(t.out[:0], 500, "", t.s.date(), x.p.HeadMethod, t.s.cfg.ServerHeader)
+			x.status, x.keep, x.headOut = 500, false, true
+			c.rc.Send(reactor.Piece{Bytes: t.out})
+		}
+	case bridge.Hijacked:
+		x.keep = false
+	}
+	t.logAccess(c, x, res)
+}
+
+// decide settles the framing of the response from what the app said and how much is known. sized: total is the whole body.
+func (x *exchange) decide(res *bridge.Response, sized bool, total int64) {
+	h := &x.p.Request
+	x.status = int(res.Status)
+	x.headOut = true
+	x.noBody = h.HeadMethod || x.status == 204 || x.status == 304 || x.status < 200
+	x.keep = h.KeepAlive && x.c.s.cfg.KeepAlive > 0 && res.Flags&bridge.AskClose == 0 && !x.c.s.stopping.Load() && !x.hijacked && x.status != 101
+	if h.Expect100 && !x.continued && x.req.Body == bridge.BodyStream && !x.body.Done() {
+		x.keep = false // whether the client sends the body after all is its choice
+	}
+	x.left = res.ContentLength
+	switch {
+	case x.status == 101:
+		x.left, x.noBody = -1, false // what follows is another protocol
+	case x.noBody, x.left >= 0:
+	case sized:
+		x.left = total
+	case h.Minor == 1:
+		x.chunked = true
+	default:
+		x.keep = false // HTTP/1.0: the end of the body is the end of the connection
+	}
+}
+
+// head appends the response head.
+func (x *exchange) head(dst []byte, res *bridge.Response) []byte {
+	s := x.c.s
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(x.status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, res.Reason()...)
+	dst = append(dst, "\r\n"...)
+	if res.Flags&bridge.HasSrv == 0 && s.cfg.ServerHeader != "" {
+		dst = append(dst, "Server: "...)
+		dst = append(dst, s.cfg.ServerHeader...)
+		dst = append(dst, "\r\n"...)
+	}
+	if res.Flags&bridge.HasDate == 0 {
+		dst = append(dst, "Date: "...)
+		dst = append(dst, s.date()...)
+		dst = append(dst, "\r\n"...)
+	}
+	dst = append(dst, res.Head()...)
+	switch {
+	case x.status == 101:
+		return append(dst, "Connection: Upgrade\r\n\r\n"...)
+	case x.left >= 0 && x.status != 204 && x.status >= 200:
+		dst = append(dst, "Content-Length: "...)
+		dst = strconv.AppendInt(dst, x.left, 10)
+		dst = append(dst, "\r\n"...)
+	case x.chunked:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	}
+	switch {
+	case !x.keep:
+		dst = append(dst, "Connection: close\r\n"...)
+	case x.p.Minor == 0:
+		dst = append(dst, "Connection: keep-alive\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// whole writes a response all of whose blocks are here: nearly all of them.
+func (t *thread) whole(c *conn, x *exchange, res *bridge.Response) {
+	pieces := res.Pieces()
+	var total int64
+	for i := range pieces {
+		total += int64(pieces[i].Len)
+	}
+	x.decide(res, !x.p.HeadMethod, total)
+	t.out = x.head(t.out[:0], res)
+	if x.noBody {
+		total, x.left = 0, -1
+	} else if x.left >= 0 && total > x.left {
+		x.excess = true
+	}
+	if total <= copyBelow && !x.excess {
+		if total > 0 {
+			for i := range pieces {
+				t.out = append(t.out, pieces[i].Bytes()...)
+			}
+			x.took(total)
+		}
+		if !t.leading {
+			t.py.Release() // before the system call: others wait for the GIL
+		}
+		t.send(c)
+	} else {
+		t.compose(c, x, pieces)
+		if !t.leading || total > largeBody {
+			t.py.Release() // compose has copied or taken every block
+		}
+		if total > largeBody {
+			// What the client does not take may have to be written to the spool: nobody shall wait for that.
+			t.beginCall()
+			t.sendPieces(c, true)
+			t.endCall()
+		} else {
+			t.sendPieces(c, true)
+		}
+	}
+	t.end(c, x)
+}
+
+func (x *exchange) took(n int64) {
+	x.sent += n
+	if x.left >= 0 {
+		x.left -= n
+	}
+}
+
+// send writes t.out; with more requests of a pipeline waiting it only queues it, so that answers leave together.
+func (t *thread) send(c *conn) {
+	if c.r < c.w && c.rc.QueuedBytes() < flushAbove {
+		t.pieces = append(t.pieces[:0], reactor.Piece{Bytes: t.out})
+		c.rc.Append(t.pieces)
+		c.rc.Settle()
+		t.flush.Store(c.rc)
+		return
+	}
+	c.rc.Send(reactor.Piece{Bytes: t.out})
+}
+
+// compose appends blocks, framed, to t.out (which may hold the head) and lists everything in t.pieces.
+func (t *thread) compose(c *conn, x *exchange, pieces []bridge.Piece) {
+	t.pieces = t.pieces[:0]
+	from := 0
+	cut := func() {
+		if from < len(t.out) {
+			t.pieces = append(t.pieces, reactor.Piece{Bytes: t.out[from:len(t.out):len(t.out)]})
+			from = len(t.out)
+		}
+	}
+	for i := range pieces {
+		b := pieces[i].Bytes()
+		if x.noBody {
+			continue
+		}
+		if x.left >= 0 && int64(len(b)) > x.left {
+			b = b[:x.left]
+			x.excess = true
+		}
+		if len(b) == 0 {
+			continue
+		}
+		x.took(int64(len(b)))
+		if x.chunked {
+			t.out = httpparse.AppendChunkHead(t.out, len(b))
+		}
+		if len(b) <= copyBelow {
+			t.out = append(t.out, b...)
+		} else {
+			cut()
+			t.pieces = append(t.pieces, reactor.Piece{Bytes: b, Hold: bridge.Take(&pieces[i])})
+		}
+		if x.chunked {
+			t.out = append(t.out, httpparse.ChunkEnd...)
+		}
+	}
+	cut()
+}
+
+// sendPieces queues t.pieces and flushes if now, or if enough is there.
+func (t *thread) sendPieces(c *conn, now bool) {
+	if now && !c.rc.Pending() && c.rc.QueuedBytes() == 0 {
+		c.rc.Send(t.pieces...)
+	} else {
+		c.rc.Append(t.pieces)
+		c.rc.Settle()
+		if now || c.rc.QueuedBytes() >= flushAbove {
+			c.rc.Flush()
+		}
+	}
+	clear(t.pieces)
+}
+
+// blocks writes the blocks of one step. Small ones wait for more as long as the app goes on without a wait: the monitor
+// flushes them when it does not. False: the client is gone.
+func (t *thread) blocks(c *conn, x *exchange, res *bridge.Response, last bool) bool {
+	if res.Flags&bridge.HasHead == 0 {
+		return true
+	}
+	t.out = t.out[:0]
+	if !x.headOut {
+		x.decide(res, last && !x.p.HeadMethod, 0) // the last step brings no block
+		t.out = x.head(t.out, res)
+	}
+	t.compose(c, x, res.Pieces())
+	if last && x.chunked && !x.noBody {
+		t.out = append(t.out, httpparse.LastChunk...)
+		n := len(httpparse.LastChunk)
+		t.pieces = append(t.pieces, reactor.Piece{Bytes: t.out[len(t.out)-n:]})
+	}
+	if !t.leading {
+		t.py.Release() // compose has copied or taken every block
+	}
+	t.sendPieces(c, last)
+	if c.rc.Broken() || c.rc.Closing() {
+		return false
+	}
+	if last {
+		t.flush.Store(nil)
+		return true
+	}
+	t.flush.Store(c.rc)
+	if t.s.overfull(c) {
+		t.py.Release()
+		t.beginCall() // whoever leads must not wait here
+		ok := t.s.waitForClient(c)
+		t.endCall()
+		return ok
+	}
+	return true
+}
+
+// overfull tells whether the client has so much to take that the producer must wait.
+func (s *Server) overfull(c *conn) bool {
+	return c.rc.QueuedBytes()+c.rc.SpooledBytes() > int64(s.cfg.ResponseBuffer)+s.cfg.ResponseSpool
+}
+
+// waitForClient waits until a quarter of that is gone. Without the GIL.
+func (s *Server) waitForClient(c *conn) bool {
+	low := (int64(s.cfg.ResponseBuffer) + s.cfg.ResponseSpool) / 4 * 3
+	if err := c.rc.WaitQueued(low, s.cfg.WriteTimeout); err != nil {
+		s.log.Info("a client takes no data: its connection is cut", "client", c.peer(), "error", err)
+		return false
+	}
+	return true
+}
+
+// file writes a response whose body is a file.
+func (t *thread) file(c *conn, x *exchange, res *bridge.Response) {
+	size := res.FileLen
+	x.decide(res, !x.p.HeadMethod, size)
+	if x.p.HeadMethod && x.left < 0 {
+		x.left = size
+	}
+	t.out = x.head(t.out[:0], res)
+	t.pieces = append(t.pieces[:0], reactor.Piece{Bytes: t.out})
+	n := size
+	if x.left >= 0 && n > x.left {
+		n = x.left
+	}
+	if x.noBody || n == 0 {
+		closeFD(int(res.FileFD))
+		x.left = 0
+	} else {
+		if x.chunked { // a length is always known, so this is HTTP/1.1 without one only by mistake
+			x.chunked = false
+		}
+		x.took(n)
+		t.pieces = append(t.pieces, reactor.Piece{File: int(res.FileFD), Off: res.FileOff, Len: n})
+	}
+	finish := bridge.Finish(res.Finish)
+	if !t.leading {
+		t.py.Release()
+	}
+	c.rc.Send(t.pieces...)
+	clear(t.pieces)
+	if c.rc.Pending() {
+		c.finish, c.onFinish = finish, t
+	} else {
+		t.beginCall()
+		t.py.Finish(finish)
+		t.endCall()
+	}
+	t.end(c, x)
+}
+
+// end checks a response that the app has completed.
+func (t *thread) end(c *conn, x *exchange) {
+	switch {
+	case x.excess:
+		t.s.log.Error("the application sent more than its Content-Length; the rest was cut off", "request", x.line())
+	case x.left > 0 && !x.noBody:
+		t.s.log.Error("the application sent less than its Content-Length; the connection is closed", "request", x.line(),
+			"missing", x.left)
+		x.keep = false
+	}
+}
+
+// cut ends a response that cannot be completed, so that the client can tell.
+func (t *thread) cut(c *conn, x *exchange) {
+	x.keep = false
+	t.flush.Store(nil)
+	if x.chunked || x.left > 0 {
+		return // the framing shows that something is missing
+	}
+	c.rc.Flush()
+	c.phase = phaseClosing
+	c.rc.Abort()
+}
+
+// settleInput brings the input to the place where the next request begins. False: it cannot, or the connection ends.
+func (t *thread) settleInput(c *conn, x *exchange) bool {
+	if x.req.Body == bridge.BodyStream && !t.settleStream(c, x) {
+		x.keep = false
+	}
+	return x.keep && !c.rc.Broken()
+}

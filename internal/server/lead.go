@@ -1,0 +1,436 @@
+package server
+
+// Leader and followers: which thread drives the reactor, and how that changes. See ARCHITECTURE.md, "Threads".
+//
+// A thread's word says, in one atomic value, whether it is in an app call, whether it leads, and which call it is: so a
+// takeover (clear the lead of exactly this call) and a return from the call (was I deposed?) cannot both succeed.
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/accesslog"
+	"github.com/gowsgi/gowsgi/reactor"
+)
+
+const (
+	wordInCall  = bridge.WatchInCall
+	wordLeads   = bridge.WatchLeads
+	wordPending = bridge.WatchPending
+	wordStep    = bridge.WatchStep
+
+	// A leader that blocks is replaced by the standby, and everybody has waited a tick or two. If it had led for more than
+	// rareAfter calls, blocking is rare, and the next thread that is free leads again: at 1 % of calls that block 100 ms,
+	// the median of the others stays near that of a server where nothing blocks (pooled it was three times as much, for
+	// the hand-over of every request). Else the standby keeps the lead until pooledFor calls in a row have not blocked.
+	rareAfter = 16
+	pooledFor = 64
+)
+
+// thread is a Python thread, or (py nil) the standby.
+type thread struct {
+	s       *Server
+	py      *bridge.Thread
+	isMain  bool
+	leading bool           // this goroutine's own view; settled after each call
+	ledFrom uint64         // word when it began to lead
+	word    *atomic.Uint64 // in C memory, watched by the monitor
+
+	// flush is the connection with output that waits for more of it while the app runs; the monitor flushes it.
+	flush atomic.Pointer[reactor.Conn]
+
+	fresh   *exchange       // spare, so that a request takes none from the pool
+	out     []byte          // head and small bodies are put together here
+	pieces  []reactor.Piece // what goes out with it
+	scratch []byte          // for body bytes on their way to a file
+
+	line   []byte
+	record accesslog.Record
+
+	wake chan struct{} // 1
+	// Under Server.mu:
+	mail   []func(t *thread) // work that only this thread can do
+	slot   *conn             // handed to it while it waited
+	toLead bool
+	idle   bool
+}
+
+// newThread makes thread i; -1 is the standby, which nobody watches.
+func (s *Server) newThread(i int) *thread {
+	word := new(atomic.Uint64)
+	if i >= 0 {
+		word = &s.watch.Words[i]
+	}
+	return &thread{s: s, word: word, wake: make(chan struct{}, 1)}
+}
+
+// beginCall and endCall stand around every call into Python that may block.
+func (t *thread) beginCall() {
+	w := t.word.Load()&^(wordLeads|wordInCall|wordPending) + wordStep
+	if t.leading {
+		w |= wordLeads
+	}
+	if t.flush.Load() != nil {
+		w |= wordPending
+	}
+	t.word.Store(w | wordInCall)
+	if w := t.s.watch; w.Ticking.Load() == 0 {
+		w.Poke()
+	}
+}
+
+// endCall finds out whether the thread was deposed meanwhile.
+func (t *thread) endCall() {
+	if t.leading {
+		w := t.word.Load()
+		if w&wordLeads != 0 && t.word.CompareAndSwap(w, w&^wordInCall) {
+			return
+		}
+		t.leading = false // the standby has the reactor
+	}
+	t.word.Store(t.word.Load() &^ (wordInCall | wordLeads))
+}
+
+// callBlocked is called on the monitor: the call w of thread i has lasted a full tick, and the thread leads, or has output
+// that waits for more.
+func (s *Server) callBlocked(i int, w uint64) {
+	t := s.threads[i]
+	if w&wordLeads != 0 && t.word.CompareAndSwap(w, w&^wordLeads) {
+		credit := int32(pooledFor)
+		if (w-t.ledFrom)/wordStep > rareAfter {
+			credit = 1
+		}
+		s.watch.Credit.Store(credit)
+		s.standbyWake <- struct{}{} // never blocks: one leader, one token
+	}
+	if c := t.flush.Load(); c != nil {
+		c.Flush()
+	}
+}
+
+// ------------------------------------------------------------------------------------------------ standby
+
+// standby leads while calls block: it polls, reads and writes, and hands requests to Python threads.
+func (s *Server) standbyLoop() {
+	runtime.LockOSThread()
+	defer close(s.standbyDone)
+	t := s.standby
+	for {
+		select {
+		case <-s.standbyWake:
+		case <-s.stopped:
+			return
+		}
+		s.cur = t
+		t.leading = true
+		for t.leading {
+			if s.finished() {
+				s.endThreads()
+				t.leading = false
+				break
+			}
+			if heir := s.heir.Load(); heir != nil {
+				s.heir.Store(nil)
+				t.leading = false
+				s.handLead(heir)
+				break
+			}
+			if s.loop.Dispatch() {
+				continue
+			}
+			s.idleWork()
+			if err := s.loop.Poll(-1); err != nil {
+				s.fatal(err)
+			}
+		}
+	}
+}
+
+// handLead makes t the leader; t is waiting, or will soon. Leader only, as its last act.
+func (s *Server) handLead(t *thread) {
+	s.mu.Lock()
+	if c := t.slot; c != nil {
+		// It was given a request between asking for the lead and getting it; it looks at the queue first.
+		t.slot = nil
+		s.jobs = append(s.jobs, c)
+		s.queued.Store(int32(len(s.jobs) - s.jobsHead))
+	}
+	t.toLead = true
+	s.unidle(t)
+	s.mu.Unlock()
+	t.notify()
+}
+
+// ------------------------------------------------------------------------------------------------ Python threads
+
+// work is the life of a Python thread: follow, lead, follow … until the server is finished.
+func (t *thread) work() {
+	for {
+		if t.leading {
+			t.lead()
+			continue
+		}
+		c, lead, ok := t.next()
+		if !ok {
+			return
+		}
+		if lead {
+			t.s.cur = t
+			t.leading = true
+			t.ledFrom = t.word.Load()
+			continue
+		}
+		if c != nil {
+			t.runPooled(c)
+		}
+	}
+}
+
+// lead drives the reactor until the thread is deposed or the server finished.
+func (t *thread) lead() {
+	s := t.s
+	for t.leading {
+		if s.finished() {
+			s.endThreads()
+			t.leading = false
+			return
+		}
+		if s.queued.Load() > 0 {
+			if c := s.popJob(); c != nil {
+				t.runInline(c)
+				continue
+			}
+		}
+		if s.mailed.Load() > 0 && t.doMail() {
+			continue
+		}
+		if s.loop.Dispatch() {
+			continue
+		}
+		if t.isMain && s.signalled.Load() {
+			t.checkSignals()
+			continue
+		}
+		t.py.Release()
+		s.idleWork()
+		if err := s.loop.Poll(-1); err != nil {
+			s.fatal(err)
+		}
+	}
+}
+
+// runPooled runs a request that the standby has handed over.
+func (t *thread) runPooled(c *conn) {
+	t.run(c)
+	t.release(c)
+	s := t.s
+	if credit := s.watch.Credit; credit.Load() > 0 && credit.Add(-1) <= 0 {
+		// Calls are short again: ask for the lead. The standby gives it as soon as it comes back from what it is doing.
+		if s.heir.CompareAndSwap(nil, t) {
+			s.loop.Wake()
+		}
+	}
+}
+
+func (t *thread) release(c *conn) {
+	writing := c.phase == phaseWriting
+	rc := c.rc
+	rc.Release()
+	if writing {
+		t.s.loop.PostConn(rc) // the queue may have drained while nobody was to be told
+	}
+}
+
+// next waits for something to do. Without the GIL.
+func (t *thread) next() (c *conn, lead, ok bool) {
+	s := t.s
+	first := true
+	for {
+		s.mu.Lock()
+		switch {
+		case t.toLead:
+			t.toLead = false
+			s.mu.Unlock()
+			return nil, true, true
+		case len(t.mail) > 0:
+			s.mu.Unlock()
+			t.doMail()
+			continue
+		case t.slot != nil:
+			c, t.slot = t.slot, nil
+			s.mu.Unlock()
+			return c, false, true
+		case s.done:
+			s.unidle(t)
+			s.mu.Unlock()
+			t.py.Release()
+			return nil, false, false
+		case s.heir.Load() == t:
+			// It is about to lead.
+		case len(s.jobs) > s.jobsHead:
+			c = s.takeJob()
+			s.mu.Unlock()
+			return c, false, true
+		}
+		if first {
+			first = false
+			s.mu.Unlock()
+			t.py.Release() // may take time: look again before going idle
+			continue
+		}
+		if !t.idle {
+			t.idle = true
+			s.idle = append(s.idle, t)
+		}
+		s.mu.Unlock()
+		if t.isMain && s.signalled.Load() {
+			t.checkSignals()
+			first = true
+			continue
+		}
+		<-t.wake
+		first = true
+	}
+}
+
+func (t *thread) checkSignals() {
+	t.s.signalled.Store(false)
+	t.beginCall()
+	t.py.CheckSignals()
+	t.endCall()
+}
+
+func (t *thread) notify() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ------------------------------------------------------------------------------------------------ queue
+
+// submit hands an owned connection with a complete request to a Python thread. Standby only.
+func (s *Server) submit(c *conn) {
+	s.mu.Lock()
+	if n := len(s.idle); n > 0 {
+		t := s.idle[n-1] // the last to become idle has the warmest caches
+		s.idle = s.idle[:n-1]
+		t.idle = false
+		t.slot = c
+		s.mu.Unlock()
+		t.notify()
+		return
+	}
+	s.jobs = append(s.jobs, c)
+	s.queued.Store(int32(len(s.jobs) - s.jobsHead))
+	s.mu.Unlock()
+}
+
+// takeJob is called with s.mu held and a job there.
+func (s *Server) takeJob() *conn {
+	c := s.jobs[s.jobsHead]
+	s.jobs[s.jobsHead] = nil
+	s.jobsHead++
+	if s.jobsHead == len(s.jobs) {
+		s.jobs, s.jobsHead = s.jobs[:0], 0
+	} else if s.jobsHead >= 1024 && s.jobsHead*2 > len(s.jobs) {
+		n := copy(s.jobs, s.jobs[s.jobsHead:])
+		clear(s.jobs[n:])
+		s.jobs, s.jobsHead = s.jobs[:n], 0
+	}
+	s.queued.Store(int32(len(s.jobs) - s.jobsHead))
+	return c
+}
+
+func (s *Server) popJob() (c *conn) {
+	s.mu.Lock()
+	if len(s.jobs) > s.jobsHead {
+		c = s.takeJob()
+	}
+	s.mu.Unlock()
+	return c
+}
+
+// unidle takes t off the idle list; s.mu is held.
+func (s *Server) unidle(t *thread) {
+	if !t.idle {
+		return
+	}
+	t.idle = false
+	for i, o := range s.idle {
+		if o == t {
+			s.idle = append(s.idle[:i], s.idle[i+1:]...)
+			return
+		}
+	}
+}
+
+// endThreads lets every Python thread come out of work. Leader only, as its last act.
+func (s *Server) endThreads() {
+	s.mu.Lock()
+	s.done = true
+	s.mu.Unlock()
+	for _, t := range s.threads {
+		t.notify()
+	}
+}
+
+// mailTo gives t something that only it can do, such as closing a file on the thread that opened it. Any goroutine.
+func (s *Server) mailTo(t *thread, fn func(t *thread)) {
+	s.mu.Lock()
+	t.mail = append(t.mail, fn)
+	s.mailed.Add(1)
+	s.unidle(t)
+	s.mu.Unlock()
+	t.notify()
+	s.loop.Wake() // it may be the leader, waiting in Poll
+}
+
+// freeThread is t, or an idle thread if t is in the application: what it runs there may be waiting for this very mail.
+func (s *Server) freeThread(t *thread) *thread {
+	if t.word.Load()&wordInCall == 0 {
+		return t
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.idle); n > 0 {
+		return s.idle[n-1]
+	}
+	return t
+}
+
+// doMail does what has come; it reports whether there was anything.
+func (t *thread) doMail() bool {
+	t.s.mu.Lock()
+	mail := t.mail
+	t.mail = nil
+	t.s.mailed.Add(-int32(len(mail)))
+	t.s.mu.Unlock()
+	for _, fn := range mail {
+		fn(t)
+	}
+	return len(mail) > 0
+}
+
+// leadState is the part of Server that this file is about.
+type leadState struct {
+	cur *thread // who leads; leader only
+
+	mu       sync.Mutex
+	jobs     []*conn // jobs[jobsHead:] wait for a thread
+	jobsHead int
+	idle     []*thread // waiting in next, last in first out
+	done     bool      // threads are to end
+
+	watch  *bridge.Watch // the monitor; its Credit is > 0 while calls have blocked lately
+	queued atomic.Int32  // waiting jobs
+	mailed atomic.Int32  // undone mail of all threads
+	heir   atomic.Pointer[thread]
+
+	signalled   atomic.Bool // Python has a signal handler to run
+	standbyWake chan struct{}
+	standbyDone chan struct{}
+	stopped     chan struct{} // closed when the standby is to end
+}

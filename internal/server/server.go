@@ -1,0 +1,351 @@
+// Package server is where reactor, httpparse and bridge meet: the life of a server from its first listener to its last
+// response.
+//
+//	server.go    Server, start and end of its threads
+//	lead.go      which thread drives the reactor, and how requests reach Python threads
+//	conn.go      a connection between requests
+//	body.go      request bodies gathered before the app runs
+//	proxy.go     who the client is behind proxies, limits by address
+//	exchange.go  one request and its response
+//	stream.go    what a running request may ask for
+//	stop.go      signals, graceful stop, forced end
+//	command.go   the command line and the module functions on top of it
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/accesslog"
+	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/reactor"
+)
+
+// Software is SERVER_SOFTWARE.
+const Software = "gowsgi/" + config.Version
+
+// Server serves one application. It runs once.
+type Server struct {
+	leadState
+	stopState
+	frontState
+
+	cfg    *config.Config
+	limits httpparse.Limits
+	loop   *reactor.Loop
+	log    *slog.Logger
+
+	listeners []*reactor.Listener
+	templates map[*reactor.Listener]uint32
+
+	threads []*thread // of Python; 0 is the one that called Serve
+	standby *thread
+	joined  sync.WaitGroup
+
+	exchanges sync.Pool
+	clock     atomic.Pointer[dateLine]
+
+	access    *accesslog.Writer
+	format    *accesslog.Format
+	openSpool func() (*os.File, error)
+}
+
+type dateLine struct {
+	second int64
+	text   []byte
+}
+
+// New makes a server that logs to log. Listen and Serve follow.
+func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, log: log, templates: map[*reactor.Listener]uint32{}}
+	s.limits = httpparse.DefaultLimits()
+	s.limits.RequestLine = cfg.LimitRequestLine
+	s.limits.Fields = cfg.LimitRequestFields
+	s.limits.FieldSize = cfg.LimitRequestFieldSize
+	s.limits.Head = cfg.LimitRequestHead
+	switch cfg.HeaderMap {
+	case "refuse":
+		s.limits.HeaderMap = httpparse.HeaderMapRefuse
+	case "dangerous":
+		s.limits.HeaderMap = httpparse.HeaderMapDangerous
+	}
+	if err := s.setUp(cfg); err != nil {
+		return nil, err
+	}
+	s.openSpool = s.tempFile
+	s.standbyWake = make(chan struct{}, 1)
+	s.standbyDone = make(chan struct{})
+	s.stopped = make(chan struct{})
+	loop, err := reactor.NewLoop(s, reactor.Options{
+		MaxConns:   cfg.WorkerConnections,
+		LingerTime: cfg.LingerTimeout,
+		Unhold:     bridge.Unhold,
+		Log:        func(f string, a ...any) { log.Warn(fmt.Sprintf(f, a...)) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.loop = loop
+	return s, s.openAccessLog()
+}
+
+// Listen binds every address of the configuration.
+func (s *Server) Listen() error {
+	for _, b := range s.cfg.Bind {
+		var ln *reactor.Listener
+		var err error
+		if b.Network == "fd" {
+			ln, err = reactor.ListenFD(b.FD)
+		} else {
+			ln, err = reactor.Listen(b.Network, b.Address, reactor.ListenOptions{Backlog: s.cfg.Backlog, ReusePort: s.cfg.ReusePort})
+		}
+		if err != nil {
+			s.closeListeners()
+			return bindError(b, err)
+		}
+		s.listeners = append(s.listeners, ln)
+	}
+	return nil
+}
+
+func (s *Server) closeListeners() {
+	for _, ln := range s.listeners {
+		ln.Close()
+	}
+}
+
+// Addresses are the bound addresses as URLs.
+func (s *Server) Addresses() []string {
+	var a []string
+	for _, ln := range s.listeners {
+		if ln.Network() == "unix" {
+			a = append(a, "http+"+ln.Addr())
+		} else {
+			a = append(a, "http://"+ln.Addr())
+		}
+	}
+	return a
+}
+
+// addTemplates makes the environ template of each listener.
+func (s *Server) addTemplates() error {
+	for _, ln := range s.listeners {
+		name, port := ln.Host(), strconv.Itoa(ln.Port())
+		if ln.Network() == "unix" {
+			name, port = "localhost", ""
+		}
+		t := bridge.Template{
+			ServerName: name, ServerPort: port, Software: Software, Scheme: "http",
+			Multithread: s.cfg.Threads > 1,
+		}
+		index, err := bridge.AddTemplate(t)
+		if err != nil {
+			return err
+		}
+		s.templates[ln] = index
+		t.Scheme = "https" // secureTemplate
+		if _, err := bridge.AddTemplate(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// secureTemplate is the template for requests that a trusted proxy got by TLS; it stands behind the plain one.
+func secureTemplate(plain uint32) uint32 { return plain + 1 }
+
+func (s *Server) templateOf(ln *reactor.Listener) uint32 { return s.templates[ln] }
+
+// Serve runs the server on the calling thread, which Python knows with the state saved, and on the others that it starts,
+// until it is stopped. started is called when everything is up. Python and the application are there.
+func (s *Server) Serve(saved bridge.State, started func()) error {
+	if err := s.addTemplates(); err != nil {
+		return err
+	}
+	bridge.SetSendfile(s.cfg.Sendfile)
+	tick := s.cfg.HandoverAfter
+	if tick <= 0 {
+		tick = time.Millisecond
+	}
+	var err error
+	if s.watch, err = bridge.StartWatch(s.cfg.Threads, tick, pooledFor, s.callBlocked); err != nil {
+		return err
+	}
+	main := s.newThread(0)
+	py, err := bridge.NewThread(0, saved)
+	if err != nil {
+		return err
+	}
+	main.py, main.isMain, main.leading = py, true, true
+	s.threads = []*thread{main}
+	if err := s.startThreads(); err != nil {
+		return err
+	}
+	s.standby = s.newThread(-1)
+	s.cur = main
+	for _, ln := range s.listeners {
+		if err := s.loop.AddListener(ln); err != nil {
+			return err
+		}
+	}
+	signals, err := s.takeSignals()
+	if err != nil {
+		return err
+	}
+	go s.standbyLoop()
+	if started != nil {
+		started()
+	}
+	main.work()
+	s.finish(signals)
+	return nil
+}
+
+// startThreads starts the other Python threads and waits until they are there.
+func (s *Server) startThreads() error {
+	up := make(chan error)
+	for i := 1; i < s.cfg.Threads; i++ {
+		t := s.newThread(i)
+		s.threads = append(s.threads, t)
+		s.joined.Add(1)
+		go func() {
+			defer s.joined.Done()
+			py, err := bridge.NewThread(i, 0) // locked from here on: the OS thread ends with the goroutine
+			t.py = py
+			up <- err
+			if err == nil {
+				t.work()
+				py.Close()
+			}
+		}()
+	}
+	var failed error
+	for i := 1; i < s.cfg.Threads; i++ {
+		if err := <-up; err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// finish ends what Serve began. The calling thread is out of work.
+func (s *Server) finish(signals *signalPipe) {
+	joined := make(chan struct{})
+	go func() {
+		s.joined.Wait()
+		close(joined)
+	}()
+	close(s.stopped)
+	s.watch.Stop()
+	<-s.standbyDone
+	select {
+	case <-joined:
+	case <-s.forced: // threads are still in the application, and will find the server gone
+	}
+	s.threads[0].py.Close()
+	s.releaseSignals(signals)
+	s.loop.Close()
+	s.closeListeners()
+	s.closeAccessLog()
+}
+
+// idleWork is what a leader does before it waits.
+func (s *Server) idleWork() {
+	if s.access != nil {
+		s.access.Flush()
+	}
+	if s.cur == s.standby && bridge.UnholdWaiting() {
+		// Only a Python thread can let go of the objects; any idle one will.
+		s.mailTo(s.threads[0], func(t *thread) { t.py.Release() })
+	}
+}
+
+func (s *Server) fatal(err error) {
+	s.log.Error("the reactor failed; the server cannot go on", "error", err)
+	os.Exit(config.ExitBoot)
+}
+
+// date is the value of the Date field, made once a second.
+func (s *Server) date() []byte {
+	now := s.loop.Now()
+	d := s.clock.Load()
+	if d == nil || d.second != now.Unix() {
+		d = &dateLine{now.Unix(), []byte(now.UTC().Format(http.TimeFormat))}
+		s.clock.Store(d)
+	}
+	return d.text
+}
+
+func (t *thread) freshExchange() *exchange {
+	if t.fresh == nil {
+		if x, ok := t.s.exchanges.Get().(*exchange); ok {
+			t.fresh = x
+		} else {
+			t.fresh = newExchange(t.s.limits)
+		}
+	}
+	return t.fresh
+}
+
+func (s *Server) putExchange(x *exchange) {
+	x.reset()
+	s.exchanges.Put(x)
+}
+
+func (c *conn) peer() string {
+	host, port := c.remote()
+	if host == "" {
+		return "unix"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// line is "METHOD target" for the error log.
+func (x *exchange) line() string {
+	h := &x.p.Request
+	text := func(s httpparse.Span) string { return string(x.req.Arena[s.Off : s.Off+s.Len]) }
+	return text(h.Method) + " " + text(h.Target)
+}
+
+func appendChunk(dst, data []byte) []byte {
+	dst = httpparse.AppendChunkHead(dst, len(data))
+	dst = append(dst, data...)
+	return append(dst, httpparse.ChunkEnd...)
+}
+
+func closeFD(fd int) { _ = unix.Close(fd) }
+
+// bytesText is a size as people write it.
+func bytesText(n int64) string {
+	for _, u := range []struct {
+		size int64
+		name string
+	}{{1 << 30, " GiB"}, {1 << 20, " MiB"}, {1 << 10, " KiB"}} {
+		if n >= u.size && n%u.size == 0 {
+			return strconv.FormatInt(n/u.size, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
+}
+
+// startLine is the one line that tells that the server is up.
+func (s *Server) startLine(p bridge.PythonInfo, took time.Duration) string {
+	threads := "1 thread"
+	if s.cfg.Threads > 1 {
+		threads = strconv.Itoa(s.cfg.Threads) + " threads"
+	}
+	return fmt.Sprintf("gowsgi %s listening on %s (%s, %s, pid %d, started in %.2f s)", config.Version,
+		strings.Join(s.Addresses(), ", "), p, threads, os.Getpid(), took.Seconds())
+}
