@@ -1,0 +1,140 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/gowsgi/gowsgi/bridge/internal/cpy"
+)
+
+// State is the saved state of a thread that Python knows already; 0 is none.
+type State = cpy.State
+
+// Interpreter is a Python found by Locate; see there.
+type Interpreter = cpy.Interpreter
+
+// AppError is why the application could not be loaded: one plain sentence. Its traceback, if any, is in the error log.
+type AppError struct{ Text string }
+
+func (e *AppError) Error() string { return e.Text }
+
+// PythonSetup is what Python's side must know before the application is loaded.
+type PythonSetup struct {
+	Env        []string `json:"env,omitempty"`        // NAME=VALUE
+	PythonPath []string `json:"pythonpath,omitempty"` // goes to the front of sys.path
+	ErrorLog   string   `json:"errorlog,omitempty"`   // a path, or "-"
+	Argv       []string `json:"argv,omitempty"`       // sys.argv, when it is ours to set
+}
+
+// Setup prepares the interpreter that Start or Attach has made ours. It may be called again.
+func Setup(s PythonSetup) error {
+	if err := cpy.Setup(); err != nil {
+		return err
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	_, err = cpy.Support("setup", string(text))
+	return err
+}
+
+// LoadApp finds the application that spec names. The error is an *AppError.
+func LoadApp(spec string) error {
+	_, err := cpy.Support("load_app", spec)
+	if err != nil {
+		var told *cpy.ToldError
+		if errors.As(err, &told) {
+			return &AppError{told.Text}
+		}
+		return &AppError{"The application could not be loaded: " + err.Error()}
+	}
+	return nil
+}
+
+// SetApp makes a Python callable the application, or lets go of it with 0.
+func SetApp(object uintptr) { cpy.SetApp(object) }
+
+// SetSendfile says whether a FileWrapper over a regular file ends in the step File. Before the first request.
+func SetSendfile(on bool) { cpy.SetSendfile(on) }
+
+// PythonInfo describes the running interpreter.
+type PythonInfo struct {
+	Implementation string `json:"implementation"`
+	Version        string `json:"version"`
+	Prefix         string `json:"prefix"`
+}
+
+// Describe asks the running interpreter what it is.
+func Describe() (PythonInfo, error) {
+	var p PythonInfo
+	text, err := cpy.Support("describe", "")
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &p)
+	}
+	return p, err
+}
+
+// Template is what all environ dicts of one listener have in common.
+type Template struct {
+	ServerName, ServerPort, Software, Scheme string
+	Multithread, Multiprocess                bool
+}
+
+// AddTemplate returns the number to put into Request.Template.
+func AddTemplate(t Template) (uint32, error) {
+	return cpy.AddTemplate(t.ServerName, t.ServerPort, t.Software, t.Scheme, t.Multithread, t.Multiprocess)
+}
+
+// InstallSignals lets SIGINT and SIGTERM end in wakeFD (one byte, the number) and in Module.Signal. It reports false when
+// the calling thread is not Python's main thread: then signals stay the embedding program's business.
+func InstallSignals(wakeFD int) (bool, error) {
+	s, err := cpy.Support("install_signals", strconv.Itoa(wakeFD))
+	cpy.SetSignalsTaken(s == "yes")
+	return s == "yes", err
+}
+
+// RestoreSignals puts back what InstallSignals replaced.
+func RestoreSignals() error {
+	cpy.SetSignalsTaken(false)
+	_, err := cpy.Support("restore_signals", "")
+	return err
+}
+
+// RunAtExit runs Python's atexit functions now, for an end without finalisation.
+func RunAtExit() error {
+	_, err := cpy.Support("run_atexit", "")
+	return err
+}
+
+// Locate, Start, Attach and Finalize are the interpreter's life; see internal/cpy.
+var (
+	Locate    = cpy.Locate
+	Start     = cpy.Start
+	Attach    = cpy.Attach
+	Finalize  = cpy.Finish
+	MainState = cpy.MainState
+)
+
+// Entry is what the native module's main, run, stop and signal call.
+type Entry = cpy.Entry
+
+// SetEntry says who that is. Before Python runs any of our code.
+func SetEntry(e Entry) { cpy.Module = e }
+
+// Counters are the live native objects by name, for leak tests.
+func Counters() map[string]int64 {
+	names := [...]string{"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors"}
+	m := make(map[string]int64, len(names))
+	for i, n := range cpy.Counters() {
+		m[names[i]] = n
+	}
+	return m
+}
+
+// String is for the start line: "CPython 3.11.7 in /usr".
+func (p PythonInfo) String() string {
+	return fmt.Sprintf("%s %s in %s", p.Implementation, p.Version, p.Prefix)
+}

@@ -1,0 +1,116 @@
+package cpy
+
+// The calls up from C: a few lines each, to whoever set Up. Each runs on the Python thread that calls it, with the GIL
+// held or not as shim.h says; a panic must not unwind through C, so it ends the process with its trace.
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"unsafe"
+)
+
+// Upcalls is what the shim needs from Go. See the gwgo_ prototypes in shim.h for the results.
+type Upcalls interface {
+	Write(job uint32, gen uint64, res *Response, data []byte) int
+	Drain(job uint32, gen uint64) int
+	Read(job uint32, gen uint64, dst []byte, wait bool) int64
+	EarlyHints(job uint32, gen uint64, lines []byte) int
+	SocketTaken(job uint32, gen uint64)
+}
+
+// Entry is what the native module's functions need from Go.
+type Entry interface {
+	Main(argv []string, saved State) int
+	Run(app uintptr, options string, saved State) (int, error)
+	Stop(timeout float64)
+	Signal(signum int)
+}
+
+// Up and Module are set before anything can call them, by bridge and by internal/server.
+var (
+	Up     Upcalls
+	Module Entry
+)
+
+func guard() {
+	if r := recover(); r != nil {
+		fmt.Fprintf(os.Stderr, "gowsgi: internal error: %v\n%s", r, debug.Stack())
+		os.Exit(70)
+	}
+}
+
+//export gwgo_write
+func gwgo_write(job C.uint32_t, gen C.uint64_t, res *C.gw_response, ptr *C.char, n C.size_t) C.int {
+	defer guard()
+	return C.int(Up.Write(uint32(job), uint64(gen), (*Response)(unsafe.Pointer(res)), unsafe.Slice((*byte)(unsafe.Pointer(ptr)), n)))
+}
+
+//export gwgo_drain
+func gwgo_drain(job C.uint32_t, gen C.uint64_t) C.int {
+	defer guard()
+	return C.int(Up.Drain(uint32(job), uint64(gen)))
+}
+
+//export gwgo_read
+func gwgo_read(job C.uint32_t, gen C.uint64_t, dst *C.char, n C.size_t, wait C.int) C.int64_t {
+	defer guard()
+	return C.int64_t(Up.Read(uint32(job), uint64(gen), unsafe.Slice((*byte)(unsafe.Pointer(dst)), n), wait != 0))
+}
+
+//export gwgo_early_hints
+func gwgo_early_hints(job C.uint32_t, gen C.uint64_t, lines *C.char, n C.size_t) C.int {
+	defer guard()
+	return C.int(Up.EarlyHints(uint32(job), uint64(gen), unsafe.Slice((*byte)(unsafe.Pointer(lines)), n)))
+}
+
+//export gwgo_socket_taken
+func gwgo_socket_taken(job C.uint32_t, gen C.uint64_t) {
+	defer guard()
+	Up.SocketTaken(uint32(job), uint64(gen))
+}
+
+//export gwgo_call_blocked
+func gwgo_call_blocked(thread C.int, word C.uint64_t) {
+	defer guard()
+	blocked(int(thread), uint64(word))
+}
+
+//export gwgo_main
+func gwgo_main(argv *C.char, n C.size_t, saved *C.PyThreadState) C.int {
+	defer guard()
+	var args []string
+	if n > 0 {
+		args = strings.Split(strings.TrimSuffix(C.GoStringN(argv, C.int(n)), "\x00"), "\x00")
+	}
+	return C.int(Module.Main(args, State(unsafe.Pointer(saved))))
+}
+
+//export gwgo_run
+func gwgo_run(app *C.PyObject, options *C.char, n C.size_t, saved *C.PyThreadState, err *C.char, errlen C.size_t) C.int {
+	defer guard()
+	code, e := Module.Run(uintptr(unsafe.Pointer(app)), C.GoStringN(options, C.int(n)), State(unsafe.Pointer(saved)))
+	if e != nil {
+		out := unsafe.Slice((*byte)(unsafe.Pointer(err)), errlen)
+		out[copy(out[:errlen-1], e.Error())] = 0
+	}
+	return C.int(code)
+}
+
+//export gwgo_stop
+func gwgo_stop(timeout C.double) {
+	defer guard()
+	Module.Stop(float64(timeout))
+}
+
+//export gwgo_signal
+func gwgo_signal(signum C.int) {
+	defer guard()
+	Module.Signal(int(signum))
+}

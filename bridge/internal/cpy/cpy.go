@@ -1,0 +1,298 @@
+// Package cpy is the only place with C and cgo: Go's calls into the shim, and the shim's calls up into Go. shim.h is its
+// manual; the Go declarations below mirror the C structs field by field, and layout_test.go compares them.
+package cpy
+
+/*
+#cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter -fvisibility=hidden
+#cgo LDFLAGS: -ldl -lpthread
+#cgo noescape gw_call
+#cgo nocallback unhold
+#cgo nocallback gw_unhold_waiting
+#cgo nocallback conn_drop
+#include <stdlib.h>
+#include "shim.h"
+#include "embed.h"
+void gw_app_set(PyObject *app);
+
+// Python's pointers are numbers in Go: the garbage collector and vet have no business with them.
+static void app_set(uintptr_t app) { gw_app_set((PyObject *)app); }
+static gw_thread *thread_attach(int index, uintptr_t saved) { return gw_thread_attach(index, (PyThreadState *)saved); }
+static void finish(gw_thread *t, uintptr_t owned) { gw_finish(t, (PyObject *)owned); }
+static void unhold(uintptr_t owned) { gw_unhold((PyObject *)owned); }
+static void conn_drop(uintptr_t conn) { gw_conn_drop((gw_conn *)conn); }
+*/
+import "C"
+
+import (
+	_ "embed"
+	"errors"
+	"unsafe"
+)
+
+//go:embed support.py
+var supportSource string
+
+// Span is a run of bytes in the request arena; the layout of httpparse.Span.
+type Span struct{ Off, Len uint32 }
+
+// Flags of a Request; GW_REQ_* in shim.h.
+const (
+	HasHost     = C.GW_REQ_HAS_HOST
+	BodyFile    = C.GW_REQ_BODY_FILE
+	BodyStream  = C.GW_REQ_BODY_STREAM
+	BodyMemory  = C.GW_REQ_BODY_MEMORY
+	LengthKnown = C.GW_REQ_LENGTH_KNOWN
+)
+
+// Request is gw_request. It holds no Go pointer.
+type Request struct {
+	Conn                              uintptr // gw_conn
+	Gen                               uint64
+	Job                               uint32
+	Tmpl                              uint32
+	Method, Target, Path, Query, Host Span
+	ScriptName, ServerPort            Span
+	ContentLength                     int64
+	BodyFD                            int32
+	FD                                int32
+	NHeaders                          uint32
+	RemotePort                        uint16
+	Minor                             uint8
+	Flags                             uint8
+	RemoteLen                         uint32
+	Remote                            [64]byte
+}
+
+// Piece is gw_piece: Ptr and Len are the bytes, Owned the object they belong to.
+type Piece struct {
+	Ptr   unsafe.Pointer
+	Len   uintptr
+	Owned uintptr
+}
+
+// Bytes returns the block, in Python's memory.
+func (p *Piece) Bytes() []byte { return unsafe.Slice((*byte)(p.Ptr), p.Len) }
+
+// Flags of a Response; GW_RES_* in shim.h.
+const (
+	Started = C.GW_RES_STARTED
+	Date    = C.GW_RES_DATE
+	Server  = C.GW_RES_SERVER
+	Close   = C.GW_RES_CLOSE
+	Written = C.GW_RES_WRITTEN
+	Sized   = C.GW_RES_SIZED
+)
+
+// Response is gw_response, in C memory.
+type Response struct {
+	Status        int32
+	Flags         uint32
+	ContentLength int64
+	reason        unsafe.Pointer
+	reasonLen     uint32
+	headLen       uint32
+	head          unsafe.Pointer
+	pieces        unsafe.Pointer
+	npieces       uint32
+	FileFD        int32
+	FileOff       int64
+	FileLen       int64
+	Finish        uintptr
+}
+
+// Reason is the reason phrase, in C memory.
+func (r *Response) Reason() []byte { return unsafe.Slice((*byte)(r.reason), r.reasonLen) }
+
+// Head is the block of checked header lines, in C memory.
+func (r *Response) Head() []byte { return unsafe.Slice((*byte)(r.head), r.headLen) }
+
+// Pieces are the blocks of this step, in C memory.
+func (r *Response) Pieces() []Piece { return unsafe.Slice((*Piece)(r.pieces), r.npieces) }
+
+// Sizes of the mirrored structs as C sees them, for the test.
+func cSizes() (request, piece, response uintptr) {
+	return C.sizeof_gw_request, C.sizeof_gw_piece, C.sizeof_gw_response
+}
+
+// cOffsets are places of fields, in Go and in C, where an error of order or padding would show.
+func cOffsets() map[string][2]uintptr {
+	var rq Request
+	var rs Response
+	var crq C.gw_request
+	var crs C.gw_response
+	return map[string][2]uintptr{
+		"method":         {unsafe.Offsetof(rq.Method), unsafe.Offsetof(crq.method)},
+		"host":           {unsafe.Offsetof(rq.Host), unsafe.Offsetof(crq.host)},
+		"server_port":    {unsafe.Offsetof(rq.ServerPort), unsafe.Offsetof(crq.server_port)},
+		"content_length": {unsafe.Offsetof(rq.ContentLength), unsafe.Offsetof(crq.content_length)},
+		"body_fd":        {unsafe.Offsetof(rq.BodyFD), unsafe.Offsetof(crq.body_fd)},
+		"fd":             {unsafe.Offsetof(rq.FD), unsafe.Offsetof(crq.fd)},
+		"nheaders":       {unsafe.Offsetof(rq.NHeaders), unsafe.Offsetof(crq.nheaders)},
+		"remote_port":    {unsafe.Offsetof(rq.RemotePort), unsafe.Offsetof(crq.remote_port)},
+		"flags":          {unsafe.Offsetof(rq.Flags), unsafe.Offsetof(crq.flags)},
+		"remote":         {unsafe.Offsetof(rq.Remote), unsafe.Offsetof(crq.remote)},
+		"res.length":     {unsafe.Offsetof(rs.ContentLength), unsafe.Offsetof(crs.content_length)},
+		"res.head":       {unsafe.Offsetof(rs.head), unsafe.Offsetof(crs.head)},
+		"res.npieces":    {unsafe.Offsetof(rs.npieces), unsafe.Offsetof(crs.npieces)},
+		"res.file_off":   {unsafe.Offsetof(rs.FileOff), unsafe.Offsetof(crs.file_off)},
+		"res.finish":     {unsafe.Offsetof(rs.Finish), unsafe.Offsetof(crs.finish)},
+	}
+}
+
+// What Call and Next return.
+const (
+	More   = C.GW_MORE
+	End    = C.GW_END
+	File   = C.GW_FILE
+	Failed = C.GW_FAILED
+	Hijack = C.GW_HIJACK
+)
+
+// Thread is a Python thread: one OS thread with one thread state.
+type Thread struct {
+	p   *C.gw_thread
+	res *Response
+}
+
+// State is a saved PyThreadState, 0 for none.
+type State = uintptr
+
+// MainState is the state of Python's main thread, as Start left it.
+func MainState() State { return State(unsafe.Pointer(C.gw_embed_main_state())) }
+
+// Setup runs the support module. Once; more calls do nothing.
+func Setup() error {
+	var msg [2048]byte
+	s := C.CString(supportSource)
+	defer C.free(unsafe.Pointer(s))
+	if C.gw_interp_setup(s, C.size_t(len(supportSource)), (*C.char)(unsafe.Pointer(&msg[0])), C.size_t(len(msg))) != 0 {
+		return errors.New(text(msg[:]))
+	}
+	return nil
+}
+
+// ToldError is a mistake of the user that the support module put into one sentence.
+type ToldError struct{ Text string }
+
+func (e *ToldError) Error() string { return e.Text }
+
+// Support calls a function of the support module.
+func Support(function, arg string) (string, error) {
+	var out [8192]byte
+	f, a := C.CString(function), C.CString(arg)
+	defer C.free(unsafe.Pointer(f))
+	defer C.free(unsafe.Pointer(a))
+	rc := C.gw_support_call(f, a, C.size_t(len(arg)), (*C.char)(unsafe.Pointer(&out[0])), C.size_t(len(out)))
+	s := text(out[:])
+	switch rc {
+	case 0:
+		return s, nil
+	case 1:
+		return "", &ToldError{s}
+	}
+	return "", errors.New(s)
+}
+
+func text(b []byte) string {
+	for i, c := range b {
+		if c == 0 {
+			return string(b[:i])
+		}
+	}
+	return string(b)
+}
+
+// AddTemplate adds an environ template and returns its index.
+func AddTemplate(name, port, software, scheme string, multithread, multiprocess bool) (uint32, error) {
+	var msg [256]byte
+	cs := [...]*C.char{C.CString(name), C.CString(port), C.CString(software), C.CString(scheme)}
+	for _, s := range cs {
+		defer C.free(unsafe.Pointer(s))
+	}
+	n := C.gw_template_add(cs[0], cs[1], cs[2], cbool(multithread), cbool(multiprocess), cs[3],
+		(*C.char)(unsafe.Pointer(&msg[0])), C.size_t(len(msg)))
+	if n < 0 {
+		return 0, errors.New(text(msg[:]))
+	}
+	return uint32(n), nil
+}
+
+func cbool(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// SetSignalsTaken says whether SIGINT and SIGTERM are the server's, so that a forked child gives them back.
+func SetSignalsTaken(on bool) { C.gw_signals_taken = cbool(on) }
+
+// SetSendfile says whether files behind wsgi.file_wrapper are left to the reactor. Before the first request.
+func SetSendfile(on bool) { C.gw_sendfile = cbool(on) }
+
+// SetApp sets the application to a Python object, or lets go of it with 0.
+func SetApp(app uintptr) { C.app_set(C.uintptr_t(app)) }
+
+// NewThread makes the calling, locked OS thread a Python thread. saved: the state it has already, else 0.
+func NewThread(index int, saved State) (*Thread, error) {
+	p := C.thread_attach(C.int(index), C.uintptr_t(saved))
+	if p == nil {
+		return nil, errors.New("no memory for a Python thread")
+	}
+	return &Thread{p, (*Response)(unsafe.Pointer(C.gw_thread_response(p)))}, nil
+}
+
+// Detach ends it.
+func (t *Thread) Detach() { C.gw_thread_detach(t.p) }
+
+// Call runs the app for one request. headers points to rq.NHeaders httpparse.Header values.
+func (t *Thread) Call(rq *Request, arena []byte, headers unsafe.Pointer, body []byte) (int, *Response) {
+	kind := C.gw_call(t.p, (*C.gw_request)(unsafe.Pointer(rq)), (*C.char)(unsafe.Pointer(unsafe.SliceData(arena))),
+		(*C.gw_header)(headers), (*C.char)(unsafe.Pointer(unsafe.SliceData(body))))
+	return int(kind), t.res
+}
+
+// Next goes on with the iterable after More.
+func (t *Thread) Next() int { return int(C.gw_next(t.p)) }
+
+// Abandon closes the iterable after More.
+func (t *Thread) Abandon() { C.gw_abandon(t.p) }
+
+// Finish closes what File left.
+func (t *Thread) Finish(owned uintptr) { C.finish(t.p, C.uintptr_t(owned)) }
+
+// Release gives up the GIL, if t has it.
+func (t *Thread) Release() { C.gw_release(t.p) }
+
+// CheckSignals runs pending Python signal handlers; main thread only.
+func (t *Thread) CheckSignals() { C.gw_check_signals(t.p) }
+
+// Unhold gives back a piece's object.
+func Unhold(owned uintptr) { C.unhold(C.uintptr_t(owned)) }
+
+// DropConn ends the Python side of a connection; 0 is none.
+func DropConn(conn uintptr) {
+	if conn != 0 {
+		C.conn_drop(C.uintptr_t(conn))
+	}
+}
+
+// UnholdWaiting tells whether objects wait for a thread with the GIL.
+func UnholdWaiting() bool { return C.gw_unhold_waiting() != 0 }
+
+// headerKey is the environ key of a field name, as the cache of shim_environ.c gives it; for tests.
+func headerKey(name []byte) (string, bool) {
+	out := make([]byte, len(name)+16)
+	n := C.gw_header_key_text((*C.char)(unsafe.Pointer(unsafe.SliceData(name))), C.size_t(len(name)),
+		(*C.char)(unsafe.Pointer(&out[0])), C.size_t(len(out)))
+	if n < 0 {
+		return "", false
+	}
+	return string(out[:n]), true
+}
+
+// Counters are the live native objects, in the order of GW_CNT_*.
+func Counters() (c [C.GW_CNT_N]int64) {
+	C.gw_counters((*C.int64_t)(unsafe.Pointer(&c[0])))
+	return c
+}

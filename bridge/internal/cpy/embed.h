@@ -1,0 +1,71 @@
+/*
+ * embed.h: starting and ending Python in a process that is not Python's own, joining one that is, the module _gowsgi,
+ * and the guard against fork.
+ */
+#ifndef GW_EMBED_H
+#define GW_EMBED_H
+
+#include <stddef.h>
+
+#include "pyapi.h"
+
+/* utf8_mode of gw_embed_start when nobody asked the interpreter: decided as PEP 540 says. */
+#define GW_UTF8_UNKNOWN (-1)
+
+/*
+ * Loads libpython with all its symbols global, fills the table, and initialises Python as the program executable would
+ * be: same prefix, site-packages, environment variables, locale. Call it on the thread that shall be Python's main one.
+ * version: X.Y expected, as major << 8 | minor; 0: any. argv: becomes sys.argv; argv_len bytes, items end in NUL.
+ * utf8_mode: what the interpreter said of itself, or GW_UTF8_UNKNOWN.
+ * 0, with the main thread state in gw_embed_main_state; or -1 with one sentence in err. All pointers: caller's, copied.
+ * GIL: released on return. Blocks: it runs Python (site, *.pth). What Python finds fatal ends the process, as in python.
+ */
+int gw_embed_start(const char *libpython, const char *executable, unsigned version, int utf8_mode, const char *argv,
+	size_t argv_len, char *err, size_t errlen);
+
+/*
+ * Joins the Python that already runs in this process. May be called again. 0, or -1 with one sentence in err.
+ * GIL: taken if not held, and given back as it was.
+ */
+int gw_embed_attach(char *err, size_t errlen);
+
+/* Thread state of Python's main thread, as gw_embed_start left it. Python's own; NULL if not started or finished. */
+PyThreadState *gw_embed_main_state(void);
+
+/*
+ * Ends Python: runs atexit, flushes. Only after gw_embed_start, on its thread, when no other thread is in Python.
+ * 0; -1 if flushing failed or Python was not started here. GIL: taken, and gone. Blocks: it runs Python.
+ */
+int gw_embed_finish(void);
+
+/*
+ * Runs Python text in __main__. 0; -1 if it raised, the traceback being printed. code: caller's.
+ * GIL: taken and released. Blocks: it runs Python.
+ */
+int gw_embed_run(const char *code);
+
+/*
+ * Fills the module _gowsgi: natives, types. Under pip Python calls it on import, in the binary gw_module_create does.
+ * 0, or -1 with an exception set. module: borrowed. GIL: held.
+ */
+int gw_module_exec(PyObject *module);
+
+/* Makes the module _gowsgi and puts it into sys.modules. Result: owned; NULL with an exception set. GIL: held. */
+PyObject *gw_module_create(void);
+
+/*
+ * From here on a fork makes a child without a Go runtime, and gw_in_forked_child is set there. Called once Go runs;
+ * again does nothing. 0, or -1 if memory is short. GIL: not needed.
+ */
+int gw_fork_watch(void);
+
+/* Set while the server has SIGINT and SIGTERM: a forked child then gives them their default meaning back at once. */
+extern volatile int gw_signals_taken;
+
+/* 1 in a process that was forked after gw_fork_watch. */
+extern volatile int gw_in_forked_child;
+
+/* 0, or -1 with RuntimeError set in such a process. GIL: held. */
+int gw_check_fork(void);
+
+#endif

@@ -1,0 +1,246 @@
+/*
+ * shim.h: everything Go may call in C, everything C calls up in Go, and the structs both see. Read this first.
+ *
+ * Above each prototype stand: what it returns; who owns each pointer, and until when; what happens with the GIL; whether
+ * it may block or call back. "Python thread" is an OS thread with a gw_thread, see gw_thread_attach.
+ */
+#ifndef GW_SHIM_H
+#define GW_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pyapi.h"
+
+#define GW_PUBLIC __attribute__((visibility("default")))
+
+/* A run of bytes in the request arena, and one header field; httpparse.Span and httpparse.Header. */
+typedef struct gw_span {
+	uint32_t off, len;
+} gw_span;
+
+typedef struct gw_header {
+	gw_span name, value;
+} gw_header;
+
+/* gw_request.flags */
+enum {
+	GW_REQ_HAS_HOST = 1 << 0,     /* host is to be HTTP_HOST; Host fields among the headers are passed over */
+	GW_REQ_BODY_FILE = 1 << 1,    /* body is in body_fd, whose ownership passes to the callee */
+	GW_REQ_BODY_STREAM = 1 << 2,  /* body is read by gwgo_read as the app asks for it */
+	GW_REQ_BODY_MEMORY = 1 << 3,  /* body is the body argument of gw_call */
+	GW_REQ_LENGTH_KNOWN = 1 << 4, /* set CONTENT_LENGTH to content_length, and pass over Transfer-Encoding */
+};
+
+/*
+ * What Python knows of one connection: the peer's address as str objects, and the objects that environ hands out for it.
+ * Made by the first gw_call with conn NULL; Go keeps it until gw_conn_drop.
+ */
+typedef struct gw_conn gw_conn;
+
+/* One request, offsets into the arena given beside it. Plain data. */
+typedef struct gw_request {
+	uintptr_t
+		conn; /* gw_conn *, as a number so that cgo sees no pointer; in: of an earlier request, or 0; out: to keep */
+	uint64_t gen; /* number of this request on this job; never 0 */
+	uint32_t job; /* index that upcalls carry */
+	uint32_t tmpl; /* index of the environ template, see gw_template_add */
+	gw_span method, target, path, query, host;
+	gw_span script_name, server_port; /* empty: the template's */
+	int64_t content_length;
+	int32_t body_fd;
+	int32_t fd; /* the connection's descriptor, valid while the request runs */
+	uint32_t nheaders;
+	uint16_t remote_port; /* 0: none (unix socket) */
+	uint8_t minor; /* HTTP/1.minor */
+	uint8_t flags;
+	uint32_t remote_len;
+	char remote[64]; /* textual peer address, remote_len bytes */
+} gw_request;
+
+/* One block of the response body. */
+typedef struct gw_piece {
+	const char *ptr; /* into the app's bytes object */
+	size_t len;
+	PyObject *owned; /* that object; released at the next gw_call/gw_next/gw_release unless Go took it (set NULL) */
+} gw_piece;
+
+/* What gw_call and gw_next return. */
+enum {
+	GW_MORE = 1, /* pieces are there and the iterable may have more: call gw_next */
+	GW_END = 2, /* the response is complete with these pieces; the iterable is closed */
+	GW_FILE =
+		3, /* the body is file_fd (Go owns it now), file_off, file_len; call gw_finish(finish) when it is sent */
+	GW_FAILED = 4, /* the app raised, or broke PEP 3333; it is logged, the iterable is closed */
+	GW_HIJACK = 5, /* the app took the socket and ended with StopIteration: write nothing, close */
+};
+
+/* gw_response.flags: what the header list said */
+enum {
+	GW_RES_STARTED = 1 << 0, /* start_response was called: the head below is there */
+	GW_RES_DATE = 1 << 1,
+	GW_RES_SERVER = 1 << 2,
+	GW_RES_CLOSE = 1 << 3, /* the app sent Connection: close */
+	GW_RES_WRITTEN = 1 << 4, /* the write callable was used: gwgo_write has seen the head */
+	GW_RES_SIZED = 1 << 5, /* GW_END came from a list or tuple: the pieces are all there is */
+};
+
+/* The response of a job, in C memory, valid until the next gw_call of that thread. */
+typedef struct gw_response {
+	int32_t status; /* 100..999 */
+	uint32_t flags; /* GW_RES_* */
+	int64_t content_length; /* as the app declared it, or -1 */
+	const char *reason; /* reason phrase; may be empty */
+	uint32_t reason_len;
+	uint32_t head_len;
+	const char *head; /* "Name: value\r\n" …, checked, without hop-by-hop fields and Content-Length */
+	gw_piece *pieces;
+	uint32_t npieces;
+	int32_t file_fd;
+	int64_t file_off, file_len;
+	PyObject *finish; /* owned by Go until gw_finish */
+} gw_response;
+
+typedef struct gw_thread gw_thread;
+
+/* 0: files behind a file_wrapper are read by blocks instead of being sent by the reactor. Set before the first request. */
+extern int gw_sendfile;
+
+/* Bits of a watched word; the rest counts calls. */
+enum { GW_WATCH_IN_CALL = 1, GW_WATCH_LEADS = 2, GW_WATCH_PENDING = 4, GW_WATCH_STEP = 8 };
+
+/* What the monitor and Go share; every field is used with atomic operations. */
+typedef struct gw_watch {
+	uint64_t *words; /* one per Python thread, written by it */
+	int32_t credit; /* set to credit_full when a follower's call has lasted a tick; the rest is Go's */
+	int32_t credit_full; /* constant */
+	uint32_t ticking; /* 0: the monitor sleeps, and a call that begins has to poke it */
+} gw_watch;
+
+/*
+ * Starts the monitor over n words; one at a time in a process. Result: C's, valid for the life of the process; NULL when
+ * it cannot. It calls gwgo_call_blocked once for a call that has lasted a tick, if it leads or has output pending.
+ */
+gw_watch *gw_watch_start(int n, uint64_t tick_ns, int credit);
+void gw_watch_poke(void); /* Any thread. Blocks: no. */
+void gw_watch_stop(void); /* Blocks: until the monitor has ended. */
+
+/* Counters for leak tests; indexes of gw_counters. */
+enum { GW_CNT_INPUTS, GW_CNT_STARTS, GW_CNT_WRAPPERS, GW_CNT_CLIENTS, GW_CNT_HELD, GW_CNT_FDS, GW_CNT_N };
+
+/* ------------------------------------------------------------------------------------------------ Go calls C */
+
+/*
+ * Runs the support module (support.py) and makes templates possible. Once, after Python is up.
+ * 0, or -1 with one sentence in err. source: caller's, copied. GIL: taken and released. Blocks: it runs Python.
+ */
+int gw_interp_setup(const char *source, size_t source_len, char *err, size_t errlen);
+
+/*
+ * Calls a function of the support module with one text argument and returns its text result; both UTF-8.
+ * 0 ok; 1 if it raised SystemExit-like "told" error, text in out; -1 on any other exception (already printed), text in
+ * out. out: caller's, at least 1 byte, always terminated. GIL: taken and released. Blocks: it runs Python.
+ */
+int gw_support_call(const char *function, const char *arg, size_t arg_len, char *out, size_t outlen);
+
+/*
+ * Makes the calling OS thread a Python thread. main: the thread that already has a thread state (Python's main thread,
+ * or the caller of _gowsgi.run); it must not hold the GIL at this moment and gives saved = its state.
+ * Result: owned by the caller until gw_thread_detach; NULL when memory is short. GIL: taken and released. Blocks: for it.
+ */
+gw_thread *gw_thread_attach(int index, PyThreadState *saved);
+
+/* Ends a Python thread; on the main one the thread state stays. GIL: taken, and released. Blocks: for it. */
+void gw_thread_detach(gw_thread *t);
+
+/*
+ * Adds an environ template. server_name, server_port: caller's, copied. Result: its index, or -1 with a sentence in err.
+ * GIL: taken and released.
+ */
+int gw_template_add(const char *server_name, const char *server_port, const char *software, int multithread,
+	int multiprocess, const char *scheme, char *err, size_t errlen);
+
+/* The response of whatever request the thread runs. Result: C's, at one place for the life of the thread. */
+gw_response *gw_thread_response(gw_thread *t);
+
+/*
+ * Runs the app for one request, up to the first block that must go out. Result: GW_MORE … GW_HIJACK. rq, arena, headers, body: caller's, not kept; rq->conn is set. GIL: taken if not held; held on return, see
+ * gw_release. Blocks: it runs the app. Calls back: gwgo_*.
+ */
+int gw_call(gw_thread *t, gw_request *rq, const char *arena, const gw_header *headers, const char *body);
+
+/* Goes on with the iterable after GW_MORE. Same results, GIL and blocking as gw_call. */
+int gw_next(gw_thread *t);
+
+/* After GW_MORE, when nobody wants the rest: closes the iterable and ends the request. GIL: taken if not held, kept. */
+void gw_abandon(gw_thread *t);
+
+/*
+ * Calls close() of what GW_FILE or an abandoned transfer left, on the thread that made it, and lets go of it.
+ * GIL: taken if not held, kept. Blocks: it may run Python.
+ */
+void gw_finish(gw_thread *t, PyObject *owned_finish);
+
+/* Lets go of the last response's pieces and of the unhold list, and of the GIL, if the thread has it. Blocks: no. */
+void gw_release(gw_thread *t);
+
+/* Whether the unhold list has something that waits for a thread with the GIL. GIL: not needed. */
+int gw_unhold_waiting(void);
+
+/* Gives back a piece's object that Go took. Any thread, without the GIL; a thread with the GIL releases it later. */
+void gw_unhold(PyObject *owned);
+
+/* Ends a connection's Python side. c: owned by Go until here. Any thread, without the GIL; takes effect under the next. */
+void gw_conn_drop(gw_conn *c);
+
+/* Runs pending Python signal handlers; main thread only. GIL: taken if not held, kept. Blocks: it runs Python. */
+void gw_check_signals(gw_thread *t);
+
+/* Whether the current OS thread has the GIL through t. */
+int gw_thread_has_gil(const gw_thread *t);
+
+/* The environ key of a field name, through the cache; for tests. Its length, or -1. GIL: taken and released. */
+int gw_header_key_text(const char *name, size_t n, char *out, size_t outlen);
+
+/* Copies the counters. out: caller's, GW_CNT_N entries. */
+void gw_counters(int64_t *out);
+
+/* ------------------------------------------------------------------------------------------------ C calls Go */
+
+/*
+ * Body bytes from the write callable. ptr: borrowed for the call. 0: taken; 1: taken, but call gwgo_drain without the GIL
+ * before going on; -1: the client is gone; -2: too many bytes for the declared Content-Length. GIL: held. Blocks: no.
+ */
+extern int gwgo_write(uint32_t job, uint64_t gen, gw_response *res, char *ptr, size_t len);
+
+/* Waits until the client has taken enough. 0, or -1 when it is gone or stalled. GIL: must not be held. Blocks: yes. */
+extern int gwgo_drain(uint32_t job, uint64_t gen);
+
+/*
+ * Reads body bytes of a streaming request. Result: > 0 bytes; 0 end of body; -1 nothing there now (only if !wait);
+ * -2 the client left before the end; -3 the request is over; -4 it sent nothing for too long; -5 bad framing.
+ * GIL: must not be held if wait. Blocks: if wait.
+ */
+extern int64_t gwgo_read(uint32_t job, uint64_t gen, char *dst, size_t len, int wait);
+
+/* Sends a 103 with these header lines ("Name: value\r\n" …). 0, or -1. GIL: held. Blocks: no. */
+extern int gwgo_early_hints(uint32_t job, uint64_t gen, char *lines, size_t len);
+
+/* The app asked for the raw socket: the connection will not be used for another request. GIL: held. Blocks: no. */
+extern void gwgo_socket_taken(uint32_t job, uint64_t gen);
+
+/*
+ * The native functions behind _gowsgi.main, run and stop. argv: joined by NUL. saved: thread state of the caller.
+ * GIL: must not be held. Blocks: main and run serve until stopped. err: caller's.
+ */
+extern int gwgo_main(char *argv, size_t len, PyThreadState *saved);
+extern int gwgo_run(PyObject *app, char *options, size_t len, PyThreadState *saved, char *err, size_t errlen);
+extern void gwgo_stop(double timeout);
+
+/* The call that word stands for, of this thread, has lasted a tick. On the monitor. GIL: not held. Blocks: no. */
+extern void gwgo_call_blocked(int thread, uint64_t word);
+
+/* A signal reached Python's handler for it (second way beside the wake-up descriptor). GIL: held. Blocks: no. */
+extern void gwgo_signal(int signum);
+
+#endif

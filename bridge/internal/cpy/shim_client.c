@@ -1,0 +1,227 @@
+/*
+ * shim_client.c: what an app may ask about, or do with, the connection behind its request: client_disconnected,
+ * gunicorn.socket, wsgi.early_hints. One small object each, made once per connection; they work while a request runs.
+ * Runs on any Python thread, GIL held.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "shim_int.h"
+
+typedef struct client_object {
+	gw_conn *conn;    /* one of its refs */
+	PyObject *socket; /* owned: the real socket, once somebody asked (gunicorn.socket only) */
+} client_object;
+
+PyObject *gw_type_client, *gw_type_socket, *gw_type_hints;
+
+static PyObject *client_new(gw_conn *c, PyObject *type) {
+	PyObject *o = gw_new(type, GW_CNT_CLIENTS);
+	if (o) {
+		GW_SELF(client_object, o)->conn = c;
+		__atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+	}
+	return o;
+}
+
+static void unref(gw_conn *c) {
+	if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		free(c);
+}
+
+gw_conn *gw_conn_of(const gw_request *rq) {
+	gw_conn *c = (gw_conn *)rq->conn;
+	if (GW_LIKELY(c != NULL))
+		return c;
+	c = calloc(1, sizeof *c);
+	if (!c) {
+		py.PyErr_NoMemory();
+		return NULL;
+	}
+	c->refs = 1;
+	c->remote_len = rq->remote_len;
+	memcpy(c->remote, rq->remote, rq->remote_len);
+	c->port_number = rq->remote_port;
+	c->address = py.PyUnicode_DecodeLatin1(rq->remote, (Py_ssize_t)rq->remote_len, NULL);
+	c->port = py.PyUnicode_FromFormat("%d", (int)rq->remote_port);
+	c->client = client_new(c, gw_type_client);
+	c->socket = client_new(c, gw_type_socket);
+	c->hints = client_new(c, gw_type_hints);
+	if (!c->address || !c->port || !c->client || !c->socket || !c->hints) {
+		gw_conn_cut(c);
+		return NULL;
+	}
+	return c;
+}
+
+void gw_conn_cut(gw_conn *c) {
+	PyObject **owned[] = {&c->address, &c->port, &c->client, &c->socket, &c->hints};
+	c->t = NULL;
+	for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
+		PyObject *o = *owned[i];
+		*owned[i] = NULL;
+		if (o)
+			py.Py_DecRef(o);
+	}
+	unref(c);
+}
+
+/* The request that runs on the connection, if one does. */
+static gw_thread *running(client_object *o) {
+	gw_thread *t = o->conn->t;
+	return t && t->gen == o->conn->gen && t->conn == o->conn ? t : NULL;
+}
+
+/*
+ * client_disconnected() -> bool. The descriptor is open as long as the request runs: only the reactor's leader closes
+ * it, and never while a thread owns the connection.
+ */
+static PyObject *client_call(PyObject *self, PyObject *args, PyObject *kwargs) {
+	client_object *c = GW_SELF(client_object, self);
+	(void)args;
+	(void)kwargs;
+	int gone = 1;
+	if (running(c)) {
+		char byte;
+		ssize_t n = recv(c->conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+		gone = n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+	}
+	return py.PyBool_FromLong(gone);
+}
+
+/* early_hints(headers): 103 with these fields, RFC 8297. headers: list of (name, value). */
+static PyObject *hints_call(PyObject *self, PyObject *args, PyObject *kwargs) {
+	client_object *c = GW_SELF(client_object, self);
+	static char *names[] = {"headers", NULL};
+	PyObject *headers;
+	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "O:early_hints", names, &headers))
+		return NULL;
+	gw_thread *t = running(c);
+	if (!t || gw_check_fork() < 0) {
+		if (!py.PyErr_Occurred())
+			py.PyErr_SetString(py.PyExc_RuntimeError, "early hints after the request had ended");
+		return NULL;
+	}
+	PyObject *seq = py.PySequence_List(headers);
+	if (!seq)
+		return NULL;
+	char *buf = NULL;
+	size_t len = 0, cap = 0;
+	gw_response facts = {.content_length = -1};
+	int rc = 0;
+	for (Py_ssize_t i = 0; rc == 0 && i < py.PyList_Size(seq); i++) {
+		PyObject *pair = py.PySequence_Tuple(py.PyList_GetItem(seq, i));
+		if (!pair || py.PyTuple_Size(pair) != 2) {
+			if (!py.PyErr_Occurred())
+				py.PyErr_SetString(py.PyExc_TypeError, "early hints take a list of (name, value)");
+			rc = -1;
+		} else {
+			rc = gw_head_field(
+				py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), &facts, &buf, &len, &cap, 1);
+		}
+		if (pair)
+			py.Py_DecRef(pair);
+	}
+	py.Py_DecRef(seq);
+	if (rc == 0 && len > 0 && !t->head_gone)
+		gwgo_early_hints(t->job, c->conn->gen, buf, len);
+	free(buf);
+	if (rc < 0)
+		return NULL;
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
+/* The real socket object over a duplicate of the descriptor, made when an attribute is first asked for. Borrowed. */
+static PyObject *real_socket(client_object *c) {
+	if (c->socket)
+		return c->socket;
+	gw_thread *t = running(c);
+	if (!t || gw_check_fork() < 0) {
+		if (!py.PyErr_Occurred())
+			py.PyErr_SetString(
+				py.PyExc_RuntimeError, "the socket was asked for after its request had ended");
+		return NULL;
+	}
+	PyObject *f = py.PyObject_GetAttrString(gw_support, "open_socket");
+	PyObject *fd = f ? py.PyLong_FromLong(c->conn->fd) : NULL;
+	c->socket = fd ? py.PyObject_CallFunctionObjArgs(f, fd, NULL) : NULL;
+	if (f)
+		py.Py_DecRef(f);
+	if (fd)
+		py.Py_DecRef(fd);
+	if (c->socket && running(c)) {
+		t->socket_taken = 1;
+		gwgo_socket_taken(t->job, c->conn->gen);
+	}
+	return c->socket;
+}
+
+static PyObject *socket_getattro(PyObject *self, PyObject *name) {
+	PyObject *s = real_socket(GW_SELF(client_object, self));
+	return s ? py.PyObject_GetAttr(s, name) : NULL;
+}
+
+static int socket_setattro(PyObject *self, PyObject *name, PyObject *value) {
+	PyObject *s = real_socket(GW_SELF(client_object, self));
+	return s ? py.PyObject_SetAttr(s, name, value) : -1;
+}
+
+static PyObject *socket_repr(PyObject *self) {
+	client_object *c = GW_SELF(client_object, self);
+	return c->socket ? py.PyObject_Repr(c->socket) : py.PyUnicode_FromString("<gowsgi socket, not used yet>");
+}
+
+static void client_dealloc(PyObject *self) {
+	unref(GW_SELF(client_object, self)->conn);
+	gw_delete(self, gw_type_client, GW_CNT_CLIENTS);
+}
+static void hints_dealloc(PyObject *self) {
+	unref(GW_SELF(client_object, self)->conn);
+	gw_delete(self, gw_type_hints, GW_CNT_CLIENTS);
+}
+static void socket_dealloc(PyObject *self) {
+	if (GW_SELF(client_object, self)->socket)
+		py.Py_DecRef(GW_SELF(client_object, self)->socket);
+	unref(GW_SELF(client_object, self)->conn);
+	gw_delete(self, gw_type_socket, GW_CNT_CLIENTS);
+}
+
+int gw_client_init(PyObject *module) {
+	static PyType_Slot client_slots[] = {
+		{Py_tp_call, client_call},
+		{Py_tp_dealloc, client_dealloc},
+		{Py_tp_new, gw_no_new},
+		{Py_tp_doc,
+			"client_disconnected() -> bool\n\nWhether the client of this request has left; True once the request is over."},
+		{0, NULL},
+	};
+	static PyType_Slot hints_slots[] = {
+		{Py_tp_call, hints_call},
+		{Py_tp_dealloc, hints_dealloc},
+		{Py_tp_new, gw_no_new},
+		{Py_tp_doc,
+			"early_hints(headers)\n\nSends '103 Early Hints' with these (name, value) fields, RFC 8297."},
+		{0, NULL},
+	};
+	static PyType_Slot socket_slots[] = {
+		{Py_tp_getattro, socket_getattro},
+		{Py_tp_setattro, socket_setattro},
+		{Py_tp_repr, socket_repr},
+		{Py_tp_dealloc, socket_dealloc},
+		{Py_tp_new, gw_no_new},
+		{Py_tp_doc, "The connection's socket, made at the first use of an attribute; see socket.socket."},
+		{0, NULL},
+	};
+	static PyType_Spec client_spec = {
+		.name = "gowsgi._gowsgi.Client", .flags = Py_TPFLAGS_DEFAULT, .slots = client_slots};
+	static PyType_Spec hints_spec = {
+		.name = "gowsgi._gowsgi.EarlyHints", .flags = Py_TPFLAGS_DEFAULT, .slots = hints_slots};
+	static PyType_Spec socket_spec = {
+		.name = "gowsgi._gowsgi.Socket", .flags = Py_TPFLAGS_DEFAULT, .slots = socket_slots};
+	gw_type_client = gw_make_type(module, &client_spec, sizeof(client_object));
+	gw_type_hints = gw_make_type(module, &hints_spec, sizeof(client_object));
+	gw_type_socket = gw_make_type(module, &socket_spec, sizeof(client_object));
+	return gw_type_client && gw_type_hints && gw_type_socket ? 0 : -1;
+}

@@ -1,0 +1,420 @@
+/*
+ * shim_environ.c: the environ of a request, from a template dict and the spans that the parser found.
+ * Runs on the Python thread that has the request; GIL held. The key cache is filled under the GIL (or, on a
+ * free-threaded build, under its own lock) and its entries are never freed.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "shim_int.h"
+
+#define MAX_TEMPLATES 64
+
+static PyObject *templates[MAX_TEMPLATES];
+static int ntemplates;
+
+/* Interned keys, owned for ever. */
+#define KEYS(X)                                                                                                        \
+	X(REQUEST_METHOD)                                                                                              \
+	X(PATH_INFO)                                                                                                   \
+	X(QUERY_STRING)                                                                                                \
+	X(SERVER_PROTOCOL)                                                                                             \
+	X(REMOTE_ADDR)                                                                                                 \
+	X(REMOTE_PORT)                                                                                                 \
+	X(RAW_URI)                                                                                                     \
+	X(REQUEST_URI)                                                                                                 \
+	X(CONTENT_TYPE)                                                                                                \
+	X(CONTENT_LENGTH)                                                                                              \
+	X(HTTP_HOST)                                                                                                   \
+	X(HTTP_COOKIE)                                                                                                 \
+	X(SCRIPT_NAME)                                                                                                 \
+	X(SERVER_PORT)
+#define X(name) static PyObject *key_##name;
+KEYS(X)
+#undef X
+static PyObject *key_input, *key_gone, *key_gone_waitress, *key_socket, *key_hints;
+static PyObject *str_http10, *str_http11, *str_empty, *str_comma, *str_semicolon;
+
+/* Common methods, so that no string is made for them. */
+static struct {
+	const char *name;
+	size_t len;
+	PyObject *str;
+} methods[] = {{"GET", 3, NULL}, {"POST", 4, NULL}, {"HEAD", 4, NULL}, {"PUT", 3, NULL}, {"DELETE", 6, NULL},
+	{"OPTIONS", 7, NULL}, {"PATCH", 5, NULL}};
+
+/* ------------------------------------------------------------------------------------------------ header keys */
+
+/*
+ * Field name -> interned "HTTP_…" key. Open addressing, bounded: when CACHE_FILL names are in, further names get a key
+ * made for the one request, so that a client that invents names cannot fill memory.
+ */
+#define CACHE_SIZE 1024
+#define CACHE_FILL 512
+#define NAME_MAX_CACHED 48
+
+typedef struct key_entry {
+	PyObject *key; /* NULL: free */
+	unsigned char len;
+	char name[NAME_MAX_CACHED]; /* lower case */
+} key_entry;
+
+static key_entry cache[CACHE_SIZE];
+static int cache_used;
+static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER; /* taken only on a free-threaded build */
+
+static PyObject *make_key(const char *name, size_t n) {
+	char small[128], *p = n + 5 <= sizeof small ? small : malloc(n + 5);
+	if (!p)
+		return py.PyErr_NoMemory();
+	memcpy(p, "HTTP_", 5);
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)name[i];
+		p[5 + i] = c == '-' ? '_' : (c >= 'a' && c <= 'z') ? (char)(c - 32) : (char)c;
+	}
+	PyObject *k;
+	if (n == 12 && memcmp(p + 5, "CONTENT_TYPE", 12) == 0)
+		k = key_CONTENT_TYPE, py.Py_IncRef(k);
+	else if (n == 14 && memcmp(p + 5, "CONTENT_LENGTH", 14) == 0)
+		k = key_CONTENT_LENGTH, py.Py_IncRef(k);
+	else
+		k = py.PyUnicode_DecodeLatin1(p, (Py_ssize_t)n + 5, NULL);
+	if (p != small)
+		free(p);
+	return k;
+}
+
+/* New reference to the key of a field name. */
+static PyObject *header_key(const char *name, size_t n) {
+	char low[NAME_MAX_CACHED];
+	if (GW_UNLIKELY(n > NAME_MAX_CACHED))
+		return make_key(name, n);
+	uint32_t h = 2166136261u;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)name[i];
+		if (c >= 'A' && c <= 'Z')
+			c |= 0x20;
+		low[i] = (char)c;
+		h = (h ^ c) * 16777619u;
+	}
+	if (GW_UNLIKELY(gw_py_free_threaded))
+		pthread_mutex_lock(&cache_lock);
+	PyObject *k = NULL;
+	uint32_t at = h & (CACHE_SIZE - 1);
+	for (;; at = (at + 1) & (CACHE_SIZE - 1)) {
+		key_entry *e = &cache[at];
+		if (!e->key)
+			break;
+		if (e->len == n && memcmp(e->name, low, n) == 0) {
+			k = e->key;
+			py.Py_IncRef(k);
+			break;
+		}
+	}
+	if (GW_UNLIKELY(!k)) {
+		k = make_key(name, n);
+		if (k && cache_used < CACHE_FILL) {
+			py.PyUnicode_InternInPlace(&k);
+			cache[at].len = (unsigned char)n;
+			memcpy(cache[at].name, low, n);
+			py.Py_IncRef(k);
+			cache[at].key = k;
+			cache_used++;
+		}
+	}
+	if (GW_UNLIKELY(gw_py_free_threaded))
+		pthread_mutex_unlock(&cache_lock);
+	return k;
+}
+
+/* ------------------------------------------------------------------------------------------------ templates */
+
+static int set_text(PyObject *d, const char *key, const char *value) {
+	PyObject *v = py.PyUnicode_DecodeLatin1(value, (Py_ssize_t)strlen(value), NULL);
+	int rc = v ? py.PyDict_SetItemString(d, key, v) : -1;
+	if (v)
+		py.Py_DecRef(v);
+	return rc;
+}
+
+static int set_attr(PyObject *d, const char *key, PyObject *from, const char *attr) {
+	PyObject *v = py.PyObject_GetAttrString(from, attr);
+	int rc = v ? py.PyDict_SetItemString(d, key, v) : -1;
+	if (v)
+		py.Py_DecRef(v);
+	return rc;
+}
+
+int gw_environ_init(void) {
+#define X(name)                                                                                                        \
+	if (!key_##name && !(key_##name = py.PyUnicode_InternFromString(#name)))                                       \
+		return -1;
+	KEYS(X)
+#undef X
+	struct {
+		PyObject **to;
+		const char *text;
+	} more[] = {{&key_input, "wsgi.input"}, {&key_gone, "gowsgi.client_disconnected"},
+		{&key_gone_waitress, "waitress.client_disconnected"}, {&key_socket, "gunicorn.socket"},
+		{&key_hints, "wsgi.early_hints"}, {&str_http10, "HTTP/1.0"}, {&str_http11, "HTTP/1.1"},
+		{&str_empty, ""}, {&str_comma, ", "}, {&str_semicolon, "; "}};
+	for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+		if (!*more[i].to && !(*more[i].to = py.PyUnicode_InternFromString(more[i].text)))
+			return -1;
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (!methods[i].str && !(methods[i].str = py.PyUnicode_InternFromString(methods[i].name)))
+			return -1;
+	return 0;
+}
+
+static int fill_template(PyObject *d, const char *name, const char *port, const char *software, int multithread,
+	int multiprocess, const char *scheme) {
+	PyObject *version = py.Py_BuildValue("(ii)", 1, 0);
+	int rc = version ? py.PyDict_SetItemString(d, "wsgi.version", version) : -1;
+	if (version)
+		py.Py_DecRef(version);
+	/*
+	 * Also the keys that every request sets: replacing is cheaper than inserting, and the copy's table has the room that
+	 * the header fields need from the start, so that no request pays for growing it.
+	 */
+	PyObject *always[] = {key_PATH_INFO, key_RAW_URI, key_REQUEST_URI, key_QUERY_STRING, key_REMOTE_ADDR, key_gone,
+		key_gone_waitress, key_socket, key_hints};
+	for (size_t i = 0; rc == 0 && i < sizeof always / sizeof *always; i++)
+		rc = py.PyDict_SetItem(d, always[i], str_empty);
+	if (rc == 0)
+		rc = py.PyDict_SetItem(d, key_SERVER_PROTOCOL, str_http11);
+	if (rc == 0)
+		rc = py.PyDict_SetItem(d, key_REQUEST_METHOD, methods[0].str);
+	return rc < 0 || set_text(d, "wsgi.url_scheme", scheme) < 0 ||
+	       py.PyDict_SetItem(d, key_input, gw_empty_input) < 0 ||
+	       set_attr(d, "wsgi.errors", gw_support, "errors") < 0 ||
+	       py.PyDict_SetItemString(d, "wsgi.multithread", multithread ? Py_True : Py_False) < 0 ||
+	       py.PyDict_SetItemString(d, "wsgi.multiprocess", multiprocess ? Py_True : Py_False) < 0 ||
+	       py.PyDict_SetItemString(d, "wsgi.run_once", Py_False) < 0 ||
+	       py.PyDict_SetItemString(d, "wsgi.input_terminated", Py_True) < 0 ||
+	       py.PyDict_SetItemString(d, "wsgi.file_wrapper", gw_type_wrapper) < 0 ||
+	       set_text(d, "SERVER_SOFTWARE", software) < 0 || set_text(d, "SERVER_NAME", name) < 0 ||
+	       set_text(d, "SERVER_PORT", port) < 0 || set_text(d, "SCRIPT_NAME", "") < 0 ||
+	       (strcmp(scheme, "https") == 0 && set_text(d, "HTTPS", "on") < 0);
+}
+
+int gw_template_add(const char *server_name, const char *server_port, const char *software, int multithread,
+	int multiprocess, const char *scheme, char *err, size_t errlen) {
+	int gil = py.PyGILState_Ensure();
+	int index = -1;
+	PyObject *d = ntemplates < MAX_TEMPLATES ? py.PyDict_New() : NULL;
+	if (d && fill_template(d, server_name, server_port, software, multithread, multiprocess, scheme) == 0) {
+		templates[ntemplates] = d;
+		index = ntemplates++;
+	} else {
+		snprintf(err, errlen, "%s",
+			ntemplates < MAX_TEMPLATES ? "the environ template could not be built"
+						   : "too many addresses to listen on");
+		py.PyErr_Clear();
+		if (d)
+			py.Py_DecRef(d);
+	}
+	py.PyGILState_Release(gil);
+	return index;
+}
+
+/* ------------------------------------------------------------------------------------------------ one request */
+
+static int put(PyObject *d, PyObject *key, PyObject *owned_value) {
+	if (GW_UNLIKELY(!owned_value))
+		return -1;
+	int rc = py.PyDict_SetItem(d, key, owned_value);
+	py.Py_DecRef(owned_value);
+	return rc;
+}
+
+static int put_latin1(PyObject *d, PyObject *key, const char *s, size_t n) {
+	return put(d, key, py.PyUnicode_DecodeLatin1(s, (Py_ssize_t)n, NULL));
+}
+
+static int hex(unsigned char c) {
+	return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+/* PATH_INFO: percent-decoded bytes as text. A '%' that no two hex digits follow stays as it is, as CGI scripts saw it. */
+static PyObject *path_info(const char *s, size_t n) {
+	if (GW_LIKELY(memchr(s, '%', n) == NULL))
+		return py.PyUnicode_DecodeLatin1(s, (Py_ssize_t)n, NULL);
+	char small[1024] = "", *p = n <= sizeof small ? small : malloc(n);
+	if (!p)
+		return py.PyErr_NoMemory();
+	size_t o = 0;
+	for (size_t i = 0; i < n; i++) {
+		int a, b;
+		if (s[i] == '%' && i + 2 < n && (a = hex((unsigned char)s[i + 1])) >= 0 &&
+			(b = hex((unsigned char)s[i + 2])) >= 0) {
+			p[o++] = (char)(a << 4 | b);
+			i += 2;
+		} else {
+			p[o++] = s[i];
+		}
+	}
+	PyObject *r = py.PyUnicode_DecodeLatin1(p, (Py_ssize_t)o, NULL);
+	if (p != small)
+		free(p);
+	return r;
+}
+
+static int put_method(PyObject *d, const char *s, size_t n) {
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (methods[i].len == n && memcmp(methods[i].name, s, n) == 0)
+			return i == 0 ? 0
+			              : py.PyDict_SetItem(
+						d, key_REQUEST_METHOD, methods[i].str); /* the template has GET */
+	return put_latin1(d, key_REQUEST_METHOD, s, n);
+}
+
+/* A field that came before: joined, cookies by "; " (RFC 6265bis), others by ", " (RFC 9110 5.3). */
+static int join(PyObject *d, PyObject *key, PyObject *old, PyObject *value) {
+	PyObject *left = py.PyUnicode_Concat(old, key == key_HTTP_COOKIE ? str_semicolon : str_comma);
+	PyObject *both = left ? py.PyUnicode_Concat(left, value) : NULL;
+	if (left)
+		py.Py_DecRef(left);
+	return put(d, key, both);
+}
+
+static int name_is(const char *s, size_t n, const char *lower, size_t ln) {
+	if (n != ln)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (((unsigned char)s[i] | 0x20) != (unsigned char)lower[i] && s[i] != lower[i])
+			return 0;
+	return 1;
+}
+
+static int put_headers(PyObject *d, const gw_request *rq, const char *arena, const gw_header *h) {
+	for (uint32_t i = 0; i < rq->nheaders; i++) {
+		const char *name = arena + h[i].name.off;
+		size_t n = h[i].name.len;
+		if (name_is(name, n, "host", 4) && (rq->flags & GW_REQ_HAS_HOST))
+			continue;
+		if (GW_UNLIKELY(rq->flags & GW_REQ_LENGTH_KNOWN) &&
+			(name_is(name, n, "transfer-encoding", 17) || name_is(name, n, "content-length", 14)))
+			continue;
+		PyObject *key = header_key(name, n);
+		PyObject *value =
+			key ? py.PyUnicode_DecodeLatin1(arena + h[i].value.off, (Py_ssize_t)h[i].value.len, NULL)
+			    : NULL;
+		int rc = -1;
+		if (GW_LIKELY(value != NULL)) {
+			/* One look-up inserts and tells whether the field was there. */
+			PyObject *there = py.PyDict_SetDefault(d, key, value);
+			rc = GW_LIKELY(there == value) ? 0 : there ? join(d, key, there, value) : -1;
+			py.Py_DecRef(value);
+		}
+		if (key)
+			py.Py_DecRef(key);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int put_body(PyObject *d, gw_thread *t, const gw_request *rq, const char *body) {
+	PyObject *in = NULL;
+	if (GW_LIKELY(!(rq->flags & (GW_REQ_BODY_FILE | GW_REQ_BODY_MEMORY | GW_REQ_BODY_STREAM))))
+		return 0; /* the template has the empty one */
+	if (rq->flags & GW_REQ_BODY_FILE)
+		in = gw_input_file(rq->body_fd, rq->content_length);
+	else if (rq->flags & GW_REQ_BODY_MEMORY)
+		in = gw_input_memory(body, (size_t)rq->content_length);
+	else
+		in = gw_input_stream(t, rq->content_length);
+	if (!d || !in) {
+		if (in)
+			py.Py_DecRef(in);
+		return -1;
+	}
+	int rc = put(d, key_input, in);
+	if (rc == 0 && (rq->flags & GW_REQ_LENGTH_KNOWN))
+		rc = put(d, key_CONTENT_LENGTH, py.PyUnicode_FromFormat("%lld", (long long)rq->content_length));
+	return rc;
+}
+
+/* REMOTE_ADDR and REMOTE_PORT: the connection's own strings, unless a proxy in front speaks for another client. */
+static int put_peer(PyObject *d, gw_conn *c, const gw_request *rq) {
+	int same = rq->remote_port == c->port_number && rq->remote_len == c->remote_len &&
+	           memcmp(rq->remote, c->remote, rq->remote_len) == 0;
+	if (GW_LIKELY(same)) {
+		if (py.PyDict_SetItem(d, key_REMOTE_ADDR, c->address) < 0)
+			return -1;
+		return rq->remote_port ? py.PyDict_SetItem(d, key_REMOTE_PORT, c->port) : 0;
+	}
+	if (put_latin1(d, key_REMOTE_ADDR, rq->remote, rq->remote_len) < 0)
+		return -1;
+	return rq->remote_port ? put(d, key_REMOTE_PORT, py.PyUnicode_FromFormat("%d", (int)rq->remote_port)) : 0;
+}
+
+PyObject *gw_environ(
+	gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
+	PyObject *d = py.PyDict_Copy(templates[rq->tmpl]);
+	/* First of all, because a body descriptor is ours from now on. */
+	if (GW_UNLIKELY(put_body(d, t, rq, body) < 0 || !d)) {
+		if (d)
+			py.Py_DecRef(d);
+		return NULL;
+	}
+	const char *target = arena + rq->target.off;
+	PyObject *uri = py.PyUnicode_DecodeLatin1(target, (Py_ssize_t)rq->target.len, NULL);
+	gw_conn *c = t->conn;
+	int bad = !uri || py.PyDict_SetItem(d, key_RAW_URI, uri) < 0 ||
+	          py.PyDict_SetItem(d, key_REQUEST_URI, uri) < 0 ||
+	          put_method(d, arena + rq->method.off, rq->method.len) < 0 ||
+	          (!rq->minor && py.PyDict_SetItem(d, key_SERVER_PROTOCOL, str_http10) < 0);
+	if (!bad) {
+		/* A path without query and escapes is the target itself: no second string. */
+		if (rq->path.off == rq->target.off && rq->path.len == rq->target.len &&
+			!memchr(target, '%', rq->target.len))
+			bad = py.PyDict_SetItem(d, key_PATH_INFO, uri) < 0;
+		else
+			bad = put(d, key_PATH_INFO, path_info(arena + rq->path.off, rq->path.len)) < 0;
+	}
+	if (!bad && rq->query.len)
+		bad = put_latin1(d, key_QUERY_STRING, arena + rq->query.off, rq->query.len) < 0;
+	if (!bad)
+		bad = put_peer(d, c, rq) < 0;
+	if (!bad && (rq->flags & GW_REQ_HAS_HOST))
+		bad = put_latin1(d, key_HTTP_HOST, arena + rq->host.off, rq->host.len) < 0;
+	if (!bad && GW_UNLIKELY(rq->script_name.len))
+		bad = put(d, key_SCRIPT_NAME, path_info(arena + rq->script_name.off, rq->script_name.len)) < 0;
+	if (!bad && GW_UNLIKELY(rq->server_port.len))
+		bad = put_latin1(d, key_SERVER_PORT, arena + rq->server_port.off, rq->server_port.len) < 0;
+	bad = bad || put_headers(d, rq, arena, headers) < 0;
+	bad = bad || py.PyDict_SetItem(d, key_gone, c->client) < 0 ||
+	      py.PyDict_SetItem(d, key_gone_waitress, c->client) < 0 ||
+	      py.PyDict_SetItem(d, key_socket, c->socket) < 0 || py.PyDict_SetItem(d, key_hints, c->hints) < 0;
+	if (uri)
+		py.Py_DecRef(uri);
+	if (GW_UNLIKELY(bad)) {
+		py.Py_DecRef(d);
+		return NULL;
+	}
+	return d;
+}
+
+int gw_header_key_text(const char *name, size_t n, char *out, size_t outlen) {
+	int gil = py.PyGILState_Ensure();
+	int rc = gw_environ_init();
+	PyObject *key = rc == 0 ? header_key(name, n) : NULL;
+	PyObject *bytes = key ? py.PyUnicode_AsLatin1String(key) : NULL;
+	char *p;
+	Py_ssize_t len;
+	rc = -1;
+	if (bytes && py.PyBytes_AsStringAndSize(bytes, &p, &len) == 0 && (size_t)len <= outlen) {
+		memcpy(out, p, (size_t)len);
+		rc = (int)len;
+	}
+	if (key)
+		py.Py_DecRef(key);
+	if (bytes)
+		py.Py_DecRef(bytes);
+	py.PyErr_Clear();
+	py.PyGILState_Release(gil);
+	return rc;
+}

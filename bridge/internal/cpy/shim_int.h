@@ -1,0 +1,134 @@
+/*
+ * shim_int.h: what the C files of this directory share among themselves. Go never sees it.
+ */
+#ifndef GW_SHIM_INT_H
+#define GW_SHIM_INT_H
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "embed.h"
+#include "shim.h"
+
+/* Our part of an object of one of our types; the head before it is Python's and its size known only at run time. */
+#define GW_SELF(type, obj) ((type *)((char *)(obj) + gw_py_head_size))
+
+#define GW_LIKELY(x) __builtin_expect(!!(x), 1)
+#define GW_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/*
+ * One Python thread. The fields of the running request are here too: a thread runs one at a time. Objects made for a
+ * request carry (thread, gen), and compare gen before they touch anything, because the app may keep them for ever; a
+ * gw_thread is therefore never freed while the process lives.
+ */
+struct gw_thread {
+	PyThreadState *ts;
+	int index, is_main, has_gil;
+
+	uint64_t gen; /* of the running request; 0 between requests */
+	uint32_t job;
+	int socket_taken; /* gunicorn.socket was used */
+	gw_conn *conn;    /* of the running request */
+	int head_gone;      /* the head was handed to Go: start_response can no longer replace it */
+	PyObject *iterable; /* owned: what the app returned */
+	PyObject *iterator; /* owned: its iterator */
+	PyObject *line;     /* owned: "METHOD target" for the error log, made when needed */
+
+	gw_response res;
+	char *head; /* block behind res.head and res.reason */
+	size_t head_cap;
+	gw_piece *pieces;
+	uint32_t pieces_cap;
+
+	/* request line for the error log: copied, since the arena is Go's */
+	char what[256];
+	size_t what_len;
+};
+
+/*
+ * The objects that environ hands out for the connection hold a reference to this struct (refs, under the GIL), and it
+ * holds one to each of them until gw_conn_drop cuts that circle. They work only while a request runs on it.
+ */
+struct gw_conn {
+	int refs;
+	int fd;
+	gw_thread *t; /* that runs its request; NULL between requests */
+	uint64_t gen; /* of that request */
+	PyObject *address, *port, *client, *socket, *hints; /* owned */
+	uint16_t port_number;
+	uint32_t remote_len;
+	char remote[64];
+};
+
+extern atomic_llong gw_count[GW_CNT_N];
+#define GW_COUNT(which, by) atomic_fetch_add_explicit(&gw_count[which], (by), memory_order_relaxed)
+
+/* Our types, owned for the life of the process. */
+extern PyObject *gw_type_input, *gw_type_wrapper, *gw_type_start, *gw_type_write, *gw_type_client, *gw_type_socket,
+	*gw_type_hints;
+extern PyObject *gw_empty_input; /* wsgi.input of every request without a body */
+extern PyObject *gw_support;     /* the support module */
+
+/* Each makes its types and puts them into the module. 0, or -1 with an exception set. GIL: held. */
+int gw_input_init(PyObject *module);
+int gw_file_init(PyObject *module);
+int gw_start_init(PyObject *module);
+int gw_client_init(PyObject *module);
+int gw_environ_init(void);
+
+/* Makes a type and adds it to the module under its last name. NULL with an exception set. GIL: held. */
+PyObject *gw_make_type(PyObject *module, PyType_Spec *spec, size_t size);
+/* tp_new of types whose objects only the server makes: one without its request would crash when it is used. */
+PyObject *gw_no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+/* A new zeroed object of one of our types. NULL with an exception set. */
+PyObject *gw_new(PyObject *type, int counter);
+/* tp_dealloc's end. */
+void gw_delete(PyObject *self, PyObject *type, int counter);
+
+/* Exact type test without looking into the object; and the flag test for subclasses. */
+static inline PyTypeObject *gw_type_of(PyObject *o) {
+	if (py.Py_TYPE)
+		return py.Py_TYPE(o);
+	PyObject *t = py.PyObject_Type(o);
+	py.Py_DecRef(t); /* the object keeps its type alive */
+	return (PyTypeObject *)t;
+}
+static inline int gw_is(PyObject *o, PyTypeObject *exact, unsigned long flag) {
+	PyTypeObject *t = gw_type_of(o);
+	return t == exact || (py.PyType_GetFlags(t) & flag) != 0;
+}
+#define gw_is_bytes(o) gw_is((o), py.PyBytes_Type, Py_TPFLAGS_BYTES_SUBCLASS)
+#define gw_is_str(o) gw_is((o), py.PyUnicode_Type, Py_TPFLAGS_UNICODE_SUBCLASS)
+
+/* New references. The environ of a request; NULL with an exception set. GIL: held. */
+PyObject *gw_environ(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
+PyObject *gw_start_new(gw_thread *t);
+/* The connection of a request, made if there is none yet. NULL with an exception set. */
+gw_conn *gw_conn_of(const gw_request *rq);
+void gw_conn_cut(gw_conn *c); /* what gw_conn_drop asked for; GIL: held */
+/* body bytes are copied; fd: owned by the result. */
+PyObject *gw_input_memory(const char *body, size_t len);
+PyObject *gw_input_file(int fd, int64_t len);
+PyObject *gw_input_stream(gw_thread *t, int64_t length_or_minus_1);
+
+/*
+ * Checks one response header field and appends "Name: value\r\n" to *buf (realloc'd; *len, *cap). Facts about it go to
+ * res. 0, or -1 with an exception set.
+ */
+int gw_head_field(PyObject *name, PyObject *value, gw_response *res, char **buf, size_t *len, size_t *cap, int hints);
+
+/* If wrapper is a FileWrapper over a regular file: 1, and the range, a duplicate descriptor. 0: iterate instead. */
+int gw_file_range(PyObject *wrapper, int *fd, int64_t *off, int64_t *len);
+
+/* Prints the exception that is set, with its traceback, and clears it. what: for instance "while closing". GIL: held. */
+void gw_log_exception(gw_thread *t, const char *what);
+
+/* The GIL around something that may take long, on any thread. */
+#define GW_ALLOW_THREADS(stmt)                                                                                         \
+	do {                                                                                                           \
+		PyThreadState *saved_ = py.PyEval_SaveThread();                                                        \
+		stmt;                                                                                                  \
+		py.PyEval_RestoreThread(saved_);                                                                       \
+	} while (0)
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * shim_interp.c: the interpreter's side of start and stop: support module, thread states, calls into support.py.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "shim_int.h"
+#include "embed.h"
+
+extern PyObject *gw_app, *gw_native;
+int gw_call_init(void);
+
+PyObject *gw_support;
+atomic_llong gw_count[GW_CNT_N];
+
+void gw_counters(int64_t *out) {
+	for (int i = 0; i < GW_CNT_N; i++)
+		out[i] = atomic_load(&gw_count[i]);
+}
+
+/* ------------------------------------------------------------------------------------------------ objects */
+
+PyObject *gw_make_type(PyObject *module, PyType_Spec *spec, size_t size) {
+	spec->basicsize = (int)(gw_py_head_size + size);
+	PyObject *type = py.PyType_FromSpec(spec);
+	if (!type)
+		return NULL;
+	py.Py_IncRef(type); /* one for us, one for the module */
+	if (py.PyModule_AddObject(module, strrchr(spec->name, '.') + 1, type) < 0) {
+		py.Py_DecRef(type);
+		py.Py_DecRef(type);
+		return NULL;
+	}
+	return type;
+}
+
+PyObject *gw_no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+	return py.PyErr_Format(py.PyExc_TypeError, "cannot create %R objects: the server makes them", type);
+}
+
+PyObject *gw_new(PyObject *type, int counter) {
+	PyObject *o = py.PyType_GenericAlloc((PyTypeObject *)type, 0);
+	if (GW_LIKELY(o != NULL))
+		GW_COUNT(counter, 1);
+	return o;
+}
+
+void gw_delete(PyObject *self, PyObject *type, int counter) {
+	py.PyObject_Free(self);
+	py.Py_DecRef(type); /* an instance of a heap type owns a reference to it */
+	GW_COUNT(counter, -1);
+}
+
+/* ------------------------------------------------------------------------------------------------ errors */
+
+void gw_log_exception(gw_thread *t, const char *what) {
+	PyObject *type = NULL, *value = NULL, *tb = NULL;
+	py.PyErr_Fetch(&type, &value, &tb);
+	if (!type)
+		return;
+	py.PyErr_NormalizeException(&type, &value, &tb);
+	if (tb && value)
+		py.PyException_SetTraceback(value, tb);
+	PyObject *f = py.PyObject_GetAttrString(gw_support, "report");
+	PyObject *w = py.PyUnicode_FromString(what);
+	PyObject *line = py.PyUnicode_DecodeLatin1(t ? t->what : "", t ? (Py_ssize_t)t->what_len : 0, NULL);
+	PyObject *r = f && w && line ? py.PyObject_CallFunctionObjArgs(
+					       f, w, line, type, value ? value : Py_None, tb ? tb : Py_None, NULL)
+	                             : NULL;
+	if (!r)
+		py.PyErr_WriteUnraisable(value);
+	PyObject *drop[] = {type, value, tb, f, w, line, r};
+	for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
+		if (drop[i])
+			py.Py_DecRef(drop[i]);
+	py.PyErr_Clear();
+}
+
+/* Text of the exception that is set, cleared; for callers outside Python. */
+static void tell_exception(char *out, size_t outlen) {
+	PyObject *type = NULL, *value = NULL, *tb = NULL;
+	py.PyErr_Fetch(&type, &value, &tb);
+	py.PyErr_NormalizeException(&type, &value, &tb);
+	PyObject *s = value ? py.PyObject_Str(value) : NULL;
+	const char *text = s ? py.PyUnicode_AsUTF8(s) : NULL;
+	snprintf(out, outlen, "%s", text ? text : "unknown Python error");
+	PyObject *drop[] = {type, value, tb, s};
+	for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
+		if (drop[i])
+			py.Py_DecRef(drop[i]);
+	py.PyErr_Clear();
+}
+
+/* ------------------------------------------------------------------------------------------------ support module */
+
+static int run_support(const char *source, size_t source_len, char *err, size_t errlen) {
+	if (!gw_native) {
+		PyObject *m = gw_module_create(); /* the binary: nobody has imported it */
+		if (!m) {
+			tell_exception(err, errlen);
+			return -1;
+		}
+		py.Py_DecRef(m);
+	}
+	char *text = malloc(source_len + 1);
+	if (!text)
+		return -1;
+	memcpy(text, source, source_len);
+	text[source_len] = 0;
+	PyObject *code = py.Py_CompileStringExFlags(text, "<gowsgi>", Py_file_input, NULL, -1);
+	free(text);
+	PyObject *m = code ? py.PyImport_ExecCodeModule("_gowsgi_support", code) : NULL;
+	if (code)
+		py.Py_DecRef(code);
+	if (!m || py.PyObject_SetAttrString(m, "native", gw_native) < 0 || gw_call_init() < 0) {
+		tell_exception(err, errlen);
+		return -1;
+	}
+	gw_support = m;
+	if (gw_environ_init() < 0) {
+		tell_exception(err, errlen);
+		return -1;
+	}
+	return 0;
+}
+
+int gw_interp_setup(const char *source, size_t source_len, char *err, size_t errlen) {
+	int gil = py.PyGILState_Ensure();
+	int rc = gw_support ? 0 : run_support(source, source_len, err, errlen);
+	py.PyGILState_Release(gil);
+	return rc;
+}
+
+int gw_support_call(const char *function, const char *arg, size_t arg_len, char *out, size_t outlen) {
+	int gil = py.PyGILState_Ensure();
+	int rc = 0;
+	out[0] = 0;
+	PyObject *told = py.PyObject_GetAttrString(gw_support, "Told");
+	PyObject *f = py.PyObject_GetAttrString(gw_support, function);
+	PyObject *a = py.PyUnicode_DecodeUTF8(arg, (Py_ssize_t)arg_len, "surrogateescape");
+	PyObject *r = f && a ? py.PyObject_CallFunctionObjArgs(f, a, NULL) : NULL;
+	if (r) {
+		const char *text = py.PyUnicode_AsUTF8(r);
+		snprintf(out, outlen, "%s", text ? text : "");
+		PyObject *app = py.PyObject_GetAttrString(gw_support, "app");
+		if (app && app != Py_None && !gw_app) {
+			gw_app = app; /* load_app: ours from now on */
+			app = NULL;
+		}
+		if (app)
+			py.Py_DecRef(app);
+	} else {
+		rc = py.PyErr_Occurred() && told && py.PyErr_ExceptionMatches(told) ? 1 : -1;
+		tell_exception(out, outlen);
+	}
+	if (told)
+		py.Py_DecRef(told);
+	if (f)
+		py.Py_DecRef(f);
+	if (a)
+		py.Py_DecRef(a);
+	if (r)
+		py.Py_DecRef(r);
+	py.PyErr_Clear();
+	py.PyGILState_Release(gil);
+	return rc;
+}
+
+/* ------------------------------------------------------------------------------------------------ threads */
+
+gw_thread *gw_thread_attach(int index, PyThreadState *saved) {
+	gw_thread *t = calloc(1, sizeof *t);
+	if (!t)
+		return NULL;
+	t->index = index;
+	t->is_main = saved != NULL;
+	t->ts = saved ? saved : py.PyThreadState_New(py.PyInterpreterState_Main());
+	if (!t->ts) {
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void gw_thread_detach(gw_thread *t) {
+	if (!t->has_gil)
+		py.PyEval_RestoreThread(t->ts);
+	t->has_gil = 1;
+	gw_release(t);
+	if (!t->is_main) {
+		py.PyEval_RestoreThread(t->ts);
+		py.PyThreadState_Clear(t->ts);
+		py.PyThreadState_DeleteCurrent();
+	}
+	free(t->head);
+	free(t->pieces);
+	t->head = NULL;
+	t->head_cap = 0;
+	t->pieces = NULL;
+	t->pieces_cap = 0;
+	t->res.pieces = NULL;
+	t->ts = NULL; /* t itself stays: objects of old requests look at its gen */
+}

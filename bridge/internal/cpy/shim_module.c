@@ -1,0 +1,164 @@
+/*
+ * shim_module.c: the module _gowsgi: the types, and main, run, stop, stats. Runs on Python's threads, GIL held.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "shim_int.h"
+#include "embed.h"
+
+extern PyObject *gw_app;
+PyObject *gw_native; /* owned: the module */
+
+/* main(argv) -> int: argv joined by NUL bytes, as the file system encodes them. */
+static PyObject *native_main(PyObject *self, PyObject *argv) {
+	(void)self;
+	if (gw_check_fork() < 0)
+		return NULL;
+	PyObject *list = py.PySequence_List(argv);
+	PyObject *all = list ? py.PyBytes_FromStringAndSize("", 0) : NULL;
+	char *buf = NULL;
+	size_t len = 0;
+	int bad = !all;
+	for (Py_ssize_t i = 0; !bad && i < py.PyList_Size(list); i++) {
+		PyObject *b = py.PyUnicode_EncodeFSDefault(py.PyList_GetItem(list, i));
+		char *p;
+		Py_ssize_t n;
+		bad = !b || py.PyBytes_AsStringAndSize(b, &p, &n) < 0;
+		if (!bad) {
+			char *more = realloc(buf, len + (size_t)n + 1);
+			bad = !more;
+			if (more) {
+				buf = more;
+				memcpy(buf + len, p, (size_t)n);
+				buf[len + (size_t)n] = 0;
+				len += (size_t)n + 1;
+			} else {
+				py.PyErr_NoMemory();
+			}
+		}
+		if (b)
+			py.Py_DecRef(b);
+	}
+	if (list)
+		py.Py_DecRef(list);
+	if (all)
+		py.Py_DecRef(all);
+	int status = 0;
+	if (!bad) {
+		PyThreadState *saved = py.PyEval_SaveThread();
+		status = gwgo_main(buf, len, saved);
+		py.PyEval_RestoreThread(saved);
+	}
+	free(buf);
+	return bad ? NULL : py.PyLong_FromLong(status);
+}
+
+static PyObject *native_run(PyObject *self, PyObject *args) {
+	PyObject *app;
+	const char *options;
+	char err[2048] = "";
+	(void)self;
+	if (!py.PyArg_ParseTuple(args, "Os:run", &app, &options) || gw_check_fork() < 0)
+		return NULL;
+	if (!py.PyCallable_Check(app)) {
+		py.PyErr_Format(py.PyExc_TypeError, "the application must be callable, not %R", gw_type_of(app));
+		return NULL;
+	}
+	char *copy = strdup(options);
+	if (!copy)
+		return py.PyErr_NoMemory();
+	PyThreadState *saved = py.PyEval_SaveThread();
+	int rc = gwgo_run(app, copy, strlen(copy), saved, err, sizeof err);
+	py.PyEval_RestoreThread(saved);
+	free(copy);
+	PyObject *kinds[] = {NULL, py.PyExc_ValueError, py.PyExc_OSError, py.PyExc_RuntimeError};
+	if (rc != 0) {
+		py.PyErr_SetString(kinds[rc > 0 && rc <= 3 ? rc : 3], err);
+		return NULL;
+	}
+	if (py.PyErr_CheckSignals() < 0)
+		return NULL;
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
+static PyObject *native_stop(PyObject *self, PyObject *args) {
+	double timeout = 0;
+	(void)self;
+	if (!py.PyArg_ParseTuple(args, "|d:stop", &timeout) || gw_check_fork() < 0)
+		return NULL;
+	gwgo_stop(timeout);
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
+static PyObject *native_stats(PyObject *self, PyObject *ignored) {
+	static const char *names[GW_CNT_N] = {
+		"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors"};
+	int64_t counts[GW_CNT_N];
+	(void)self;
+	(void)ignored;
+	gw_counters(counts);
+	PyObject *d = py.PyDict_New();
+	for (int i = 0; d && i < GW_CNT_N; i++) {
+		PyObject *v = py.PyLong_FromLongLong(counts[i]);
+		if (!v || py.PyDict_SetItemString(d, names[i], v) < 0) {
+			py.Py_DecRef(d);
+			d = NULL;
+		}
+		if (v)
+			py.Py_DecRef(v);
+	}
+	return d;
+}
+
+static PyObject *native_signal(PyObject *self, PyObject *args) {
+	int number;
+	PyObject *frame = NULL;
+	(void)self;
+	if (!py.PyArg_ParseTuple(args, "i|O:signal", &number, &frame))
+		return NULL;
+	if (!gw_in_forked_child)
+		gwgo_signal(number);
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
+void gw_app_set(PyObject *app) {
+	int gil = py.PyGILState_Ensure();
+	if (app)
+		py.Py_IncRef(app);
+	PyObject *old = gw_app;
+	gw_app = app;
+	if (old)
+		py.Py_DecRef(old);
+	py.PyGILState_Release(gil);
+}
+
+int gw_module_exec(PyObject *module) {
+	static PyMethodDef functions[] = {
+		{"main", native_main, METH_O, "main(argv) -> int\n\nRuns the command line; returns the exit status."},
+		{"run", native_run, METH_VARARGS, "run(app, options_json)\n\nServes app until stopped."},
+		{"stop", native_stop, METH_VARARGS, "stop(timeout=0.0)\n\nStops a running server; from any thread."},
+		{"stats", native_stats, METH_NOARGS, "stats() -> dict\n\nCounters of live native objects."},
+		{"signal", native_signal, METH_VARARGS, "signal(signum, frame)\n\nThe server's signal handler."},
+		{NULL, NULL, 0, NULL},
+	};
+	PyObject *name = py.PyModule_GetNameObject(module);
+	int rc = name ? 0 : -1;
+	for (PyMethodDef *f = functions; rc == 0 && f->ml_name; f++) {
+		PyObject *o = py.PyCFunction_NewEx(f, NULL, name);
+		rc = o ? py.PyModule_AddObject(module, f->ml_name, o) : -1;
+		if (rc < 0 && o)
+			py.Py_DecRef(o);
+	}
+	if (name)
+		py.Py_DecRef(name);
+	if (rc < 0 || gw_input_init(module) < 0 || gw_file_init(module) < 0 || gw_start_init(module) < 0 ||
+		gw_client_init(module) < 0)
+		return -1;
+	py.Py_IncRef(module);
+	gw_native = module;
+	return 0;
+}

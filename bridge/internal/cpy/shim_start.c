@@ -1,0 +1,488 @@
+/*
+ * shim_start.c: start_response and write, and the grammar of what an app may put into a response head.
+ * Runs on the Python thread that has the request, or on any other Python thread the app calls them from; GIL held.
+ */
+#include <stdlib.h>
+
+#include "shim_int.h"
+
+typedef struct start_object {
+	gw_thread *t;
+	uint64_t gen;
+} start_object; /* also the write callable */
+
+PyObject *gw_type_start, *gw_type_write;
+
+/* ------------------------------------------------------------------------------------------------ grammar */
+
+/* RFC 9110 5.6.2: tchar. */
+static const unsigned char tchar[256] = {
+	['!'] = 1,
+	['#'] = 1,
+	['$'] = 1,
+	['%'] = 1,
+	['&'] = 1,
+	['\''] = 1,
+	['*'] = 1,
+	['+'] = 1,
+	['-'] = 1,
+	['.'] = 1,
+	['^'] = 1,
+	['_'] = 1,
+	['`'] = 1,
+	['|'] = 1,
+	['~'] = 1,
+	['0' ... '9'] = 1,
+	['A' ... 'Z'] = 1,
+	['a' ... 'z'] = 1,
+};
+
+/* RFC 9110 5.5: field-vchar, SP, HTAB, obs-text; and reason-phrase, RFC 9112 4. */
+static int text_ok(const char *s, size_t n) {
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+		if (GW_UNLIKELY((c < 0x20 && c != '\t') || c == 0x7f))
+			return 0;
+	}
+	return 1;
+}
+
+static int equal_fold(const char *s, const char *lower, size_t n) {
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+		if (c >= 'A' && c <= 'Z')
+			c |= 0x20;
+		if (c != (unsigned char)lower[i])
+			return 0;
+	}
+	return 1;
+}
+
+enum { F_OTHER, F_LENGTH, F_DATE, F_SERVER, F_CONNECTION, F_UPGRADE, F_HOP };
+
+/* The fields that the server has a word in. Hop-by-hop ones (RFC 9110 7.6.1, PEP 3333) are never the app's. */
+static int field_kind(const char *s, size_t n) {
+	static const struct {
+		unsigned char len, kind;
+		const char *name;
+	} known[] = {
+		{2, F_HOP, "te"},
+		{4, F_DATE, "date"},
+		{6, F_SERVER, "server"},
+		{7, F_UPGRADE, "upgrade"},
+		{7, F_HOP, "trailer"},
+		{10, F_CONNECTION, "connection"},
+		{10, F_HOP, "keep-alive"},
+		{14, F_LENGTH, "content-length"},
+		{16, F_HOP, "proxy-connection"},
+		{17, F_HOP, "transfer-encoding"},
+	};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (known[i].len == n && equal_fold(s, known[i].name, n))
+			return known[i].kind;
+	return F_OTHER;
+}
+
+static int grow(char **buf, size_t need, size_t *cap) {
+	if (GW_LIKELY(need <= *cap))
+		return 0;
+	size_t c = *cap ? *cap : 1024;
+	while (c < need)
+		c *= 2;
+	char *p = realloc(*buf, c);
+	if (!p) {
+		py.PyErr_NoMemory();
+		return -1;
+	}
+	*buf = p;
+	*cap = c;
+	return 0;
+}
+
+/*
+ * The latin-1 bytes of a str (PEP 3333: bytes as text). Borrowed from o when it is ASCII, else from *owned, which the
+ * caller releases. NULL with ValueError when it has characters beyond latin-1, with TypeError when it is no str.
+ */
+static const char *latin1(PyObject *o, const char *what, size_t *n, PyObject **owned) {
+	*owned = NULL;
+	if (GW_UNLIKELY(!gw_is_str(o))) {
+		PyObject *r = py.PyObject_Repr(o);
+		if (r) {
+			py.PyErr_Format(py.PyExc_TypeError, "%s must be a str, not %U", what, r);
+			py.Py_DecRef(r);
+		}
+		return NULL;
+	}
+	Py_ssize_t bytes = 0;
+	const char *s = py.PyUnicode_AsUTF8AndSize(o, &bytes);
+	if (GW_LIKELY(s && bytes == py.PyUnicode_GetLength(o))) {
+		*n = (size_t)bytes;
+		return s;
+	}
+	py.PyErr_Clear(); /* a lone surrogate has no UTF-8 */
+	PyObject *b = py.PyUnicode_AsLatin1String(o);
+	char *p = NULL;
+	if (!b || py.PyBytes_AsStringAndSize(b, &p, &bytes) < 0) {
+		py.PyErr_Clear();
+		py.PyErr_Format(py.PyExc_ValueError, "%s has characters outside latin-1: %A", what, o);
+		if (b)
+			py.Py_DecRef(b);
+		return NULL;
+	}
+	*owned = b;
+	*n = (size_t)bytes;
+	return p;
+}
+
+/* Content-Length as the app wrote it: digits only. -1 with ValueError. */
+static int64_t parse_length(const char *s, size_t n) {
+	int64_t v = 0;
+	while (n && (s[0] == ' ' || s[0] == '\t'))
+		s++, n--;
+	while (n && (s[n - 1] == ' ' || s[n - 1] == '\t'))
+		n--;
+	if (n == 0 || n > 18)
+		goto bad;
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			goto bad;
+		v = v * 10 + (s[i] - '0');
+	}
+	return v;
+bad:
+	py.PyErr_SetString(py.PyExc_ValueError, "Content-Length must be a decimal number");
+	return -1;
+}
+
+static int has_close(const char *s, size_t n) {
+	for (size_t i = 0; i + 5 <= n; i++)
+		if (equal_fold(s + i, "close", 5))
+			return 1;
+	return 0;
+}
+
+int gw_head_field(PyObject *name, PyObject *value, gw_response *res, char **buf, size_t *len, size_t *cap, int hints) {
+	PyObject *owned_n = NULL, *owned_v = NULL;
+	size_t nn = 0, vn = 0;
+	const char *ns, *vs = NULL;
+	int rc = -1;
+
+	ns = latin1(name, "a response header name", &nn, &owned_n);
+	if (!ns)
+		goto done;
+	vs = latin1(value, "a response header value", &vn, &owned_v);
+	if (!vs)
+		goto done;
+	int ok = nn > 0;
+	for (size_t i = 0; i < nn && ok; i++)
+		ok = tchar[(unsigned char)ns[i]];
+	if (GW_UNLIKELY(!ok)) {
+		py.PyErr_Format(py.PyExc_ValueError, "invalid response header name %A", name);
+		goto done;
+	}
+	if (GW_UNLIKELY(!text_ok(vs, vn))) {
+		py.PyErr_Format(py.PyExc_ValueError, "invalid value of response header %A: %A", name, value);
+		goto done;
+	}
+	rc = 0;
+	switch (field_kind(ns, nn)) {
+	case F_OTHER:
+		break;
+	case F_DATE:
+		res->flags |= GW_RES_DATE;
+		break;
+	case F_SERVER:
+		res->flags |= GW_RES_SERVER;
+		break;
+	case F_CONNECTION:
+		if (has_close(vs, vn))
+			res->flags |= GW_RES_CLOSE;
+		goto done;
+	case F_UPGRADE:
+		if (res->status == 101)
+			break;
+		goto done;
+	case F_HOP:
+		goto done;
+	case F_LENGTH: {
+		if (hints)
+			goto done;
+		int64_t v = parse_length(vs, vn);
+		rc = v < 0 ? -1 : 0;
+		if (rc == 0 && res->content_length >= 0 && res->content_length != v) {
+			py.PyErr_SetString(py.PyExc_ValueError, "two Content-Length headers that disagree");
+			rc = -1;
+		}
+		if (rc == 0)
+			res->content_length = v;
+		goto done;
+	}
+	}
+	if (grow(buf, *len + nn + vn + 4, cap) < 0) {
+		rc = -1;
+		goto done;
+	}
+	char *p = *buf + *len;
+	memcpy(p, ns, nn);
+	p += nn;
+	*p++ = ':';
+	*p++ = ' ';
+	memcpy(p, vs, vn);
+	p += vn;
+	*p++ = '\r';
+	*p++ = '\n';
+	*len = (size_t)(p - *buf);
+done:
+	if (GW_UNLIKELY(owned_n != NULL))
+		py.Py_DecRef(owned_n);
+	if (GW_UNLIKELY(owned_v != NULL))
+		py.Py_DecRef(owned_v);
+	return rc;
+}
+
+/* "200 OK": three digits, a space, the reason. str, or bytes as older apps have it. Leaves the reason in *buf. */
+static int parse_status(PyObject *status, gw_response *res, char **buf, size_t *len, size_t *cap) {
+	PyObject *owned = NULL;
+	size_t n = 0;
+	const char *s;
+	if (gw_is_bytes(status)) {
+		char *p;
+		Py_ssize_t bn;
+		if (py.PyBytes_AsStringAndSize(status, &p, &bn) < 0)
+			return -1;
+		s = p;
+		n = (size_t)bn;
+	} else {
+		s = latin1(status, "the response status", &n, &owned);
+		if (!s)
+			return -1;
+	}
+	int rc = -1;
+	if (n < 3 || s[0] < '1' || s[0] > '9' || s[1] < '0' || s[1] > '9' || s[2] < '0' || s[2] > '9' ||
+		(n > 3 && s[3] != ' ') || !text_ok(s, n)) {
+		py.PyErr_Format(py.PyExc_ValueError, "invalid response status %A: it must look like '200 OK'", status);
+		goto done;
+	}
+	res->status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
+	if (res->status < 200 && res->status != 101) {
+		py.PyErr_Format(py.PyExc_ValueError, "status %d is interim and cannot be a response", (int)res->status);
+		goto done;
+	}
+	size_t skip = n > 3 ? 4 : 3;
+	if (grow(buf, n, cap) < 0)
+		goto done;
+	memcpy(*buf, s + skip, n - skip);
+	*len = n - skip;
+	rc = 0;
+done:
+	if (owned)
+		py.Py_DecRef(owned);
+	return rc;
+}
+
+/* ------------------------------------------------------------------------------------------------ start_response */
+
+/* The objects behind one "(status, headers, exc_info=None)", borrowed from the arguments. */
+static int start_arguments(PyObject *args, PyObject *kwargs, PyObject **status, PyObject **headers, PyObject **exc) {
+	Py_ssize_t n = py.PyTuple_Size(args);
+	if (GW_LIKELY(!kwargs && n == 2)) {
+		*status = py.PyTuple_GetItem(args, 0);
+		*headers = py.PyTuple_GetItem(args, 1);
+		*exc = NULL;
+		return 0;
+	}
+	static char *names[] = {"status", "headers", "exc_info", NULL};
+	*exc = NULL;
+	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O:start_response", names, status, headers, exc))
+		return -1;
+	if (*exc == Py_None)
+		*exc = NULL;
+	return 0;
+}
+
+/* Once headers are sent, exc_info is raised again (PEP 3333, "The start_response() Callable"). */
+static PyObject *raise_again(PyObject *exc) {
+	if (gw_is(exc, py.PyTuple_Type, Py_TPFLAGS_TUPLE_SUBCLASS) && py.PyTuple_Size(exc) == 3) {
+		PyObject *type = py.PyTuple_GetItem(exc, 0), *value = py.PyTuple_GetItem(exc, 1),
+			 *tb = py.PyTuple_GetItem(exc, 2);
+		if (type && type != Py_None) {
+			py.Py_IncRef(type);
+			if (value)
+				py.Py_IncRef(value);
+			if (tb == Py_None)
+				tb = NULL;
+			if (tb)
+				py.Py_IncRef(tb);
+			py.PyErr_Restore(type, value, tb);
+			return NULL;
+		}
+	}
+	py.PyErr_SetString(
+		py.PyExc_RuntimeError, "start_response was called with exc_info, but the head is already sent");
+	return NULL;
+}
+
+static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kwargs) {
+	start_object *so = GW_SELF(start_object, self);
+	gw_thread *t = so->t;
+	PyObject *status, *headers, *exc;
+
+	if (GW_UNLIKELY(start_arguments(args, kwargs, &status, &headers, &exc) < 0))
+		return NULL;
+	if (GW_UNLIKELY(so->gen != t->gen)) {
+		py.PyErr_SetString(py.PyExc_RuntimeError, "start_response was called after its request had ended");
+		return NULL;
+	}
+	gw_response *res = &t->res;
+	if (GW_UNLIKELY(res->flags & GW_RES_STARTED)) {
+		if (!exc) {
+			py.PyErr_SetString(
+				py.PyExc_AssertionError, "start_response was called a second time without exc_info");
+			return NULL;
+		}
+		if (t->head_gone)
+			return raise_again(exc);
+	}
+
+	/* Build aside, so that a refused call leaves the former head as it was. The reason comes first in the block. */
+	gw_response fresh = {.content_length = -1};
+	char *buf = t->head;
+	size_t cap = t->head_cap, len = 0;
+	int keep = (res->flags & GW_RES_STARTED) != 0;
+	if (GW_UNLIKELY(keep)) {
+		buf = NULL;
+		cap = 0;
+	}
+	int rc = parse_status(status, &fresh, &buf, &len, &cap);
+	size_t reason = len;
+	if (rc == 0) {
+		if (GW_LIKELY(gw_is(headers, py.PyList_Type, Py_TPFLAGS_LIST_SUBCLASS)))
+			py.Py_IncRef(headers);
+		else
+			headers = py.PySequence_List(headers);
+		if (!headers)
+			rc = -1;
+		for (Py_ssize_t i = 0; rc == 0 && i < py.PyList_Size(headers); i++) {
+			PyObject *pair = py.PyList_GetItem(headers, i);
+			if (GW_UNLIKELY(!gw_is(pair, py.PyTuple_Type, Py_TPFLAGS_TUPLE_SUBCLASS) ||
+					py.PyTuple_Size(pair) != 2)) {
+				py.PyErr_Format(py.PyExc_TypeError,
+					"response headers must be a list of (name, value) tuples, not %R", pair);
+				rc = -1;
+				break;
+			}
+			py.Py_IncRef(pair); /* __str__-free, but a list may change under us */
+			rc = gw_head_field(
+				py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), &fresh, &buf, &len, &cap, 0);
+			py.Py_DecRef(pair);
+		}
+		if (headers)
+			py.Py_DecRef(headers);
+	}
+	if (GW_UNLIKELY(rc < 0)) {
+		if (keep)
+			free(buf);
+		else
+			t->head = buf, t->head_cap = cap;
+		return NULL;
+	}
+	if (GW_UNLIKELY(keep))
+		free(t->head);
+	t->head = buf;
+	t->head_cap = cap;
+	res->status = fresh.status;
+	res->content_length = fresh.content_length;
+	res->flags = fresh.flags | GW_RES_STARTED;
+	res->reason = buf;
+	res->reason_len = (uint32_t)reason;
+	res->head = buf + reason;
+	res->head_len = (uint32_t)(len - reason);
+
+	PyObject *w = gw_new(gw_type_write, GW_CNT_STARTS);
+	if (w) {
+		GW_SELF(start_object, w)->t = t;
+		GW_SELF(start_object, w)->gen = t->gen;
+	}
+	return w;
+}
+
+PyObject *gw_start_new(gw_thread *t) {
+	PyObject *o = gw_new(gw_type_start, GW_CNT_STARTS);
+	if (GW_LIKELY(o != NULL)) {
+		GW_SELF(start_object, o)->t = t;
+		GW_SELF(start_object, o)->gen = t->gen;
+	}
+	return o;
+}
+
+static void start_dealloc(PyObject *self) { gw_delete(self, gw_type_start, GW_CNT_STARTS); }
+
+/* ------------------------------------------------------------------------------------------------ write */
+
+static PyObject *write_call(PyObject *self, PyObject *args, PyObject *kwargs) {
+	start_object *so = GW_SELF(start_object, self);
+	gw_thread *t = so->t;
+	PyObject *data;
+	char *p;
+	Py_ssize_t n;
+	static char *names[] = {"data", NULL};
+
+	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "O:write", names, &data))
+		return NULL;
+	if (!gw_is_bytes(data)) {
+		py.PyErr_Format(py.PyExc_TypeError, "write() takes bytes, not %R", gw_type_of(data));
+		return NULL;
+	}
+	if (so->gen != t->gen) {
+		py.PyErr_SetString(py.PyExc_RuntimeError, "write() was called after its request had ended");
+		return NULL;
+	}
+	if (gw_check_fork() < 0 || py.PyBytes_AsStringAndSize(data, &p, &n) < 0)
+		return NULL;
+	if (n > 0) {
+		uint64_t gen = t->gen;
+		t->head_gone = 1;
+		int rc = gwgo_write(t->job, gen, &t->res, p, (size_t)n);
+		t->res.flags |= GW_RES_WRITTEN;
+		if (rc == 1)
+			GW_ALLOW_THREADS(rc = gwgo_drain(t->job, gen));
+		if (rc == -2) {
+			py.PyErr_SetString(
+				py.PyExc_ValueError, "write() was given more bytes than Content-Length says");
+			return NULL;
+		}
+		if (rc < 0) {
+			py.PyErr_SetString(py.PyExc_BrokenPipeError, "the client has gone or takes no data");
+			return NULL;
+		}
+	}
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
+static void write_dealloc(PyObject *self) { gw_delete(self, gw_type_write, GW_CNT_STARTS); }
+
+int gw_start_init(PyObject *module) {
+	static PyType_Slot start_slots[] = {
+		{Py_tp_call, start_call},
+		{Py_tp_dealloc, start_dealloc},
+		{Py_tp_new, gw_no_new},
+		{Py_tp_doc,
+			"start_response(status, headers, exc_info=None) -> write\n\nPEP 3333, 'The start_response() Callable'."},
+		{0, NULL},
+	};
+	static PyType_Spec start_spec = {
+		.name = "gowsgi._gowsgi.StartResponse", .flags = Py_TPFLAGS_DEFAULT, .slots = start_slots};
+	static PyType_Slot write_slots[] = {
+		{Py_tp_call, write_call},
+		{Py_tp_dealloc, write_dealloc},
+		{Py_tp_new, gw_no_new},
+		{Py_tp_doc, "write(data)\n\nSends bytes of the response body. PEP 3333, 'The write() Callable'."},
+		{0, NULL},
+	};
+	static PyType_Spec write_spec = {
+		.name = "gowsgi._gowsgi.Write", .flags = Py_TPFLAGS_DEFAULT, .slots = write_slots};
+	gw_type_start = gw_make_type(module, &start_spec, sizeof(start_object));
+	gw_type_write = gw_make_type(module, &write_spec, sizeof(start_object));
+	return gw_type_start && gw_type_write ? 0 : -1;
+}
