@@ -1,0 +1,85 @@
+// Command gowsgi serves a WSGI application from a Go binary that embeds the user's CPython.
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/server"
+)
+
+// Python's main thread is the process's: main runs on it.
+func init() { runtime.LockOSThread() }
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	began := time.Now()
+	cfg, action, err := config.Parse(args, os.Getenv, os.Stdout)
+	if err != nil {
+		return server.Fail(err, config.ExitUsage)
+	}
+	switch action {
+	case config.ActionDone:
+		return 0
+	case config.ActionPrintConfig:
+		if err := cfg.Print(os.Stdout); err != nil {
+			return server.Fail(err, 1)
+		}
+		return 0
+	}
+	python, err := locate(cfg)
+	if err != nil {
+		return server.Fail(err, config.ExitBoot)
+	}
+	if python.PipForm {
+		return execPip(python, args)
+	}
+	if err := server.Prepare(cfg); err != nil {
+		return server.Fail(err, config.ExitUsage)
+	}
+	if err := bridge.Start(python, []string{"gowsgi", cfg.App}); err != nil {
+		return server.Fail(err, config.ExitBoot)
+	}
+	status := server.Command(cfg, action, bridge.MainState(), began)
+	if !bridge.Finalize() && status == 0 {
+		status = 120 // Python's own status for output that could not be flushed
+	}
+	return status
+}
+
+func locate(cfg *config.Config) (*bridge.Interpreter, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		exe = ""
+	}
+	return bridge.Locate(cfg.Python, os.Getenv("VIRTUAL_ENV"), filepath.Dir(exe), nil)
+}
+
+// execPip goes on in an interpreter that cannot be embedded but has the gowsgi package.
+func execPip(python *bridge.Interpreter, args []string) int {
+	argv := append([]string{python.Executable, "-m", "gowsgi"}, withoutPython(args)...)
+	err := syscall.Exec(python.Executable, argv, os.Environ())
+	return server.Fail(errors.New("cannot run "+python.Executable+": "+err.Error()), config.ExitBoot)
+}
+
+// withoutPython drops --python and its value: it has been used.
+func withoutPython(args []string) []string {
+	var rest []string
+	for i := 0; i < len(args); i++ {
+		switch a := args[i]; {
+		case a == "--python":
+			i++
+		case len(a) > 9 && a[:9] == "--python=":
+		default:
+			rest = append(rest, a)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,26 @@
+"""gowsgi: a Go HTTP server that hosts Python WSGI applications in its own process.
+
+On the command line `gowsgi module:app` or `python -m gowsgi module:app`; from Python, `gowsgi.server.run(app)`.
+
+Importing this package loads no native code. The first use of the server does, so that a process may fork before it.
+"""
+
+__all__ = ["__version__"]
+
+
+def __getattr__(name):
+    # Looked up when asked for: importlib.metadata costs more than the rest of this package.
+    if name == "__version__":
+        from importlib import metadata
+
+        try:
+            value = metadata.version("gowsgi")
+        except metadata.PackageNotFoundError:
+            value = "unknown (not installed)"
+        globals()["__version__"] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,35 @@
+"""`python -m gowsgi` and the console script `gowsgi`: the same command line as the binary's."""
+
+import os
+import sys
+
+from gowsgi import _native
+
+
+def main(argv=None):
+    """Runs the command line and returns the exit status; argv is without the program's name."""
+    try:
+        native = _native.load()
+    except _native.NativeError as error:
+        print(f"gowsgi: {error}", file=sys.stderr)
+        return 1
+    _lead_with_current_directory()
+    return native.main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _lead_with_current_directory():
+    """Applications are looked for in the current directory first, whichever way this program was started.
+
+    `python -m` has put it there already. A console script has its own directory in that place, /venv/bin, which must
+    not shadow anything; with -P or PYTHONSAFEPATH there is neither.
+    """
+    here = os.getcwd()
+    script = os.path.dirname(os.path.realpath(sys.argv[0])) if sys.argv and sys.argv[0] else None
+    if sys.path and sys.path[0] == script and script != here and not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
+    if not sys.path or sys.path[0] not in ("", here):
+        sys.path.insert(0, here)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Loads the native module `gowsgi._gowsgi` once, on first use, in the process that will serve.
+
+The module carries a Go runtime, whose threads do not survive a fork. So nothing loads it before it is needed, and a
+child process that inherited it gets a sentence instead of a hang.
+"""
+
+import os
+import platform
+import sys
+import threading
+
+__all__ = ["NativeError", "load", "loaded"]
+
+OLDEST = (3, 8)
+
+_lock = threading.Lock()
+_module = None
+# The process that loaded the module, or is about to; also right in a child made by a fork that ran no Python hooks.
+_pid = None
+
+
+class NativeError(ImportError):
+    """The native part of gowsgi cannot be used in this process; the message says why and what to do."""
+
+
+def load():
+    """The module `gowsgi._gowsgi`, loaded now if it was not before."""
+    global _module, _pid
+    if _module is not None and _pid == os.getpid():
+        return _module
+    # Before the lock: another thread of the parent may have held it at the fork, and nobody here gives it back.
+    _check_fork()
+    with _lock:
+        if _module is None:
+            _check_platform()
+            _pid = os.getpid()
+            try:
+                _module = _import()
+            except BaseException:
+                _pid = None
+                raise
+    return _module
+
+
+def loaded():
+    """Whether this process, or the parent it was forked from, has loaded the native module."""
+    return _pid is not None
+
+
+def _check_fork():
+    if _pid is not None and _pid != os.getpid():
+        raise NativeError(
+            "process {} was forked from process {} after that had started gowsgi, and a Go runtime does not survive "
+            "a fork: start gowsgi only in the child, or start the child as a new program".format(os.getpid(), _pid)
+        )
+
+
+def _check_platform():
+    if platform.python_implementation() != "CPython":
+        raise NativeError(
+            f"gowsgi needs CPython; this is {platform.python_implementation()}, whose C API is an emulation"
+        )
+    if sys.version_info < OLDEST:
+        raise NativeError("gowsgi needs CPython {}.{} or newer; this is {}".format(*OLDEST, platform.python_version()))
+    if sys.platform != "linux":
+        raise NativeError(f"gowsgi serves on Linux only; this is {platform.system() or sys.platform}")
+
+
+def _import():
+    try:
+        from gowsgi import _gowsgi
+    except ModuleNotFoundError as error:
+        if error.name not in (None, "gowsgi._gowsgi"):
+            raise
+        raise NativeError(
+            "the native module is missing from {}: install the wheel, or build it with `pip install .`".format(
+                os.path.dirname(os.path.abspath(__file__))
+            )
+        ) from error
+    except NativeError:
+        raise
+    except ImportError as error:
+        # dlopen's own words name the cause: another processor's file, a libc that is too old, a missing symbol.
+        raise NativeError(
+            f"the native module cannot be loaded on {platform.system()} {platform.machine()} with CPython "
+            f"{platform.python_version()}: {error}"
+        ) from error
+    return _gowsgi
