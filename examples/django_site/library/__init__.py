@@ -1,0 +1,1 @@
+"""Documents that people upload, describe and fetch."""

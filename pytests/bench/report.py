@@ -1,0 +1,234 @@
+"""What the figures of a run become: medians with their spread, tables, JSON, a plot."""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import envs
+import servers
+import workloads
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+FIGURES = ["rate", "cpu", "user", "system", "p50", "p99", "busy", "pss", "memory", "time", "threads"]
+
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+def summary(rounds):
+    """Per figure the median of the rounds and, as `figure_range`, their least and greatest."""
+    found = {}
+    for figure in FIGURES:
+        values = [r[figure] for r in rounds if figure in r]
+        if values:
+            found[figure] = statistics.median(values)
+            found[figure + "_range"] = [min(values), max(values)]
+    if rounds:
+        found["errors"] = sum(r["errors"] for r in rounds)
+        found["requests"] = sum(r.get("requests", 0) for r in rounds)
+    return found
+
+
+def brief(workload, rows):
+    """One line of the last round, while it goes on."""
+    last = [(name, row["rounds"][-1][workload.by]) for name, row in rows.items() if row["rounds"]]
+    return f"{workload.by} " + ", ".join(f"{name} {short(value)}" for name, value in last)
+
+
+def short(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def best_peer(workload, rows, figure=None):
+    """The name of the peer to compare with, or None.
+
+    Peers that erred or could not run the workload are no measure. Where the application blocks, a server that patches
+    time.sleep away does something else, and one with a single thread is only there to be seen.
+    """
+    figure = figure or workload.by
+    found = []
+    for name, row in rows.items():
+        server = servers.BY_NAME[name]
+        if not server.peer or "unfit" in row or row.get("errors") or figure not in row:
+            continue
+        if workload.threads > 1 and (server.green or not server.threaded):
+            continue
+        found.append((row[figure], name))
+    if not found:
+        return None
+    return (max(found) if figure == "rate" else min(found))[1]
+
+
+def ratio(rows, name, base, figure):
+    """The median over the rounds of name's figure by base's in the same round, so that what slowed a whole round down
+    cancels out; None where there is nothing to compare."""
+    if name not in rows or base not in rows:
+        return None
+    pairs = zip(rows[name]["rounds"], rows[base]["rounds"])
+    found = [one[figure] / other[figure] for one, other in pairs if figure in one and other.get(figure)]
+    return statistics.median(found) if found else None
+
+
+def shown(value):
+    return "–" if value is None else f"{value:.2f}"
+
+
+def spread(row, figure, scale=1):
+    low, high = row[figure + "_range"]
+    if low == high:
+        return short(row[figure] * scale)
+    return f"{short(row[figure] * scale)} ({short(low * scale)}–{short(high * scale)})"
+
+
+def table(workload, rows):
+    """The Markdown table of one workload, the best first."""
+    figure, best = workload.by, best_peer(workload, rows)
+    load = workload.kind in ("wrk", "ab")
+    if load:
+        columns = ["requests/s", "CPU µs", "user µs", "system µs", "p50 ms", "p99 ms", "errors", "PSS MB"]
+    else:
+        what = {"idle": "bytes per connection", "startup": "ms"}[workload.kind]
+        columns = [what, "errors", "PSS MB", "threads"]
+    columns += ["÷ floor", "÷ best peer"]
+    lines = ["| server | " + " | ".join(columns) + " |", "|---" + "|---:" * len(columns) + "|"]
+
+    def key(item):
+        row = item[1]
+        if "unfit" in row or figure not in row:
+            return (1, 0)
+        return (0, -row[figure] if figure == "rate" else row[figure])
+
+    notes = []
+    for name, row in sorted(rows.items(), key=key):
+        label = f"**{name}**" if name.startswith("gowsgi") else name
+        if workload.threads > 1 and servers.BY_NAME[name].green:
+            label += " ¹"
+            notes.append("¹ blocks greenlets only, any number of them: `time.sleep` is patched.")
+        elif workload.threads > 1 and not servers.BY_NAME[name].threaded:
+            label += " ²"
+            notes.append("² has one thread for the application.")
+        if "unfit" in row or figure not in row:
+            lines.append(f"| {label} | {clean(row.get('unfit', 'not measured'))} |" + " |" * (len(columns) - 1))
+            continue
+        ratios = [shown(ratio(rows, name, base, figure)) for base in ("floor", best)]
+        if load:
+            cells = [spread(row, "rate"), spread(row, "cpu"), spread(row, "user"), short(row["system"])]
+            cells += [short(row["p50"]), short(row["p99"]), str(row["errors"]), short(row["pss"] / 1e6)]
+        else:
+            cells = [spread(row, figure), str(row["errors"]), short(row["pss"] / 1e6), str(int(row["threads"]))]
+        lines.append("| " + " | ".join([label, *cells, *ratios]) + " |")
+    return "\n".join(lines) + "\n" + "".join(f"\n{note}\n" for note in sorted(set(notes)))
+
+
+def clean(text):
+    return text.replace("|", "/").replace("\n", " ").replace("*", "").strip()
+
+
+def tables(document):
+    parts = []
+    for name, rows in document["results"].items():
+        workload = workloads.BY_NAME[name]
+        parts.append(f"### {name}: {workload.title}\n\n{table(workload, rows)}")
+    return "\n".join(parts)
+
+
+def head(document):
+    """Where the figures come from, in one paragraph."""
+    machine, tools = document["machine"], document["tools"]
+    versions = [
+        f"{name} {packages[envs.name_of(servers.BY_NAME[name].packages[0])]}"
+        for name, packages in document["versions"].items()
+        if servers.BY_NAME[name].packages
+    ]
+    versions.insert(0, f"gowsgi {document['gowsgi']}")
+    python = next((p["Python"] for n, p in document["versions"].items() if n.startswith("gowsgi")), "")
+    seconds, rounds = document["options"]["seconds"], document["options"]["rounds"]
+    return (
+        f"`{document['command']}`, {document['date']}: {', '.join(versions)}; Python "
+        f"{python}; {tools['wrk']}; {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}. Medians of "
+        f"{rounds} interleaved rounds of {seconds} s, the least and the greatest in parentheses. The machine was "
+        f"shared: its load average was {machine['load']} before and {machine.get('load_after', '?')} after, so look at "
+        "CPU per request rather than at requests per second. CPU, user and system are microseconds per request, of all "
+        "the server's processes; ratios are medians of the rounds' own.\n"
+    )
+
+
+UNITS = {"cpu": "µs CPU", "rate": "requests/s", "p50": "ms at the median", "memory": "bytes", "time": "ms"}
+
+
+def overview(document):
+    """One line per workload: gowsgi, the best peer, the floor."""
+    lines = ["| workload | | gowsgi | best peer | | floor | gowsgi ÷ best peer |", "|---|---|---:|---:|---|---:|---:|"]
+    for name, rows in document["results"].items():
+        workload = workloads.BY_NAME[name]
+        figure, best, own = workload.by, best_peer(workload, rows), rows.get("gowsgi", {})
+        lines.append(
+            "| {} | {} | {} | {} | {} | {} | {} |".format(
+                f"`{name}`: {workload.title}",
+                UNITS[figure],
+                short(own[figure]) if figure in own else clean(own.get("unfit", "–")),
+                short(rows[best][figure]) if best else "–",
+                best or "",
+                short(rows["floor"][figure]) if figure in rows.get("floor", {}) else "–",
+                shown(ratio(rows, "gowsgi", best, figure)),
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def readme(document):
+    """The section between the markers of README.md."""
+    return (
+        f"{BEGIN}\n<!-- Written by `make bench BENCH=--publish`; do not edit by hand. -->\n\n"
+        "![CPU per request and other figures, by server](pytests/bench/results/plot.svg)\n\n"
+        "Less is better, except for requests/s. One core for the server, one for the client, one worker process each, "
+        "the settings of [servers.py](pytests/bench/servers.py). The floor is a C program that answers the same bytes "
+        "without looking at the request. All servers, CPU split into user and system, latencies, errors and memory: "
+        "[table.md](pytests/bench/results/table.md).\n\n" + overview(document) + "\n" + head(document) + END
+    )
+
+
+def write(document, options):
+    folder = RESULTS if options.publish else options.output
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    render(folder, options.publish, not options.no_plot)
+
+
+def render(folder, publish, plot):
+    """Everything that follows from results.json."""
+    document = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    text = head(document) + "\n" + tables(document)
+    (folder / "table.md").write_text(text, encoding="utf-8")
+    if plot:
+        try:
+            envs.pyenvs.run([envs.plotter(), HERE / "plot.py", folder / "results.json", folder / "plot.svg"])
+        except envs.FAILURES as failure:
+            print(f"no plot: {failure}", file=sys.stderr)
+    if publish:
+        path = envs.ROOT / "README.md"
+        before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+        _, found, after = rest.partition(END)
+        if not found:
+            sys.exit(f"{path} has no {BEGIN} and {END}")
+        path.write_text(before + readme(document) + after, encoding="utf-8")
+    print(text)
+
+
+def command_line(options, parser):
+    given = []
+    for name in ("only", "servers", "seconds", "rounds", "cores"):
+        value, default = getattr(options, name), parser.get_default(name)
+        if name == "cores":
+            value = ",".join(map(str, value))
+        if value != default:
+            given.append(f"--{name} " + (",".join(value) if isinstance(value, list) else str(value)))
+    return 'make bench BENCH="{}"'.format(" ".join(given)) if given else "make bench"
+
+
+if __name__ == "__main__":
+    # report.py [FOLDER]: renders results.json again; in pytests/bench/results the README, too.
+    chosen = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else RESULTS
+    render(chosen, chosen == RESULTS, True)

@@ -1,0 +1,556 @@
+#!/usr/bin/env python3
+"""Measures gowsgi beside its peers: see README.md, "Benchmarks".
+
+    run.py --only plain,browser --servers gowsgi,fastwsgi,floor --seconds 3 --rounds 5
+
+Servers share one core, the client has another, rounds of all servers are interleaved. CPU per request is what to look
+at: unlike requests per second it hardly depends on what else the machine does. Everything stays on 127.0.0.1.
+"""
+
+import argparse
+import atexit
+import contextlib
+import ctypes
+import datetime
+import http.client
+import json
+import os
+import platform
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import envs
+import procs
+import report
+import servers
+import workloads
+
+HERE = Path(__file__).resolve().parent
+LOGS = envs.CACHE / "logs"
+PDEATHSIG = 1
+STARTED = set()
+
+
+class Unfit(Exception):
+    """A server that did not install, start or answer correctly; the message goes into the results."""
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- one server -----------------------------------------------------------------------------------------------------
+
+
+class Running:
+    """A started server. The attributes are what servers.py builds a command from."""
+
+    def __init__(self, server, workload, python, answer, cores):
+        self.server, self.workload = server, workload
+        self.python = python
+        self.bin = Path(python).parent if python else None
+        self.app = "apps:" + workload.app
+        self.threads = workload.threads
+        self.body_size = workload.body_size
+        self.answer = answer
+        self.port = free_port()
+        self.log = LOGS / f"{workload.name}-{server.name}.log"
+        command = [str(part) for part in server.command(self)]
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "GOWSGI", "GO"))}
+        env.update(PYTHONPATH=str(HERE), BENCH_DATA=str(envs.CACHE / "data"), BENCH_APP=workload.app, **server.env)
+        with open(self.log, "wb") as log:
+            self.begun = time.perf_counter()
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=HERE,
+                env=env,
+                start_new_session=True,
+                preexec_fn=lambda: before_exec(cores[0]),
+            )
+        STARTED.add(self)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def wait(self, timeout=20):
+        """Waits for the first correct status line; returns the seconds since the start."""
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as s:
+                    s.sendall(request_bytes(self.workload))
+                    if s.recv(16).startswith(b"HTTP/1."):
+                        return time.perf_counter() - self.begun
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                raise Unfit(f"did not start: exit {self.process.returncode}: {self.tail()}")
+            if time.perf_counter() - self.begun > timeout:
+                raise Unfit(f"no answer within {timeout} s: {self.tail()}")
+            time.sleep(0.001)
+
+    def tail(self):
+        """The line of its log that says most: the last one about an error, or else the last."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        lines = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)] or lines
+        return lines[-1].replace(str(envs.ROOT) + "/", "") if lines else "nothing in its log"
+
+    def check(self):
+        """One request of the workload's kind must be answered as the application says."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            if self.workload.body_size:
+                connection.request("POST", "/", body=b"0123456789abcdef" * (self.workload.body_size // 16))
+            else:
+                connection.request("GET", "/")
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unfit(f"wrong answer: {error!r}")
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise Unfit(f"wrong answer: status {answer.status}; log: {self.tail()}")
+        if not self.workload.expect(body):
+            raise Unfit(f"wrong answer: {len(body)} bytes, beginning {body[:40]!r}")
+        if self.workload.script == "pipeline":
+            self.check_pipeline()
+
+    def check_pipeline(self, count=16):
+        """wrk does not notice requests that are never answered: here they are counted."""
+        data, deadline = b"", time.monotonic() + 3
+        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as s:
+            s.sendall(request_bytes(self.workload) * count)
+            with contextlib.suppress(OSError):
+                while data.count(b"HTTP/1.") < count and time.monotonic() < deadline:
+                    part = s.recv(65536)
+                    if not part:
+                        break
+                    data += part
+        if data.count(b"HTTP/1.") != count:
+            raise Unfit(f"answers {data.count(b'HTTP/1.')} of {count} pipelined requests")
+
+    def stop(self):
+        if self not in STARTED:
+            return
+        STARTED.discard(self)
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        # The session is this server's own: whatever is left of it goes too.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@atexit.register
+def stop_all():
+    for running in list(STARTED):
+        running.stop()
+
+
+def before_exec(core):
+    os.sched_setaffinity(0, {core})
+    # A benchmark that is killed takes its servers along.
+    ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def request_bytes(workload):
+    version = "1.0" if workload.http10 else "1.1"
+    if workload.body_size:
+        head = f"POST / HTTP/{version}\r\nHost: 127.0.0.1\r\nContent-Length: {workload.body_size}\r\n\r\n"
+        return head.encode() + b"x" * workload.body_size
+    return f"GET / HTTP/{version}\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+def capture(running):
+    """The bytes of one whole answer, for the floor to repeat."""
+    data = b""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as s:
+        s.sendall(request_bytes(running.workload))
+        while not complete(data):
+            part = s.recv(1 << 20)
+            if not part:
+                break
+            data += part
+    return data
+
+
+def complete(data):
+    head, end, body = data.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    if length:
+        return len(body) >= int(length.group(1))
+    return re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head) and body.endswith(b"0\r\n\r\n")
+
+
+# --- measuring ------------------------------------------------------------------------------------------------------
+
+
+def client(command, core, timeout, **env):
+    env = dict(os.environ, BENCH_LUA=str(HERE / "lua"), **env)
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=env,
+        text=True,
+        preexec_fn=lambda: before_exec(core),
+    )
+    try:
+        return process.communicate(timeout=timeout)[0], process.returncode
+    except subprocess.TimeoutExpired:
+        return "", -1
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wrk(running, seconds, core):
+    command = ["wrk", "-t1", f"-c{running.workload.connections}", f"-d{seconds}s", "--timeout", "2s"]
+    command += ["-s", HERE / "lua" / (running.workload.script + ".lua"), f"http://127.0.0.1:{running.port}/"]
+    output, code = client(command, core, seconds + 20, BENCH_CONNECTIONS=str(running.workload.connections))
+    line = [line for line in output.splitlines() if line.startswith("RESULT ")]
+    if code or not line:
+        raise Unfit(f"wrk failed ({code}): {output.strip()[-200:]}")
+    found = json.loads(line[0][7:])
+    return {
+        "requests": found["requests"],
+        "seconds": found["duration"] / 1e6,
+        "bytes": found["bytes"],
+        "p50": found["p50"] / 1e3,
+        "p99": found["p99"] / 1e3,
+        "errors": sum(found[kind] for kind in ("connect", "read", "write", "timeout", "status")),
+        "error_kinds": {k: found[k] for k in ("connect", "read", "write", "timeout", "status") if found[k]},
+    }
+
+
+def ab(running, requests, core):
+    command = ["ab", "-q", "-c", running.workload.connections, "-n", requests, f"http://127.0.0.1:{running.port}/"]
+    output, code = client(command, core, 60)
+
+    def number(pattern):
+        found = re.search(pattern, output)
+        return float(found.group(1)) if found else 0.0
+
+    if code or "Requests per second" not in output:
+        raise Unfit(f"ab failed ({code}): {output.strip()[-200:]}")
+    failed, status = number(r"Failed requests:\s+(\d+)"), number(r"Non-2xx responses:\s+(\d+)")
+    return {
+        "requests": int(number(r"Complete requests:\s+(\d+)")),
+        "seconds": number(r"Time taken for tests:\s+([\d.]+)"),
+        "bytes": int(number(r"Total transferred:\s+(\d+)")),
+        "p50": number(r"\n\s+50%\s+(\d+)"),
+        "p99": number(r"\n\s+99%\s+(\d+)"),
+        "errors": int(failed + status),
+        "error_kinds": {k: int(v) for k, v in (("failed", failed), ("status", status)) if v},
+    }
+
+
+def load(running, options):
+    """One round of a workload under load."""
+    core = options.cores[1]
+    before = procs.cpu(running.pid)
+    if running.workload.kind == "ab":
+        found = ab(running, options.ab_requests, core)
+    else:
+        found = wrk(running, options.seconds, core)
+    time.sleep(0.02)
+    after = procs.cpu(running.pid)
+    if running.process.poll() is not None:
+        raise Unfit(f"died under load: exit {running.process.returncode}: {running.tail()}")
+    if not found["requests"]:
+        raise Unfit("answered no request under load")
+    count = found["requests"]
+    found["rate"] = count / found["seconds"]
+    found["user"] = (after[0] - before[0]) / count * 1e6
+    found["system"] = (after[1] - before[1]) / count * 1e6
+    found["cpu"] = found["user"] + found["system"]
+    found["busy"] = (sum(after) - sum(before)) / found["seconds"]
+    found["pss"] = procs.pss(running.pid)
+    found["threads"] = procs.threads(running.pid)
+    return found
+
+
+def idle(running, options):
+    """Memory of connections that have each been answered once and stay open."""
+    count = min(options.idle_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
+    request, open_ones, errors, in_a_row = request_bytes(running.workload), [], 0, 0
+    before, deadline = procs.pss(running.pid), time.monotonic() + 60
+    try:
+        for _ in range(count):
+            try:
+                s = socket.create_connection(("127.0.0.1", running.port), timeout=2)
+                open_ones.append(s)
+                s.sendall(request)
+                if not s.recv(4096).startswith(b"HTTP/1.1 200"):
+                    raise ConnectionError
+                in_a_row = 0
+            except OSError:
+                errors += 1
+                in_a_row += 1
+            if in_a_row == 5 or time.monotonic() > deadline:
+                raise Unfit(f"stalls at {len(open_ones) - in_a_row} open connections")
+        time.sleep(0.5)
+        after = procs.pss(running.pid)
+        used = procs.cpu(running.pid)
+        time.sleep(options.seconds)
+        used = sum(procs.cpu(running.pid)) - sum(used)
+        # Whoever closes idle connections to save memory has not kept them.
+        closed = sum(1 for s in open_ones if gone(s))
+    finally:
+        for s in open_ones:
+            s.close()
+    errors += closed
+    return {
+        "memory": (after - before) / max(1, len(open_ones) - closed),
+        "pss": after,
+        "busy": used / options.seconds,
+        "errors": errors,
+        "error_kinds": {"closed": closed} if closed else {},
+        "requests": count,
+        "threads": procs.threads(running.pid),
+    }
+
+
+def gone(s):
+    s.setblocking(False)
+    try:
+        return s.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+# --- rounds ---------------------------------------------------------------------------------------------------------
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.pythons, self.unfit, self.versions = {}, {}, {}
+        self.results = {}
+
+    def prepare(self):
+        envs.tools()
+        envs.data()
+        LOGS.mkdir(parents=True, exist_ok=True)
+        # Copies, so that a build meanwhile changes nothing.
+        for source, name in ((self.options.binary, "gowsgi"), (self.options.other, "gowsgi-other")):
+            if source:
+                shutil.copy2(source, envs.CACHE / name)
+        for name in self.options.servers:
+            server = servers.BY_NAME[name]
+            try:
+                self.pythons[name] = envs.environment(server)
+                self.versions[name] = envs.versions(server, self.pythons[name])
+            except envs.FAILURES as failure:
+                self.unfit[name] = "did not install: " + str(failure).strip().splitlines()[-1][:200]
+                say(f"{name} {self.unfit[name]}")
+
+    def start(self, name, workload, answer=None):
+        running = Running(servers.BY_NAME[name], workload, self.pythons[name], answer, self.options.cores)
+        try:
+            took = running.wait()
+            running.check()
+        except BaseException:
+            running.stop()
+            raise
+        return running, took
+
+    def answer(self, workload):
+        """gowsgi's answer to this workload in a file, for the floor."""
+        self.pythons.setdefault("gowsgi", envs.environment(servers.BY_NAME["gowsgi"]))
+        running, _ = self.start("gowsgi", workload)
+        try:
+            path = envs.CACHE / f"answer-{workload.name}"
+            path.write_bytes(capture(running))
+            return path
+        finally:
+            running.stop()
+
+    def begin(self, name, workload):
+        answer = self.answer(workload) if name == "floor" else None
+        return self.start(name, workload, answer)
+
+    def run(self, workload):
+        rows, running = {}, {}
+        self.results[workload.name] = rows
+        for name in self.options.servers:
+            server = servers.BY_NAME[name]
+            if server.workloads is not None and workload.name not in server.workloads:
+                continue
+            rows[name] = {"rounds": []}
+            if name in self.unfit:
+                rows[name]["unfit"] = self.unfit[name]
+                continue
+            with self.noting(rows[name], name, workload):
+                running[name] = self.begin(name, workload)[0]
+                if workload.kind in ("startup", "idle"):
+                    # These start the server anew for each round; this start was the check.
+                    running[name].stop()
+        rounds = self.options.rounds if workload.kind != "idle" else 1
+        try:
+            for number in range(rounds):
+                # Each round begins with another server, so that none always follows the same one.
+                names = list(running)
+                shift = number % len(names) if names else 0
+                for name in names[shift:] + names[:shift]:
+                    with self.noting(rows[name], name, workload):
+                        rows[name]["rounds"].append(self.round(workload, running[name]))
+                    if "unfit" in rows[name]:
+                        running.pop(name).stop()
+                say(f"{workload.name}: round {number + 1} of {rounds}: {report.brief(workload, rows)}")
+        finally:
+            for one in running.values():
+                one.stop()
+        for row in rows.values():
+            row.update(report.summary(row["rounds"]))
+
+    @contextlib.contextmanager
+    def noting(self, row, name, workload):
+        try:
+            yield
+        except Unfit as reason:
+            row["unfit"] = str(reason)[:300]
+            say(f"{workload.name}: {name}: {reason}")
+
+    def round(self, workload, running):
+        if workload.kind in ("wrk", "ab"):
+            if not getattr(running, "warm", False):
+                running.warm = True
+                self.warm_up(running)
+            return load(running, self.options)
+        again, took = self.start(running.server.name, workload, running.answer)
+        try:
+            if workload.kind == "startup":
+                return {
+                    "time": took * 1e3,
+                    "errors": 0,
+                    "pss": procs.pss(again.pid),
+                    "threads": procs.threads(again.pid),
+                }
+            return idle(again, self.options)
+        finally:
+            again.stop()
+
+    def warm_up(self, running):
+        if running.workload.kind == "ab":
+            ab(running, 1000, self.options.cores[1])
+        else:
+            wrk(running, 1, self.options.cores[1])
+
+
+def machine():
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return {
+        "cpu": model.group(1) if model else platform.machine(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release().split("-")[0],
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def version_of(*command):
+    with contextlib.suppress(OSError):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return done.stdout.strip().splitlines()[0] if done.stdout.strip() else ""
+    return ""
+
+
+def names(known):
+    def parse(text):
+        chosen = [name for name in text.split(",") if name]
+        unknown = [name for name in chosen if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+        return chosen
+
+    return parse
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--only", type=names(workloads.BY_NAME), default=list(workloads.BY_NAME), help="workloads, by commas")
+    add("--servers", type=names(servers.BY_NAME), default=servers.DEFAULT, help="servers, by commas")
+    add("--seconds", type=int, default=3, help="length of a round (default 3)")
+    add("--rounds", type=int, default=5, help="rounds of each server (default 5)")
+    add("--cores", default="0,1", help="the servers' core and the client's (default 0,1)")
+    add("--ab-requests", type=int, default=10000)
+    add("--idle-connections", type=int, default=10000)
+    add("--output", type=Path, default=envs.CACHE / "results", help="directory for results.json, table.md, plot.svg")
+    add("--publish", action="store_true", help="write to pytests/bench/results and the README")
+    add("--binary", type=Path, default=envs.ROOT / "build" / "gowsgi", help="the gowsgi to measure")
+    add("--other", type=Path, help="another build of it, measured as gowsgi-other in the same rounds")
+    add("--no-plot", action="store_true", help="leave the plot out, which needs matplotlib")
+    options = parser.parse_args()
+    options.cores = [int(core) for core in options.cores.split(",")]
+    if not set(options.cores) <= os.sched_getaffinity(0) or len(options.cores) != 2:
+        sys.exit(f"--cores wants two of {sorted(os.sched_getaffinity(0))}")
+    if options.other and "gowsgi-other" not in options.servers:
+        options.servers = ["gowsgi-other", *options.servers]
+    if not options.binary.exists():
+        sys.exit(f"{options.binary} is not there: run `make binary`")
+    # Hard limits are raised where that is allowed; everything started inherits them.
+    wanted = 20000
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
+
+    bench = Bench(options)
+    bench.prepare()
+    os.sched_setaffinity(0, {options.cores[1]})
+    document = {
+        "date": datetime.date.today().isoformat(),
+        "command": report.command_line(options, parser),
+        "machine": machine(),
+        "tools": {"wrk": version_of("wrk", "-v").partition(" [")[0], "ab": version_of("ab", "-V")},
+        "options": {"seconds": options.seconds, "rounds": options.rounds},
+        "gowsgi": version_of("git", "-C", str(envs.ROOT), "describe", "--always", "--dirty"),
+        "versions": bench.versions,
+        "results": bench.results,
+    }
+    begun, complete = time.monotonic(), False
+    try:
+        for name in options.only:
+            bench.run(workloads.BY_NAME[name])
+        complete = True
+    finally:
+        stop_all()
+        document["took"] = round(time.monotonic() - begun)
+        document["machine"]["load_after"] = round(os.getloadavg()[0], 2)
+        # What was measured until an interruption is kept as well, but not published.
+        options.publish = options.publish and complete
+        report.write(document, options)
+    if options.only == list(workloads.BY_NAME):
+        import budgets
+
+        print(budgets.text(document))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The workloads: which application, which client, how many threads and connections, and what the answer must be."""
+
+import apps
+
+ROWS = b"<td>5</td><td>&lt;row &amp; text 005&gt;</td>"
+
+
+class Workload:
+    """One workload. `kind` says how run.py measures it; `by` which figure decides who is ahead."""
+
+    def __init__(self, name, title, app, script=None, **more):
+        self.name = name
+        self.title = title
+        self.app = app
+        self.script = script  # a wrk script in lua/
+        self.kind = more.pop("kind", "wrk")
+        self.threads = more.pop("threads", 1)
+        self.connections = more.pop("connections", 64)
+        self.by = more.pop("by", "cpu")  # cpu per request, rate, p50, memory or time
+        self.body_size = more.pop("body_size", 0)
+        self.expect = more.pop("expect", lambda body: body == apps.HELLO)
+        self.http10 = more.pop("http10", False)
+        assert not more, more
+
+
+def in_page(body):
+    return ROWS in body and b"<td>6</td>" not in body
+
+
+WORKLOADS = [
+    Workload("plain", "a minimal GET, kept alive, 64 connections", "plain", "plain"),
+    Workload("browser", "64 different browser requests with cookies, shuffled", "plain", "browser"),
+    Workload("pipeline", "16 requests in each write", "plain", "pipeline"),
+    Workload("json10k", "an answer of 10 kB", "json10k", "plain", expect=lambda body: body == apps.JSON),
+    Workload(
+        "file1m",
+        "a file of 1 MiB through wsgi.file_wrapper, 16 connections",
+        "file1m",
+        "plain",
+        connections=16,
+        expect=lambda body: len(body) == 1 << 20,
+    ),
+    Workload(
+        "upload1m",
+        "an upload of 1 MiB, read by the application, 16 connections",
+        "upload1m",
+        "upload",
+        connections=16,
+        body_size=1 << 20,
+        expect=lambda body: body == b"01048576\n",
+    ),
+    Workload(
+        "stream",
+        "a generator of 50 chunks of 100 bytes",
+        "stream",
+        "plain",
+        expect=lambda body: len(body) == 5000 and body.startswith(b"000 ") and b"\n049 " in body,
+    ),
+    Workload(
+        "sleep5ms",
+        "the application blocks 5 ms; 16 threads, 64 connections",
+        "sleep5ms",
+        "plain",
+        threads=16,
+        by="rate",
+    ),
+    Workload("mix", "one request in a hundred blocks 100 ms; 16 threads", "mix", "mix", threads=16, by="p50"),
+    Workload("mixbase", "the same without the blocking ones; 16 threads", "mix", "plain", threads=16, by="p50"),
+    Workload(
+        "connect", "a connection per request: ab -c 100 -n 10000", "plain", kind="ab", connections=100, http10=True
+    ),
+    Workload("flask", "Flask: a template and a query", "flask", "plain", expect=in_page),
+    Workload("django", "Django: a template and a query", "django", "plain", expect=in_page),
+    Workload("idle", "memory of 10,000 idle connections", "plain", kind="idle", connections=10000, by="memory"),
+    Workload("startup", "time from start to the first answer", "plain", kind="startup", by="time"),
+]
+
+BY_NAME = {workload.name: workload for workload in WORKLOADS}

@@ -1,0 +1,97 @@
+"""What the app finds around it: directory, path, environment, and the interpreter of the virtual environment."""
+
+import subprocess
+
+import pytest
+
+from harness.forms import APPS
+
+pytestmark = pytest.mark.core
+
+
+def who(server):
+    return server.get("/").json()
+
+
+def ask(form, expression):
+    """What the interpreter says of itself when nobody embeds it."""
+    command = [form.interpreter.python, "-c", f"import sys; print({expression})"]
+    return subprocess.check_output(command, timeout=30).decode().strip()
+
+
+def test_chdir(serve, tmp_path):
+    (tmp_path / "here.py").write_text("from who import application\n")
+    answer = who(serve("here", "--chdir", str(tmp_path), "--pythonpath", str(APPS)))
+    assert answer["cwd"] == str(tmp_path)
+
+
+def test_pythonpath_comes_first_in_order(serve, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    (second / "found_there.py").write_text("from who import application\n")
+    answer = who(serve("found_there", "--pythonpath", f"{first},{second}"))
+    path = answer["path"]
+    assert path.index(str(first)) < path.index(str(second))
+    assert path.index(str(second)) <= 2
+
+
+def test_the_current_directory_is_importable(serve):
+    assert str(APPS) in who(serve("who"))["path"]
+
+
+def test_pythonpath_of_the_environment_is_honoured(serve, tmp_path):
+    (tmp_path / "from_env.py").write_text("from who import application\n")
+    assert str(tmp_path) in who(serve("from_env", env={"PYTHONPATH": str(tmp_path)}))["path"]
+
+
+def test_env_is_set_before_the_app_is_imported(serve):
+    server = serve("plain_app", "-e", "GREETING=good morning", "--env", "OTHER=a=b")
+    assert server.get("/").text == "good morning"
+
+
+def test_env_reaches_os_environ_and_children(serve):
+    answer = who(serve("who", "--env", "GOWSGI_PROBE=a=b, c"))
+    assert answer["env"]["GOWSGI_PROBE"] == "a=b, c"
+
+
+def test_options_from_the_environment(serve):
+    server = serve("hello", env={"GOWSGI_CMD_ARGS": "--threads 6"})
+    assert "6 threads" in server.about
+
+
+def test_the_command_line_wins_over_the_environment(serve):
+    server = serve("hello", "--threads", "2", env={"GOWSGI_CMD_ARGS": "--threads 6"})
+    assert "2 threads" in server.about
+
+
+def test_the_virtual_environment_is_honoured(serve, form):
+    answer = who(serve("who"))
+    assert answer["prefix"] == ask(form, "sys.prefix")
+    assert answer["executable"] == ask(form, "sys.executable")
+    assert answer["version"][:2] == list(form.interpreter.version)
+
+
+def test_sys_path_is_that_of_the_interpreter(serve, form):
+    own = [p for p in eval(ask(form, "sys.path")) if p]
+    missing = [p for p in own if p not in who(serve("who"))["path"]]
+    assert missing == []
+
+
+def test_one_process_and_a_main_thread(serve):
+    server = serve("who")
+    answer = who(server)
+    assert answer["pid"] == server.pid
+    assert answer["main"] is True
+
+
+def test_sys_argv_is_there(serve):
+    argv = who(serve("who"))["argv"]
+    assert argv
+    assert "gowsgi" in argv[0]
+
+
+def test_stdout_of_the_app_is_stdout(serve, tmp_path):
+    (tmp_path / "prints.py").write_text("print('printed while importing', flush=True)\nfrom hello import application\n")
+    server = serve("prints", "--pythonpath", str(APPS), cwd=tmp_path)
+    assert server.stdout.wait_for(rb"printed while importing\n")

@@ -1,0 +1,253 @@
+"""The environ of PEP 3333, and the keys other servers taught apps to look for."""
+
+import json
+import re
+
+import pytest
+
+from harness.client import head
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture(scope="module")
+def server(serve_module):
+    return serve_module("show_environ", "--threads", "2")
+
+
+def shown(server, method="GET", target="/", headers=(), body=b"", **kwargs):
+    response = server.request(method, target, headers, body, **kwargs)
+    assert response.status == 200, response.text
+    return json.loads(response.body)
+
+
+def environ(server, *args, **kwargs):
+    return shown(server, *args, **kwargs)["environ"]
+
+
+def test_the_environ_is_a_plain_dict_with_plain_str_keys(server):
+    answer = shown(server)
+    assert answer["type"] == "dict"
+    assert answer["key_types"] == ["str"]
+
+
+def test_every_cgi_value_is_a_plain_str(server):
+    env = environ(server, "POST", "/a?b=c", [("X-One", "1"), ("Content-Type", "text/x")], b"body")
+    cgi = [key for key in env if re.match(r"[A-Z]", key)]
+    assert len(cgi) > 12
+    assert {key: env[key] for key in cgi if not isinstance(env[key], str)} == {}
+
+
+def test_the_required_keys_of_a_simple_request(server):
+    with server.connect() as client:
+        client.request("GET", "/some/path?and=query")
+        env = json.loads(client.response().body)["environ"]
+        assert env["REMOTE_PORT"] == str(client.port)
+    assert env["REQUEST_METHOD"] == "GET"
+    assert env["SCRIPT_NAME"] == ""
+    assert env["PATH_INFO"] == "/some/path"
+    assert env["QUERY_STRING"] == "and=query"
+    assert env["RAW_URI"] == env["REQUEST_URI"] == "/some/path?and=query"
+    assert env["SERVER_PORT"] == str(server.port)
+    assert env["SERVER_NAME"]
+    assert env["SERVER_PROTOCOL"] == "HTTP/1.1"
+    assert env["REMOTE_ADDR"] == "127.0.0.1"
+    assert env["SERVER_SOFTWARE"].startswith("gowsgi")
+    assert env["HTTP_HOST"] == "localhost"
+
+
+def test_the_wsgi_variables(server):
+    env = environ(server)
+    assert env["wsgi.version"] == {"type": "tuple", "repr": "(1, 0)"}
+    assert env["wsgi.url_scheme"] == "http"
+    assert env["wsgi.multithread"]["repr"] == "True"
+    assert env["wsgi.multiprocess"]["repr"] == "False"
+    assert env["wsgi.run_once"]["repr"] == "False"
+    assert env["wsgi.input_terminated"]["repr"] == "True"
+
+
+def test_multithread_is_false_with_one_thread(serve):
+    assert environ(serve("show_environ", "--threads", "1"))["wsgi.multithread"]["repr"] == "False"
+
+
+def test_the_streams_have_the_methods_of_pep_3333(server):
+    answer = shown(server)
+    assert answer["errors"] == ["write", "writelines", "flush"]
+    assert answer["input"] == ["read", "readline", "readlines", "__iter__"]
+
+
+def test_the_extensions_are_callable(server):
+    expected = {"wsgi.file_wrapper", "wsgi.early_hints", "gowsgi.client_disconnected", "waitress.client_disconnected"}
+    assert expected <= set(shown(server)["callable"])
+
+
+def test_a_socket_can_be_asked_for(server):
+    assert "gunicorn.socket" in environ(server)
+
+
+def test_keys_of_a_request_without_a_body(server):
+    env = environ(server)
+    assert env.get("CONTENT_LENGTH", "") == ""
+    assert env.get("CONTENT_TYPE", "") == ""
+    assert env["QUERY_STRING"] == ""
+    assert "HTTPS" not in env
+
+
+def test_content_headers_have_no_http_prefix(server):
+    env = environ(server, "POST", "/", [("Content-Type", "text/x; charset=utf-8")], b"12345")
+    assert env["CONTENT_TYPE"] == "text/x; charset=utf-8"
+    assert env["CONTENT_LENGTH"] == "5"
+    assert "HTTP_CONTENT_TYPE" not in env
+    assert "HTTP_CONTENT_LENGTH" not in env
+
+
+def test_a_changed_environ_does_not_reach_the_next_request(server):
+    with server.connect() as client:
+        for _ in range(3):
+            client.request("GET", "/fresh")
+            answer = json.loads(client.response().body)
+            assert answer["left_over"] is None
+            assert answer["environ"]["PATH_INFO"] == "/fresh"
+            assert answer["environ"]["REQUEST_METHOD"] == "GET"
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "DELETE", "PATCH", "PURGE", "M-SEARCH", "get"])
+def test_any_token_is_a_method_and_keeps_its_case(server, method):
+    assert environ(server, method)["REQUEST_METHOD"] == method
+
+
+@pytest.mark.parametrize(
+    "target, path",
+    [
+        ("/a%20b", "/a b"),
+        ("/a+b", "/a+b"),
+        ("/%C3%A9", "/\xc3\xa9"),
+        ("/%c3%a9", "/\xc3\xa9"),
+        ("/a%2Fb%2fc", "/a/b/c"),
+        ("/%E4%B8%AD", "/\xe4\xb8\xad"),
+        ("/%ff", "/\xff"),
+        ("/a;p=1/b", "/a;p=1/b"),
+        ("/a%3Fb", "/a?b"),
+        ("/a%25", "/a%"),
+        ("/a%252Fb", "/a%2Fb"),
+        ("//double//slash", "//double//slash"),
+        ("/a/./b/../c", "/a/./b/../c"),
+        ("/!$&'()*,:=@~_-.", "/!$&'()*,:=@~_-."),
+    ],
+)
+def test_the_path_is_percent_decoded_to_bytes_as_latin_1_and_kept_raw_beside(server, target, path):
+    env = environ(server, "GET", target)
+    assert env["PATH_INFO"] == path
+    assert env["RAW_URI"] == env["REQUEST_URI"] == target
+
+
+@pytest.mark.parametrize("query", ["a=b&c=d", "a=%20%2F%C3%A9+", "?", "a?b=c?d", "=", "&&", "a=/../b"])
+def test_the_query_is_left_as_it_came(server, query):
+    env = environ(server, "GET", "/p?" + query)
+    assert env["QUERY_STRING"] == query
+    assert env["PATH_INFO"] == "/p"
+    assert env["RAW_URI"] == "/p?" + query
+
+
+def test_header_names_are_mapped_whatever_their_case(server):
+    env = environ(server, "GET", "/", [("x-lower", "1"), ("X-UPPER", "2"), ("x-MiXeD-42", "3")])
+    assert (env["HTTP_X_LOWER"], env["HTTP_X_UPPER"], env["HTTP_X_MIXED_42"]) == ("1", "2", "3")
+
+
+def test_header_values_are_latin_1(server):
+    raw = bytes(range(0x80, 0x100))
+    response = server.exchange(b"GET / HTTP/1.1\r\nHost: x\r\nX-Raw: " + raw + b"\r\n\r\n")
+    assert json.loads(response.body)["environ"]["HTTP_X_RAW"] == raw.decode("latin-1")
+
+
+def test_white_space_around_values_goes_and_inside_stays(server):
+    response = server.exchange(
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-A: \t a \t b \t \r\nX-B:c\r\nX-Empty:\r\nX-Blank: \t\r\n\r\n"
+    )
+    env = json.loads(response.body)["environ"]
+    assert env["HTTP_X_A"] == "a \t b"
+    assert env["HTTP_X_B"] == "c"
+    assert env["HTTP_X_EMPTY"] == ""
+    assert env["HTTP_X_BLANK"] == ""
+
+
+def test_repeated_headers_are_joined_with_a_comma_in_order(server):
+    env = environ(server, "GET", "/", [("X-Many", "one"), ("Accept", "a/b"), ("x-many", "two"), ("X-MANY", "three")])
+    assert re.split(r",[ ]?", env["HTTP_X_MANY"]) == ["one", "two", "three"]
+    assert env["HTTP_ACCEPT"] == "a/b"
+
+
+def test_repeated_cookies_are_joined_with_a_semicolon(server):
+    env = environ(server, "GET", "/", [("Cookie", "a=1"), ("X-Between", "x"), ("Cookie", "b=2; c=3")])
+    assert env["HTTP_COOKIE"] == "a=1; b=2; c=3"
+
+
+def test_names_with_underscores_cannot_pose_as_others(server):
+    env = environ(server, "GET", "/", [("X_Forwarded_For", "6.6.6.6"), ("X-Real", "1"), ("X_Real", "2")])
+    assert "HTTP_X_FORWARDED_FOR" not in env
+    assert env["HTTP_X_REAL"] == "1"
+
+
+def test_each_request_of_a_connection_has_its_own_headers(server):
+    with server.connect() as client:
+        for value in ("first", "first", "second", "", "a much longer third value " * 20):
+            client.request("GET", "/", [("X-Changing", value), ("Cookie", "v=" + value)])
+            env = json.loads(client.response().body)["environ"]
+            assert env["HTTP_X_CHANGING"] == value.strip()
+            assert env["HTTP_COOKIE"] == ("v=" + value).strip()
+        client.request("GET", "/")
+        env = json.loads(client.response().body)["environ"]
+        assert "HTTP_X_CHANGING" not in env
+        assert "HTTP_COOKIE" not in env
+
+
+def test_an_absolute_target_gives_path_and_host(server):
+    env = environ(server, "GET", "http://example.org:81/a%20b?q=1", [("Host", "example.org:81")])
+    assert env["HTTP_HOST"] == "example.org:81"
+    assert env["PATH_INFO"] == "/a b"
+    assert env["QUERY_STRING"] == "q=1"
+    assert env["wsgi.url_scheme"] == "http"
+
+
+def test_an_absolute_target_without_a_path(server):
+    assert environ(server, "GET", "http://example.org", [("Host", "example.org")])["PATH_INFO"] in ("", "/")
+
+
+def test_a_host_that_disagrees_with_the_target_never_wins(server):
+    response = server.exchange(head("GET", "http://real.example/x", [("Host", "other.example")]))
+    if response.status == 200:
+        assert json.loads(response.body)["environ"]["HTTP_HOST"] == "real.example"
+    else:
+        assert response.status == 400
+
+
+def test_http_1_0_is_told_to_the_app(server):
+    response = server.exchange(b"GET /old HTTP/1.0\r\n\r\n")
+    env = json.loads(response.body)["environ"]
+    assert env["SERVER_PROTOCOL"] == "HTTP/1.0"
+    assert env["PATH_INFO"] == "/old"
+    assert "HTTP_HOST" not in env
+
+
+def test_a_1_1_request_without_host_is_refused(server):
+    assert server.exchange(b"GET / HTTP/1.1\r\n\r\n").status == 400
+
+
+def test_many_headers(server):
+    headers = [(f"X-Header-{i}", str(i) * 30) for i in range(80)]
+    env = environ(server, "GET", "/", headers)
+    assert [env[f"HTTP_X_HEADER_{i}"] for i in range(80)] == [str(i) * 30 for i in range(80)]
+
+
+def test_a_proxy_header_of_the_client_does_not_look_like_our_environment(server):
+    # "httpoxy": the key is what CGI asks for, and os.environ is not touched.
+    env = environ(server, "GET", "/", [("Proxy", "http://evil.example")])
+    assert env.get("HTTP_PROXY", "http://evil.example") == "http://evil.example"
+    assert env["wsgi.url_scheme"] == "http"
+
+
+def test_what_the_app_writes_to_wsgi_errors_is_logged(apps):
+    start = apps.stderr.position()
+    assert apps.get("/errors_log?marker17").status_code == 200
+    assert apps.stderr.wait_for(rb"written marker17 (\xc3\xa9|\\xe9|\?)", start)
+    assert apps.stderr.wait_for(rb"lines marker17", start)

@@ -1,0 +1,110 @@
+"""wsgi.file_wrapper: same bytes as by hand, whatever the object, wherever it stands, and closed once."""
+
+from urllib.parse import quote
+
+import pytest
+
+from harness.client import Truncated
+
+pytestmark = pytest.mark.core
+
+DATA = bytes((i * 7 + i // 256) % 256 for i in range(300_000))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    file = tmp_path_factory.mktemp("files") / "data.bin"
+    file.write_bytes(DATA)
+    return quote(str(file))
+
+
+@pytest.mark.parametrize("kind", ["file", "raw"])
+@pytest.mark.parametrize("offset", [0, 1, 100_000, 299_999, 300_000, 400_000])
+def test_a_real_file_is_sent_from_where_it_stands(apps, path, kind, offset):
+    response = apps.request("GET", f"/files?kind={kind}&path={path}&offset={offset}")
+    assert response.status == 200
+    assert response.body == DATA[offset:]
+
+
+def test_a_file_that_was_read_from_is_sent_from_its_own_position(apps, path):
+    """The descriptor stands 8 KiB further on than the object: what counts is what read() would return next."""
+    assert apps.request("GET", f"/files?path={path}&peek=10").body == DATA[10:]
+
+
+@pytest.mark.parametrize("length", [0, 1, 1000, 299_999, 300_000])
+@pytest.mark.parametrize("offset", [0, 5])
+def test_content_length_shorter_than_the_file_is_honoured(apps, path, length, offset):
+    with apps.connect() as client:
+        client.request("GET", f"/files?path={path}&length={length}&offset={offset}")
+        if length + offset > len(DATA):
+            with pytest.raises(Truncated) as caught:
+                client.response()
+            assert caught.value.body == DATA[offset:]
+            return
+        response = client.response()
+        assert response.get("Content-Length") == str(length)
+        assert response.body == DATA[offset : offset + length]
+        client.request("GET", "/hello")
+        assert client.response().status == 200
+
+
+def test_content_length_longer_than_the_file_ends_in_a_cut(apps, path):
+    with pytest.raises(Truncated) as caught:
+        apps.request("GET", f"/files?path={path}&length=400000")
+    assert caught.value.body == DATA
+
+
+def test_head_sends_no_byte_of_the_file(apps, path):
+    with apps.connect() as client:
+        client.request("HEAD", f"/files?path={path}&length=300000")
+        assert client.response("HEAD").get("Content-Length") == "300000"
+        client.request("GET", "/hello")
+        assert client.response().body == b"Hello world!\n"
+
+
+def test_http_1_0(apps, path):
+    from urllib.parse import unquote
+
+    assert unquote(path)
+    response = apps.exchange(f"GET /files?path={path} HTTP/1.0\r\n\r\n".encode())
+    assert response.body == DATA
+
+
+@pytest.mark.parametrize("kind", ["bytesio", "nofileno", "lying", "pipe"])
+@pytest.mark.parametrize("block", ["", "&block=7"])
+def test_objects_without_a_usable_descriptor_are_read(apps, kind, block):
+    response = apps.request("GET", f"/files?kind={kind}&name=n&data=some-data-{'x' * 100}{block}")
+    assert response.body == b"some-data-" + b"x" * 100
+
+
+def test_a_wrapper_is_an_ordinary_iterable_for_middleware(apps, path):
+    assert apps.request("GET", f"/files?path={path}&iterate=1&block=1000").body == DATA
+    assert apps.request("GET", "/files?kind=nofileno&name=it&data=abc&iterate=1").body == b"abc"
+    assert apps.get("/files/closed?name=it").text == "1"
+
+
+def test_the_object_is_closed_once(apps, path):
+    assert apps.request("GET", "/files?kind=nofileno&name=once&data=abc").body == b"abc"
+    assert apps.get("/files/closed?name=once").text == "1"
+    assert apps.request("GET", f"/files?kind=watched&name=real&path={path}").body == DATA
+    assert apps.get("/files/closed?name=real").text == "1"
+
+
+def test_the_object_is_closed_once_when_the_client_leaves(apps, path, tmp_path):
+    big = tmp_path / "big.bin"
+    with open(str(big), "wb") as file:
+        file.truncate(200_000_000)
+    client = apps.connect(receive_buffer=4096)
+    client.request("GET", f"/files?kind=watched&name=gone&path={quote(str(big))}")
+    assert client.read_some(100)
+    client.reset()
+    assert apps.get("/files/closed?name=gone", timeout=20).text == "1"
+    assert apps.get("/files/closed?name=gone").text == "1"
+
+
+def test_a_file_in_several_requests_of_one_connection(apps, path):
+    with apps.connect() as client:
+        for offset in (0, 250_000, 299_990):
+            client.request("GET", f"/files?path={path}&offset={offset}")
+        for offset in (0, 250_000, 299_990):
+            assert client.response().body == DATA[offset:]

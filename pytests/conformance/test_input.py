@@ -1,0 +1,200 @@
+"""wsgi.input: what each method returns, where the stream ends, and what a broken upload looks like."""
+
+import hashlib
+import io
+import json
+import random
+import sys
+
+import pytest
+
+from harness.client import Truncated, chunked, head
+from harness.forms import APPS
+
+sys.path.insert(0, str(APPS))
+from body import run
+
+pytestmark = pytest.mark.core
+
+LINES = b"first line\nsecond, longer line\n\nfourth after an empty one\nno newline at the end"
+
+
+def post(server, target, body, framing, **options):
+    """The body sent by Content-Length, or in chunks cut at odd places."""
+    if framing == "length":
+        return server.request("POST", target, [], body)
+    pieces = [body[:1], body[1:8], body[8:9], body[9:]]
+    message = head("POST", target, [("Transfer-Encoding", "chunked")]) + chunked(*pieces, **options)
+    return server.exchange(message)
+
+
+framings = pytest.mark.parametrize("framing", ["length", "chunked"])
+
+
+@framings
+@pytest.mark.parametrize("body", [LINES, b"", b"\n", b"\n\n\n", b"x", b"a\r\nb\r\n", bytes(range(256))])
+@pytest.mark.parametrize(
+    "calls",
+    [
+        "read",
+        "read:-1",
+        "read:0,read:1,read:5,read:1000,read:1",
+        "readline,readline,readline,readline,readline,readline,readline",
+        "readline:3,readline:100,readline:0,readline:-1,readline:1",
+        "readlines",
+        "readlines:1,readlines:20,readlines",
+        "readlines:0",
+        "iter",
+        "next,read:3,iter,read",
+        "read:5,readline,read:2,readlines,read,readline,readlines,iter",
+    ],
+)
+def test_the_methods_agree_with_an_ordinary_file(apps, calls, body, framing):
+    response = post(apps, "/body?calls=" + calls, body, framing)
+    assert response.status == 200, response.text
+    assert json.loads(response.body) == run(io.BytesIO(body), calls.split(","))
+
+
+def test_any_sequence_of_calls_agrees_with_an_ordinary_file(apps):
+    dice = random.Random(1302)
+    for _ in range(40):
+        body = bytes(dice.choice(b"ab\n") for _ in range(dice.randrange(60)))
+        calls = []
+        for _ in range(dice.randrange(1, 8)):
+            name = dice.choice(["read", "readline", "readlines"])
+            calls.append(name if dice.random() < 0.3 else f"{name}:{dice.randrange(-1, 20)}")
+        response = post(apps, "/body?calls=" + ",".join(calls), body, dice.choice(["length", "chunked"]))
+        assert json.loads(response.body) == run(io.BytesIO(body), calls), (body, calls)
+
+
+def test_a_request_without_a_body_has_an_empty_stream_at_once(apps):
+    calls = "read,read:10,readline,readlines,iter"
+    assert json.loads(apps.request("GET", "/body?calls=" + calls).body) == ["", "", "", [], []]
+    assert json.loads(apps.request("POST", "/body?calls=" + calls, [("Content-Length", "0")]).body)[0] == ""
+
+
+def test_reading_never_goes_past_the_end_into_the_next_request(apps):
+    first = head("POST", "/body?calls=read:1000000,read,readline,iter", [("Content-Length", "5")]) + b"12345"
+    second = head("GET", "/hello")
+    with apps.connect() as client:
+        client.send(first + second)
+        assert json.loads(client.response().body) == ["12345", "", "", []]
+        assert client.response().body == b"Hello world!\n"
+
+
+@framings
+@pytest.mark.parametrize("size", [1, 7, 65536, 10_000_000])
+def test_large_bodies_arrive_whole_whatever_the_read_size(apps, size, framing):
+    body = random.Random(size).getrandbits(8 * 300_007).to_bytes(300_007, "little")
+    if size == 1:
+        body = body[:5000]
+    response = post(apps, f"/digest?size={size}", body, framing)
+    assert response.text == f"{len(body)} {hashlib.sha256(body).hexdigest()}"
+
+
+def test_one_long_line(apps):
+    body = b"x" * 200_000 + b"\n" + b"y" * 10
+    response = apps.request("POST", "/body?calls=readline,readline", [], body)
+    assert json.loads(response.body) == ["x" * 200_000 + "\n", "y" * 10]
+
+
+def test_chunk_extensions_and_trailers_are_not_part_of_the_body(apps):
+    response = post(apps, "/echo", LINES, "chunked", extension=";name=value", trailers="X-Trailer: 1\r\n")
+    assert response.body == LINES
+
+
+def test_trailers_do_not_become_headers(apps):
+    message = head("POST", "/show_environ", [("Transfer-Encoding", "chunked"), ("Trailer", "X-Late")])
+    message += chunked(b"body", trailers="X-Late: 1\r\nCookie: late=1\r\n")
+    env = json.loads(apps.exchange(message).body)["environ"]
+    assert "HTTP_X_LATE" not in env
+    assert "HTTP_COOKIE" not in env
+
+
+@framings
+def test_a_body_sent_byte_by_byte(apps, framing):
+    body = b"slow but whole"
+    with apps.connect() as client:
+        if framing == "length":
+            message = head("POST", "/echo", [("Content-Length", str(len(body)))]) + body
+        else:
+            message = head("POST", "/echo", [("Transfer-Encoding", "chunked")]) + chunked(body[:3], body[3:])
+        for i in range(len(message)):
+            client.send(message[i : i + 1])
+        assert client.response().body == body
+
+
+@framings
+def test_the_input_can_be_read_after_the_request_has_ended(apps, framing):
+    name = f"{framing}"
+    assert post(apps, "/stash/keep?name=" + name, LINES, framing).body == b"kept"
+    assert apps.get("/stash/recall?name=" + name).content == LINES
+
+
+def test_input_kept_over_a_pipelined_request_is_still_its_own(apps):
+    with apps.connect() as client:
+        client.send(
+            head("POST", "/stash/keep?name=p1", [("Content-Length", "5")])
+            + b"first"
+            + head("POST", "/echo", [("Content-Length", "6")])
+            + b"second"
+            + head("GET", "/stash/recall?name=p1")
+        )
+        assert [client.response().body for _ in range(3)] == [b"kept", b"second", b"first"]
+
+
+@pytest.mark.parametrize("leave", ["close", "half_close", "reset"])
+@pytest.mark.parametrize("framing", ["length", "chunked", "chunked-between"])
+def test_a_body_cut_short_never_looks_whole(apps, framing, leave):
+    name = f"{framing}-{leave}"
+    with apps.connect() as client:
+        if framing == "length":
+            client.request("POST", "/outcomes/?name=" + name, [("Content-Length", "5000")], b"x" * 3000)
+        else:
+            cut = {"chunked": b"bb8\r\n" + b"x" * 1000, "chunked-between": b"bb8\r\n" + b"x" * 3000 + b"\r\n"}[framing]
+            client.request("POST", "/outcomes/?name=" + name, [("Transfer-Encoding", "chunked")], cut)
+        getattr(client, leave)()
+        if leave == "half_close":
+            # The server may answer 400 or just close; it may not serve the request as if it were whole.
+            try:
+                assert client.response().status in (400, 500)
+            except Truncated:
+                pass
+    # Either the app never ran or it got an error; ask after a request that the server took later.
+    assert apps.get("/hello").status_code == 200
+    seen = apps.get("/outcomes/peek?name=" + name).json()
+    assert seen is None or seen["whole"] is False
+
+
+def test_a_body_cut_while_the_app_reads_raises_an_os_error(apps, expect_error):
+    """With Expect the app reads while the body comes: the one default case where it can see the cut itself."""
+    with apps.connect() as client:
+        headers = [("Content-Length", "5000"), ("Expect", "100-continue")]
+        client.request("POST", "/outcomes/?name=cut", headers)
+        assert client.informational().status == 100
+        client.send(b"x" * 3000)
+        client.half_close()
+        try:
+            client.response()
+        except Truncated:
+            pass
+    seen = apps.get("/outcomes/seen?name=cut").json()
+    assert seen["whole"] is False
+    assert seen["os_error"], seen
+    if apps.stderr.wait_for(rb"outcomes/\?name=cut", timeout=0.5):
+        # Logged or not is the server's choice: the fault is the client's.
+        expect_error(rb"outcomes/\?name=cut[\s\S]*?\w+(Error|Disconnected)[^\n]*\n")
+
+
+@pytest.mark.parametrize("read", [0, 3])
+@framings
+def test_what_the_app_left_unread_is_not_taken_for_a_request(apps, read, framing):
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    with apps.connect() as client:
+        if framing == "length":
+            message = head("POST", f"/partial?read={read}", [("Content-Length", str(len(smuggled)))]) + smuggled
+        else:
+            message = head("POST", f"/partial?read={read}", [("Transfer-Encoding", "chunked")]) + chunked(smuggled)
+        client.send(message + head("GET", "/hello"))
+        assert client.response().body == smuggled[:read]
+        assert client.response().body == b"Hello world!\n"

@@ -1,0 +1,104 @@
+"""Fixtures of the live suite. The order is: form (a way to start the server) over module over test."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from harness.forms import forms
+from harness.server import Server, run
+
+
+def pytest_generate_tests(metafunc):
+    if "form" not in metafunc.fixturenames:
+        return
+    core = metafunc.definition.get_closest_marker("core") is not None
+    chosen = forms(every_interpreter=core)
+    if metafunc.definition.get_closest_marker("one_form"):
+        chosen = chosen[:1]
+    metafunc.parametrize("form", chosen, ids=[f.id for f in chosen], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def form(request):
+    missing = request.param.missing()
+    if missing:
+        pytest.fail(missing, pytrace=False)
+    return request.param
+
+
+def _starter(form):
+    """A function that starts servers, and a function that ends all of them and gathers what was wrong."""
+    servers = []
+
+    def start(app, *options, **keywords):
+        server = Server(form, app, *options, **keywords)
+        servers.append(server)
+        return server
+
+    def end():
+        problems = []
+        for server in servers:
+            try:
+                server.stop()
+            except AssertionError as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]
+
+    return start, end
+
+
+@pytest.fixture
+def serve(form):
+    """serve(app, *options, env=, cwd=, bind=, expect_errors=) starts a server for this test."""
+    start, end = _starter(form)
+    yield start
+    end()
+
+
+@pytest.fixture(scope="module")
+def serve_module(form):
+    """The same, for a server that the tests of one file share."""
+    start, end = _starter(form)
+    yield start
+    end()
+
+
+@pytest.fixture
+def gowsgi(form):
+    """gowsgi(*arguments) runs the command to its end: (status, stdout, stderr)."""
+
+    def command(*arguments, **keywords):
+        return run(form, *arguments, **keywords)
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def shared_apps(serve_module):
+    return serve_module("every", "--threads", "4")
+
+
+@pytest.fixture
+def apps(shared_apps):
+    """All of testdata/apps behind one server, /<module>/... each; checked after every test for stray errors."""
+    server = shared_apps
+    assert server.process.poll() is None, "the shared server died in an earlier test"
+    start = server.stderr.position()
+    yield server
+    server.close_clients()
+    assert server.process.poll() is None, "the server died"
+    alarms = server.alarms(start)
+    # Reported here, with the test that caused it; not once more at the end of the file.
+    server.forget_errors(start)
+    assert not alarms, "unexpected on stderr:\n" + alarms[0]
+
+
+@pytest.fixture
+def expect_error(apps):
+    """expect_error(pattern): this text comes on the shared server's stderr within this test."""
+    start = apps.stderr.position()
+    return lambda pattern: apps.expect_error(pattern, start)

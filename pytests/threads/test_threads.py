@@ -1,0 +1,152 @@
+"""--threads N: N calls at once and never more, nobody waits for somebody else's blocking call."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from harness.waiting import feed_fifo, make_fifo
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_as_many_calls_at_once_as_there_are_threads(serve, threads):
+    """Each call waits inside the app until all the others are there too."""
+    server = serve("gate", "--threads", threads)
+    for crossing in range(3):
+        target = f"/cross?gate={crossing}&count={threads}"
+        with ThreadPoolExecutor(threads) as pool:
+            answers = [response.text for response in pool.map(server.get, [target] * threads)]
+        assert answers == ["ok"] * threads
+
+
+@pytest.mark.core
+def test_blocked_calls_do_not_stop_the_last_thread(serve):
+    server = serve("gate", "--threads", "4")
+    clients = [server.connect() for _ in range(3)]
+    for client in clients:
+        client.request("GET", "/wait?gate=all")
+    assert server.get("/arrived?gate=all&count=3").text == "ok"
+    for _ in range(50):
+        assert server.get("/free").text == "ok"
+    assert server.get("/open?gate=all").text == "ok"
+    assert [client.response().body for client in clients] == [b"ok"] * 3
+
+
+def test_requests_beyond_the_threads_wait_their_turn(serve, tmp_path):
+    fifos = [make_fifo(tmp_path / "fifo0"), make_fifo(tmp_path / "fifo1")]
+    server = serve("fifo", "--threads", "2", env={"FIFO": str(tmp_path / "fifo")})
+    blocked = [server.connect() for _ in range(2)]
+    for number, client in enumerate(blocked):
+        client.request("GET", f"/wait?{number}")
+    assert server.stderr.wait_for(rb"(?s)waiting\n.*waiting\n")
+    queued = [server.connect() for _ in range(10)]
+    for client in queued:
+        client.request("GET", "/")
+    queued[0].expect_silence()
+    feed_fifo(fifos[1], b"one free thread is enough")
+    assert blocked[1].response().body == b"one free thread is enough"
+    assert [client.response().body for client in queued] == [b"here"] * 10
+    feed_fifo(fifos[0], b"at last")
+    assert blocked[0].response().body == b"at last"
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_never_more_calls_at_once_than_threads(serve, threads):
+    server = serve("concurrency", "--threads", threads)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: server.get(f"/{n}").json(), range(160)))
+    assert answers == [f"/{n}" for n in range(160)]
+    most = server.get("/most").json()
+    assert most["most"] == threads
+    assert most["threads"] <= threads
+
+
+def test_short_requests_beside_sleeping_ones(serve):
+    """Calls that block again and again, more of them than the leader alone could carry, beside some that never return."""
+    server = serve("every", "--threads", "8")
+    stuck = [server.connect() for _ in range(3)]
+    for client in stuck:
+        client.request("GET", "/gate/wait?gate=all")
+    assert server.get("/gate/arrived?gate=all&count=3").text == "ok"
+    stop = threading.Event()
+    slept = []
+
+    def sleeper():
+        with server.connect() as client:
+            while not stop.is_set():
+                client.request("GET", "/sleeping?ms=20")
+                slept.append(client.response().body)
+
+    sleepers = [threading.Thread(target=sleeper) for _ in range(4)]
+    for thread in sleepers:
+        thread.start()
+    with server.connect() as client:
+        while len(slept) < 40:
+            client.request("GET", "/hello")
+            assert client.response().status == 200
+    stop.set()
+    for thread in sleepers:
+        thread.join(10)
+    assert set(slept) == {b"slept"}
+    assert server.get("/gate/open?gate=all").text == "ok"
+    assert [client.response().body for client in stuck] == [b"ok"] * 3
+
+
+def test_answers_are_not_mixed_up_under_concurrency(serve):
+    server = serve("every", "--threads", "4")
+
+    def talk(number):
+        with server.connect() as client:
+            for i in range(60):
+                body = b"%d.%d " % (number, i) * (1 + (i * 37) % 4000)
+                target = ["/echo", "/sleeping?ms=2", "/digest?size=100", "/echo"][i % 4]
+                client.request("POST", target, [("X-Who", str(number))], body)
+                response = client.response()
+                assert response.status == 200
+                if target == "/echo":
+                    assert response.body == body
+                elif target.startswith("/digest"):
+                    assert response.text.startswith(f"{len(body)} ")
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(talk, range(12)))
+
+
+def test_one_thread_serves_many_connections(serve):
+    server = serve("hello", "--threads", "1")
+    clients = [server.connect() for _ in range(200)]
+    for _ in range(3):
+        for client in clients:
+            client.request("GET", "/")
+        for client in clients:
+            assert client.response().body == b"Hello world!\n"
+
+
+def test_the_calls_run_in_few_lasting_threads(serve):
+    """A thread that is made and thrown away per request would show as a new identity each time."""
+    server = serve("who", "--threads", "3")
+    with ThreadPoolExecutor(6) as pool:
+        idents = {server.get("/").json()["ident"] for _ in pool.map(lambda _: server.get("/"), range(60))}
+    assert len(idents) <= 3
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("threads", [1, 4])
+def test_deep_recursion_is_an_error_and_not_a_crash(serve, threads):
+    server = serve("recursion", "--threads", threads, expect_errors=True)
+    with ThreadPoolExecutor(threads) as pool:
+        answers = [response.text for response in pool.map(lambda _: server.get("/"), range(12))]
+    assert all(int(answer.split()[0]) > 500 for answer in answers)
+    assert server.get("/raise").status_code == 500
+
+
+def test_cpu_work_in_one_thread_lets_the_others_run(serve):
+    server = serve("every", "--threads", "4")
+    client = server.connect()
+    client.request("GET", "/burn?ms=until-told")
+    for _ in range(10):
+        assert server.request("GET", "/hello").status == 200
+    assert server.get("/burn/enough").status_code == 200
+    assert client.response().body == b"burned"

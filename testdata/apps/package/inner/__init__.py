@@ -1,0 +1,1 @@
+"""Makes a dotted path of three steps."""

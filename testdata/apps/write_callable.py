@@ -1,0 +1,28 @@
+"""The write callable: /only, /then_list (write, then an iterable), /length (with Content-Length), /many, /late."""
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    headers = [("Content-Type", "text/plain")]
+    if path == "/length":
+        headers.append(("Content-Length", "10"))
+    write = start_response("200 OK", headers)
+    if path == "/many":
+        for i in range(1000):
+            write(b"%d," % i)
+        return []
+    if path == "/late":
+        # Allowed: write is also called while the iterable runs.
+        def produce():
+            write(b"one,")
+            yield b"two,"
+            write(b"three,")
+            yield b"four"
+
+        return produce()
+    if path == "/wrong":
+        write("text instead of bytes")
+    write(b"hello")
+    write(b"")
+    write(b"there")
+    return [b", list"] if path == "/then_list" else []
