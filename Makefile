@@ -1,0 +1,152 @@
+# Everything a change needs, one command each; `make` alone lists them. CONTRIBUTING.md has the story.
+#
+# A fresh machine needs Python 3.8 or newer, a C compiler and make. Where no Go is on PATH that satisfies go.mod, one is
+# installed from PyPI under .cache/, as are the linters and the environments of the tests.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+TOOLS := internal/tools
+CACHE := .cache
+BINARY := build/gowsgi
+
+# Looked up at first use, so that `make help` stays instant. No toolchain but the one found is ever downloaded by go.
+GO = $(eval GO := $$(or $$(shell $(PYTHON) $(TOOLS)/golang.py),$$(error no Go toolchain)))$(GO)
+GOFMT = $(dir $(GO))gofmt
+export GOTOOLCHAIN := local
+export CGO_ENABLED := 1
+GOBUILD := -buildvcs=false -trimpath
+# go looks for gcc only; make's cc will do.
+ifeq ($(origin CC),default)
+ifeq ($(shell command -v gcc 2>/dev/null),)
+export CC := cc
+endif
+endif
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+RUFF := ruff==0.17.5
+CLANG_FORMAT := clang-format==22.1.8
+
+export GOWSGI_BINARY := $(abspath $(BINARY))
+export GOWSGI_PYTHONS := $(abspath $(CACHE)/interpreters.json)
+# Its real name: pytest compares its own path with those in interpreters.json.
+MAIN_PYTHON = $(CACHE)/venvs/$$(readlink $(CACHE)/venvs/main)/bin/python
+
+# Narrow what is run: make pytest TESTS=pytests/cli ARGS='-k port -x'; make gotest PKG=./reactor ARGS='-run Timer'.
+ARGS ?=
+TESTS ?= pytests
+PKG ?= ./...
+FUZZTIME ?= 30s
+# Options of the benchmarks.
+BENCH ?=
+# Address of `make run`.
+BIND ?= 127.0.0.1:8000
+
+GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal python/ext \
+	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
+PY_SOURCES := setup.py pyproject.toml $(wildcard README.md python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
+
+.PHONY: help build binary wheel run envs test gotest pytest test-next lint format fuzz race cgocheck sanitize bench bench-micro check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: binary wheel ## the binary build/gowsgi and the wheel in dist/
+
+binary:
+	$(GO) build $(GOBUILD) -o $(BINARY) ./cmd/gowsgi
+
+# pip's build environment comes from PyPI each time, so the wheel is made only when something in it changed.
+wheel: build/wheel.made
+
+build/wheel.made: $(GO_SOURCES) $(PY_SOURCES)
+	@mkdir -p build dist
+	rm -rf build/lib* build/bdist.* build/wheel dist/gowsgi-*.whl
+	python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool build 'pip>=23.1') && \
+		GOWSGI_GO=$(GO) $$python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls -1 dist/gowsgi-*.whl | tee $@
+
+run: build ## build everything and serve an example at BIND
+	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py example --wheel dist/gowsgi-*.whl) && \
+		echo "serving examples/hello.py at http://$(BIND)/ (ctrl-C stops)" && \
+		exec $(BINARY) --python $$python --bind $(BIND) examples/hello.py
+
+envs: wheel
+	@$(PYTHON) $(TOOLS)/pyenvs.py test --wheel dist/gowsgi-*.whl >/dev/null
+
+test: build envs ## all tests: Go's, then the live suite over binary and pip form, on every CPython found
+	@$(MAKE) --no-print-directory gotest
+	@$(MAKE) --no-print-directory pytest
+
+gotest: ## Go's tests only; PKG and ARGS narrow them
+	$(GO) test $(GOBUILD) -timeout 10m $(PKG) $(ARGS)
+
+pytest: build envs ## the live suite only; TESTS and ARGS narrow it
+	$(MAIN_PYTHON) -m pytest $(TESTS) $(ARGS)
+
+test-next: build ## the suite's core under CPython 3.14 and 3.15 in a Debian sid root (root and debootstrap needed)
+	$(PYTHON) $(TOOLS)/sidroot.py --binary $(BINARY) --wheel dist/gowsgi-*.whl $(if $(IF_POSSIBLE),--if-possible) -- $(ARGS)
+
+# In bridge/internal/cpy an address of C's or Python's is a uintptr on the Go side, so that the collector never looks at
+# it; turning it back is what vet's unsafeptr warns of.
+lint: ## gofmt, go vet (darwin too), staticcheck, ruff, clang-format
+	@echo gofmt; wrong=$$($(GOFMT) -l $$(git ls-files -co --exclude-standard '*.go')); \
+		test -z "$$wrong" || { echo "not formatted, run make format: $$wrong"; exit 1; }
+	$(GO) vet $$($(GO) list ./... | grep -v '/internal/cpy$$')
+	$(GO) vet -unsafeptr=false ./bridge/internal/cpy
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./reactor ./httpparse
+	$(GO) run $(STATICCHECK) ./...
+	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT)) && bin=$$(dirname $$python) && set -x && \
+		$$bin/ruff check . && $$bin/ruff format --check . && \
+		$$bin/clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.[ch]')
+
+format: ## rewrite the sources the way lint wants them
+	$(GOFMT) -w $$(git ls-files -co --exclude-standard '*.go')
+	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT)) && bin=$$(dirname $$python) && set -x && \
+		$$bin/ruff check --fix . && $$bin/ruff format . && \
+		$$bin/clang-format -i $$(git ls-files -co --exclude-standard '*.[ch]')
+
+fuzz: ## every fuzz test for FUZZTIME (30s) each
+	@for package in $$($(GO) list $(PKG)); do \
+		for name in $$($(GO) test $(GOBUILD) -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$name"; \
+			$(GO) test $(GOBUILD) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+# The server is driven from outside by the live suite, so each of these also runs part of that on a binary built its way.
+# Only on the main Python: what is looked for does not depend on its version.
+LIVE ?= pytests/conformance pytests/bodies pytests/threads pytests/lifecycle
+LIVE_TEST = GOWSGI_FORMS=binary GOWSGI_PYTHONS= $(MAIN_PYTHON) -m pytest -q -m 'not slow' -p no:cacheprovider
+
+race: envs ## Go's tests, and the live suite on a binary, under the race detector
+	$(GO) test $(GOBUILD) -race -timeout 15m $(PKG) $(ARGS)
+	$(GO) build $(GOBUILD) -race -o build/race/gowsgi ./cmd/gowsgi
+	GORACE=halt_on_error=1 GOWSGI_BINARY=$(abspath build/race/gowsgi) $(LIVE_TEST) $(LIVE)
+
+cgocheck: envs ## the same with every pointer that crosses to C checked
+	GOEXPERIMENT=cgocheck2 $(GO) test $(GOBUILD) -timeout 15m $(PKG) $(ARGS)
+	GOEXPERIMENT=cgocheck2 $(GO) build $(GOBUILD) -o build/cgocheck/gowsgi ./cmd/gowsgi
+	GOWSGI_BINARY=$(abspath build/cgocheck/gowsgi) $(LIVE_TEST) $(LIVE)
+
+# Python keeps memory until the process ends, which is no leak; everything else AddressSanitizer finds is a bug.
+sanitize: export ASAN_OPTIONS := detect_leaks=0
+sanitize: envs ## the same with C and Go under AddressSanitizer
+	$(GO) test $(GOBUILD) -asan -timeout 15m $(PKG) $(ARGS)
+	$(GO) build $(GOBUILD) -asan -o build/asan/gowsgi ./cmd/gowsgi
+	GOWSGI_BINARY=$(abspath build/asan/gowsgi) $(LIVE_TEST) $(LIVE)
+
+bench: binary ## gowsgi beside its peers; BENCH='--only plain --servers gowsgi,fastwsgi,floor' narrows it, --help tells more
+	$(PYTHON) pytests/bench/run.py $(BENCH)
+
+bench-micro: binary ## what the steps of a request cost, compared with the last release; BENCH='--bench Call'
+	$(PYTHON) pytests/bench/micro.py $(BENCH)
+
+check: ## all that a change needs: lint, test, race, cgocheck, sanitize
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory race
+	@$(MAKE) --no-print-directory cgocheck
+	@$(MAKE) --no-print-directory sanitize
+
+clean: ## remove what was built; .cache, which costs a download, stays
+	rm -rf build dist python/*.egg-info python/gowsgi/_gowsgi.so
