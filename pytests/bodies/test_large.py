@@ -15,7 +15,7 @@ PIECE = bytes(i * 31 % 256 for i in range(1 << 20))
 
 
 def small_requests(client):
-    """Sent while the large one is under way, which cannot end before these are answered: the test itself moves it on."""
+    """While the large one is under way, which cannot end before these are answered: the test itself moves it on."""
     for _ in range(3):
         client.request("GET", "/hello")
         assert client.response().body == b"Hello world!\n"

@@ -79,9 +79,7 @@ def test_a_python_beside_the_binary(tmp_path):
     """A binary copied into the bin folder of a virtual environment serves that environment."""
     need_venv()
     if not interpreters()[0].shared:
-        pytest.skip(
-            "the running interpreter has no shared libpython, the new environment no package"
-        )
+        pytest.skip("the running interpreter has no shared libpython, the new environment no package")
     place = tmp_path / "venv"
     subprocess.check_call([sys.executable, "-m", "venv", "--without-pip", str(place)], timeout=50)
     shutil.copy(str(binary()), str(place / "bin" / "gowsgi"))

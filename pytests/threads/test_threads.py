@@ -64,7 +64,7 @@ def test_never_more_calls_at_once_than_threads(serve, threads):
 
 
 def test_short_requests_beside_sleeping_ones(serve):
-    """Calls that block again and again, more of them than the leader alone could carry, beside some that never return."""
+    """Calls that block again and again, more than the leader alone could carry, beside some that never return."""
     server = serve("every", "--threads", "8")
     stuck = [server.connect() for _ in range(3)]
     for client in stuck:
