@@ -1,26 +1,29 @@
 package reactor
 
 // Pooled blocks for reading and for queued output. Any goroutine; nothing is allocated once the lists are warm. The lists
-// are bounded, so that a burst does not stay in memory for ever.
+// of small blocks are bounded and the garbage collector empties those of large ones, so that a burst does not stay in
+// memory for ever.
 
 import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 const (
 	// BufferSize is the size of the smallest pooled block, the one GetBuffer returns.
 	BufferSize = 16 << 10
 	// MaxBufferSize is the largest size that is pooled.
-	MaxBufferSize = 1 << 20
+	MaxBufferSize = 2 << 20
 
 	minBufferShift = 14
-	bufferClasses  = 7 // 16K, 32K, ... 1M
+	bufferClasses  = 8 // 16K, 32K, ... 2M
+	smallClasses   = 4 // up to 128K
 )
 
-// keptBuffers is how many free blocks each class keeps: 4 MiB of the smallest, 1 or 2 MiB of each other.
-var keptBuffers = [bufferClasses]int{256, 32, 16, 8, 4, 2, 2}
+// keptBuffers is how many free blocks each small class keeps: 4 MiB of the smallest, 1 MiB of each other.
+var keptBuffers = [smallClasses]int{256, 32, 16, 8}
 
 type freeList struct {
 	mu   sync.Mutex
@@ -29,7 +32,8 @@ type freeList struct {
 }
 
 var (
-	freeLists    [bufferClasses]freeList
+	freeLists    [smallClasses]freeList
+	largeLists   [bufferClasses - smallClasses]sync.Pool // of *byte, the block's first
 	buffersInUse atomic.Int64
 )
 
@@ -56,6 +60,12 @@ func classFor(n int) int {
 
 func getClass(k int) []byte {
 	buffersInUse.Add(1)
+	if k >= smallClasses {
+		if first, ok := largeLists[k-smallClasses].Get().(*byte); ok {
+			return unsafe.Slice(first, BufferSize<<k)
+		}
+		return make([]byte, BufferSize<<k)
+	}
 	f := &freeLists[k]
 	f.mu.Lock()
 	if n := len(f.free); n > 0 {
@@ -80,6 +90,10 @@ func PutBuffer(b []byte) {
 	k := classFor(c)
 	if k >= bufferClasses || c != BufferSize<<k {
 		return // not a pooled size
+	}
+	if k >= smallClasses {
+		largeLists[k-smallClasses].Put(unsafe.SliceData(b))
+		return
 	}
 	f := &freeLists[k]
 	f.mu.Lock()

@@ -5,7 +5,7 @@ import "testing"
 func TestBufferClasses(t *testing.T) {
 	for _, tc := range []struct{ ask, get int }{
 		{0, 16 << 10}, {1, 16 << 10}, {16 << 10, 16 << 10}, {16<<10 + 1, 32 << 10}, {100_000, 128 << 10},
-		{1<<20 - 1, 1 << 20}, {1 << 20, 1 << 20}, {1<<20 + 1, 1<<20 + 1},
+		{1<<20 - 1, 1 << 20}, {1 << 20, 1 << 20}, {1<<20 + 1, 2 << 20}, {2<<20 + 1, 2<<20 + 1},
 	} {
 		before := BuffersInUse()
 		b := GetBufferSize(tc.ask)
@@ -23,22 +23,29 @@ func TestBufferClasses(t *testing.T) {
 	PutBuffer(nil)
 }
 
-func TestBufferListsAreBounded(t *testing.T) {
+func TestSmallBufferListsAreBounded(t *testing.T) {
+	k := smallClasses - 1
+	size := BufferSize << k
 	var bs [][]byte
-	for range 10 {
-		bs = append(bs, GetBufferSize(MaxBufferSize))
+	for range keptBuffers[k] + 3 {
+		bs = append(bs, GetBufferSize(size))
 	}
 	for _, b := range bs {
 		PutBuffer(b)
 	}
-	k := classFor(MaxBufferSize)
 	if n := len(freeLists[k].free); n != keptBuffers[k] {
-		t.Errorf("%d of the largest blocks kept, want %d", n, keptBuffers[k])
+		t.Errorf("%d blocks kept, want %d", n, keptBuffers[k])
 	}
-	// What was put back in full is handed out in full.
-	if b := GetBufferSize(MaxBufferSize); len(b) != MaxBufferSize {
-		t.Errorf("%d bytes", len(b))
-	} else {
+}
+
+// TestBuffersComeBackWhole: what was put back cut is handed out in full, small and large.
+func TestBuffersComeBackWhole(t *testing.T) {
+	for size := BufferSize; size <= MaxBufferSize; size *= 2 {
+		PutBuffer(GetBufferSize(size)[:1])
+		b := GetBufferSize(size)
+		if len(b) != size {
+			t.Errorf("%d bytes, want %d", len(b), size)
+		}
 		PutBuffer(b)
 	}
 }

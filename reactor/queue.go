@@ -135,6 +135,12 @@ func (q *outQueue) skip(c *Conn, n int) {
 	}
 }
 
+// corkBelow is the size up to which a file shares its first packet with the bytes before it. Before a larger one they go
+// at once: the peer is awake then, and its acknowledgements draw the file out of the socket. Held back with MSG_MORE, the
+// whole file came out of sendfile, which woke the peer for every 64 KB: 1 MiB over loopback cost 550 µs instead of 110,
+// and took twice as long (bbr, cubic and reno alike; up to 64 KB holding back is 5 % better).
+const corkBelow = 64 << 10
+
 // write makes one attempt to send what is at the head, of files max bytes. full: the socket takes no more now.
 func (q *outQueue) write(c *Conn, max int64) (full bool, err error) {
 	s := &q.segs[q.head]
@@ -151,7 +157,7 @@ func (q *outQueue) write(c *Conn, max int64) (full bool, err error) {
 		total += int64(len(b))
 		k++
 	}
-	more := i < len(q.segs)
+	more := i < len(q.segs) && q.segs[i].n <= corkBelow
 	var n int
 	var errno syscall.Errno
 	call := "sendmsg"
