@@ -58,9 +58,9 @@ var tableOfLimits = []Option{
 		Help: "How long requests may take to finish after the server was told to stop.",
 		at:   func(c *Config) any { return &c.GracefulTimeout }},
 
-	{Name: "body_buffer", Flags: []string{"--body-buffer"}, Type: Size, Metavar: "SIZE", Default: "512k", Max: 1 << 30,
+	{Name: "body_buffer", Flags: []string{"--body-buffer"}, Type: Size, Metavar: "SIZE", Default: "2m", Max: 1 << 30,
 		Group: GroupBuffers,
-		Help:  "How much of a request body is kept in memory; a larger one goes to a temporary file before the application runs.",
+		Help:  "How much of a request body is kept in memory; a larger one goes to a temporary file before the application runs, and so does what is beyond 64 MB in all bodies together.",
 		at:    func(c *Config) any { return &c.BodyBuffer }},
 	{Name: "body_streaming", Flags: []string{"--body-streaming"}, Type: Bool, Default: "false", Group: GroupBuffers,
 		Help: "Run the application as soon as the head is there; a slow upload then occupies its thread.",

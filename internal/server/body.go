@@ -18,14 +18,13 @@ import (
 
 const scratchSize = 256 << 10
 
-// tempFile opens a file that has no name any more, for what does not fit into memory.
-func (s *Server) tempFile() (*os.File, error) {
-	f, err := os.CreateTemp(s.cfg.TempDir, "gowsgi-*")
-	if err == nil {
-		err = os.Remove(f.Name())
-	}
-	return f, err
-}
+// Above smallBody a body's memory counts: all bodies together have maxBodyMemory of it, and what comes beyond that goes to
+// a temporary file, however small the one body is. So the default of --body-buffer can be generous (1 MiB through a file
+// cost twice as much CPU) and many slow uploads still cannot fill memory.
+const (
+	smallBody     = 64 << 10
+	maxBodyMemory = 64 << 20
+)
 
 // startBody decides what to do with the body that follows the head of x. True: the request can be run.
 func (t *thread) startBody(c *conn, x *exchange) bool {
@@ -121,16 +120,15 @@ func (t *thread) readBody(c *conn) bool {
 					return false
 				}
 			}
-		case x.fileFD < 0 && len(x.mem)+1 <= t.s.cfg.BodyBuffer:
-			x.growMem(min(want, t.s.cfg.BodyBuffer-len(x.mem)))
-			dst := x.mem[len(x.mem):cap(x.mem)]
-			dst = dst[:min(len(dst), want, t.s.cfg.BodyBuffer-len(x.mem))]
-			if n, err = c.rc.Read(dst); err == nil {
-				x.mem = x.mem[:len(x.mem)+n]
-				x.size += int64(n)
-				x.body.Took(n)
-			}
 		default:
+			if dst := t.s.memRoom(x, want); dst != nil {
+				if n, err = c.rc.Read(dst); err == nil {
+					x.mem = x.mem[:len(x.mem)+n]
+					x.size += int64(n)
+					x.body.Took(n)
+				}
+				break
+			}
 			if t.scratch == nil {
 				t.scratch = make([]byte, scratchSize)
 			}
@@ -180,19 +178,49 @@ func (t *thread) tooSlow(x *exchange, now int64) bool {
 	return rate > 0 && elapsed > int64(config.BodyMinRateGrace) && x.size < rate*(elapsed/1e9)
 }
 
-// growMem makes room for at least one byte and at most want more.
-func (x *exchange) growMem(want int) {
-	if cap(x.mem) > len(x.mem) {
-		return
+// memRoom returns where the next bytes of the body go, at least one and at most want of them; nil if they are to go to the
+// file.
+func (s *Server) memRoom(x *exchange, want int) []byte {
+	want = min(want, s.cfg.BodyBuffer-len(x.mem))
+	if x.fileFD >= 0 || want <= 0 || len(x.mem) == cap(x.mem) && !s.growMem(x, want) {
+		return nil
 	}
-	size := 2 * cap(x.mem)
-	if cap(x.mem) == 0 {
-		size = min(want, reactor.BufferSize)
+	room := x.mem[len(x.mem):cap(x.mem)]
+	return room[:min(len(room), want)]
+}
+
+// growMem makes the memory larger, by what is wanted but at most eightfold: nobody gets much for only announcing a size,
+// and little is copied on the way.
+func (s *Server) growMem(x *exchange, want int) bool {
+	size := len(x.mem) + want
+	if x.mem == nil {
+		size = min(size, reactor.BufferSize)
+	} else {
+		size = min(size, 8*cap(x.mem))
 	}
-	more := reactor.GetBufferSize(size)
-	n := copy(more, x.mem)
-	reactor.PutBuffer(x.mem[:0])
-	x.mem = more[:n]
+	larger := reactor.GetBufferSize(size)
+	if size = cap(larger); size > smallBody {
+		more := int64(size) - x.counted
+		if s.bodyMemory.Add(more) > maxBodyMemory {
+			s.bodyMemory.Add(-more)
+			reactor.PutBuffer(larger)
+			return false
+		}
+		x.counted += more
+	}
+	n := copy(larger, x.mem)
+	reactor.PutBuffer(x.mem)
+	x.mem = larger[:n]
+	return true
+}
+
+func (s *Server) dropMem(x *exchange) {
+	reactor.PutBuffer(x.mem)
+	x.mem = nil
+	if x.counted > 0 {
+		s.bodyMemory.Add(-x.counted)
+		x.counted = 0
+	}
 }
 
 // keep stores decoded body bytes, in memory up to the limit and then in a file. False: the request was rejected.
@@ -202,13 +230,16 @@ func (t *thread) keep(c *conn, x *exchange, data []byte) bool {
 		t.rejectLarge(c)
 		return false
 	}
-	if x.fileFD < 0 && len(x.mem)+len(data) <= t.s.cfg.BodyBuffer {
-		for len(data) > 0 {
-			x.growMem(len(data))
-			n := copy(x.mem[len(x.mem):cap(x.mem)], data)
-			x.mem = x.mem[:len(x.mem)+n]
-			data = data[n:]
+	for len(data) > 0 {
+		room := t.s.memRoom(x, len(data))
+		if room == nil {
+			break
 		}
+		n := copy(room, data)
+		x.mem = x.mem[:len(x.mem)+n]
+		data = data[n:]
+	}
+	if len(data) == 0 {
 		return true
 	}
 	err := t.s.spill(x)
@@ -228,21 +259,13 @@ func (s *Server) spill(x *exchange) error {
 	if x.fileFD >= 0 {
 		return nil
 	}
-	f, err := s.tempFile()
+	fd, err := s.tempFD()
 	if err != nil {
 		return err
 	}
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	f.Close()
-	if err != nil {
-		return os.NewSyscallError("fcntl", err)
-	}
 	x.fileFD = fd
 	err = writeAll(fd, x.mem)
-	if x.mem != nil {
-		reactor.PutBuffer(x.mem[:0])
-		x.mem = nil
-	}
+	s.dropMem(x)
 	return err
 }
 

@@ -32,6 +32,7 @@ type exchange struct {
 	body      httpparse.Body
 	block     []byte // pooled block with the head, once it is no longer the connection's
 	mem       []byte // pooled
+	counted   int64  // of Server.bodyMemory
 	size      int64
 	fileFD    int
 	bodySince int64
@@ -85,8 +86,7 @@ func (x *exchange) reset() {
 		x.block = nil
 	}
 	if x.mem != nil {
-		reactor.PutBuffer(x.mem[:0])
-		x.mem = nil
+		x.c.s.dropMem(x)
 	}
 	if x.fileFD >= 0 {
 		closeFD(x.fileFD)

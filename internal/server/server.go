@@ -60,6 +60,8 @@ type Server struct {
 	access    *accesslog.Writer
 	format    *accesslog.Format
 	openSpool func() (*os.File, error)
+
+	bodyMemory atomic.Int64 // of large bodies, see body.go
 }
 
 type dateLine struct {
