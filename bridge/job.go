@@ -1,7 +1,8 @@
 package bridge
 
 import (
-	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/gowsgi/gowsgi/bridge/internal/cpy"
 	"github.com/gowsgi/gowsgi/httpparse"
@@ -84,36 +85,43 @@ const (
 // any thread, finds another gen and gets told so.
 type Job struct {
 	index uint32
+	last  uint64 // gen of the last request
 
-	mu  sync.RWMutex // held for reading while a call is up; end waits for those
-	gen uint64
-	who Responder
+	up  atomic.Int32  // calls that are up, or look whether they may
+	gen atomic.Uint64 // 0: no request
+	who Responder     // written while gen is 0 and nobody is up
 }
 
-func (j *Job) begin(gen uint64, who Responder) {
-	j.mu.Lock()
-	j.gen, j.who = gen, who
-	j.mu.Unlock()
+// begin gives the next request its number, which no other has, on whatever thread.
+func (j *Job) begin(who Responder) (gen uint64) {
+	j.last += 1 << 16
+	gen = j.last | uint64(j.index)&0xffff
+	j.who = who
+	j.gen.Store(gen)
+	return gen
 }
 
+// end waits for the calls that are up: they may use what belongs to the request.
 func (j *Job) end() {
-	j.mu.Lock()
-	j.gen, j.who = 0, nil
-	j.mu.Unlock()
+	j.gen.Store(0)
+	for pause := time.Microsecond; j.up.Load() != 0; pause = min(2*pause, time.Millisecond) {
+		time.Sleep(pause) // another thread of the app reads the body, say
+	}
+	j.who = nil
 }
 
 // enter returns who answers for the job, and how to leave; nil when the request is over.
 func enter(index uint32, gen uint64) (Responder, *Job) {
-	threads.RLock()
-	j := &threads.all[index].job
-	threads.RUnlock()
-	j.mu.RLock()
-	if j.gen != gen {
-		j.mu.RUnlock()
+	j := &(*threads.Load())[index].job
+	j.up.Add(1)
+	if j.gen.Load() != gen {
+		j.leave()
 		return nil, nil
 	}
 	return j.who, j
 }
+
+func (j *Job) leave() { j.up.Add(-1) }
 
 type upcalls struct{}
 
@@ -122,7 +130,7 @@ func (upcalls) Write(job uint32, gen uint64, res *cpy.Response, data []byte) int
 	if j == nil {
 		return int(WriteGone)
 	}
-	defer j.mu.RUnlock()
+	defer j.leave()
 	return int(who.Write(res, data))
 }
 
@@ -131,7 +139,7 @@ func (upcalls) Drain(job uint32, gen uint64) int {
 	if j == nil {
 		return -1
 	}
-	defer j.mu.RUnlock()
+	defer j.leave()
 	if !who.Drain() {
 		return -1
 	}
@@ -143,7 +151,7 @@ func (upcalls) Read(job uint32, gen uint64, dst []byte, wait bool) int64 {
 	if j == nil {
 		return ReadOver
 	}
-	defer j.mu.RUnlock()
+	defer j.leave()
 	return who.Read(dst, wait)
 }
 
@@ -152,7 +160,7 @@ func (upcalls) EarlyHints(job uint32, gen uint64, lines []byte) int {
 	if j == nil {
 		return -1
 	}
-	defer j.mu.RUnlock()
+	defer j.leave()
 	who.EarlyHints(lines)
 	return 0
 }
@@ -160,7 +168,7 @@ func (upcalls) EarlyHints(job uint32, gen uint64, lines []byte) int {
 func (upcalls) SocketTaken(job uint32, gen uint64) {
 	if who, j := enter(job, gen); j != nil {
 		who.SocketTaken()
-		j.mu.RUnlock()
+		j.leave()
 	}
 }
 

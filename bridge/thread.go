@@ -53,12 +53,10 @@ type Thread struct {
 }
 
 // threads maps the job index that C carries to its thread. An entry stays for ever: late calls look at the job's gen.
-var threads struct {
-	sync.RWMutex
-	all []*Thread
-}
-
-var nextGen atomic.Uint64
+var (
+	threads   atomic.Pointer[[]*Thread] // copied to add one
+	threadsMu sync.Mutex
+)
 
 // NewThread makes the calling goroutine's OS thread a Python thread; it stays locked until Close. saved is the state of
 // a thread that Python knows already (its main thread), else 0.
@@ -70,10 +68,15 @@ func NewThread(index int, saved State) (*Thread, error) {
 		return nil, err
 	}
 	t := &Thread{Index: index, c: c}
-	threads.Lock()
-	t.job.index = uint32(len(threads.all))
-	threads.all = append(threads.all, t)
-	threads.Unlock()
+	threadsMu.Lock()
+	defer threadsMu.Unlock()
+	var all []*Thread
+	if old := threads.Load(); old != nil {
+		all = *old
+	}
+	t.job.index = uint32(len(all))
+	all = append(all[:len(all):len(all)], t)
+	threads.Store(&all)
 	return t, nil
 }
 
@@ -82,8 +85,8 @@ func (t *Thread) Close() { t.c.Detach() }
 
 // Call runs the app for a request up to its first block that must go out. The GIL is kept: see Release.
 func (t *Thread) Call(r *Request, who Responder) (Step, *Response) {
+	t.rq.Gen = t.job.begin(who)
 	t.fill(r)
-	t.job.begin(t.rq.Gen, who)
 	var body []byte
 	if r.Body == BodyMemory {
 		body = r.Memory
@@ -121,7 +124,6 @@ func (t *Thread) CheckSignals() { t.c.CheckSignals() }
 func (t *Thread) fill(r *Request) {
 	h, q := r.Head, &t.rq
 	q.Conn = uintptr(r.Conn)
-	q.Gen = nextGen.Add(1)
 	q.Job = t.job.index
 	q.Tmpl = r.Template
 	q.Method, q.Target, q.Path = span(h.Method), span(h.Target), span(h.Path)

@@ -205,7 +205,9 @@ func (l *Loop) fired(n *timerNode) {
 // SetDeadline sets the absolute deadline on the clock of NowNanos, 0 for none. By the owner, or by the leader when the
 // connection is not owned. Moving it later, or away, is a field write.
 func (c *Conn) SetDeadline(nanos int64) {
-	c.deadline.Store(nanos)
+	if c.deadline.Load() != nanos {
+		c.deadline.Store(nanos)
+	}
 	s := c.state.Load()
 	if s&stExpired != 0 {
 		c.state.And(^uint32(stExpired | stFire))

@@ -140,6 +140,15 @@ func (c *conn) dropInput() {
 	c.begun = false
 }
 
+// dropInput is that of c, but keeps the block for the next connection.
+func (t *thread) dropInput(c *conn) {
+	if t.buffer == nil && cap(c.buf) == reactor.BufferSize {
+		t.buffer, c.buf = c.buf[:reactor.BufferSize], nil
+		c.r, c.w = 0, 0
+	}
+	c.dropInput()
+}
+
 func (c *conn) enterIdle(timeout time.Duration) {
 	c.phase = phaseIdle
 	c.since = c.s.loop.NowNanos()
@@ -170,6 +179,7 @@ func (c *conn) close() {
 // reject answers a request that cannot be served and ends the connection: nothing more of it is read as a request.
 func (t *thread) reject(c *conn, status int, reason string) {
 	s := t.s
+	t.sendHeld()
 	if c.x == nil && !c.begun && c.r == c.w && status == 408 {
 		c.close() // nothing was asked, so nothing is answered
 		return
@@ -266,7 +276,9 @@ func (t *thread) readHead(c *conn) bool {
 	}
 	for {
 		if c.buf == nil {
-			c.buf = reactor.GetBuffer()
+			if c.buf, t.buffer = t.buffer, nil; c.buf == nil {
+				c.buf = reactor.GetBuffer()
+			}
 			c.r, c.w = 0, 0
 		} else if c.w == len(c.buf) {
 			c.room()
@@ -275,7 +287,7 @@ func (t *thread) readHead(c *conn) bool {
 		if err != nil {
 			if errors.Is(err, reactor.ErrWouldBlock) {
 				if c.r == c.w {
-					c.dropInput()
+					t.dropInput(c)
 				}
 				return false
 			}

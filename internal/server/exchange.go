@@ -124,7 +124,7 @@ func (t *thread) run(c *conn) {
 		}
 		more := c.r < c.w
 		if !more {
-			c.dropInput()
+			t.dropInput(c)
 		}
 		if !more || c.rc.QueuedBytes() > flushAbove || c.finish != 0 {
 			t.flushAll(c)
@@ -154,7 +154,10 @@ func (t *thread) run(c *conn) {
 }
 
 func (t *thread) flushAll(c *conn) {
-	t.flush.Store(nil)
+	if t.flush.Load() != nil {
+		t.sendHeld()
+		t.flush.Store(nil)
+	}
 	if c.rc.QueuedBytes() > 0 {
 		c.rc.Flush()
 	}
@@ -171,6 +174,7 @@ func (t *thread) serve(c *conn, x *exchange) {
 		t.logAccess(c, x, res)
 		return
 	}
+	t.sendHeld()
 	for step == bridge.More {
 		if !t.blocks(c, x, res, false) {
 			t.beginCall()
@@ -234,20 +238,13 @@ func (x *exchange) decide(res *bridge.Response, sized bool, total int64) {
 // head appends the response head.
 func (x *exchange) head(dst []byte, res *bridge.Response) []byte {
 	s := x.c.s
-	dst = append(dst, "HTTP/1.1 "...)
-	dst = strconv.AppendInt(dst, int64(x.status), 10)
-	dst = append(dst, ' ')
-	dst = append(dst, res.Reason()...)
-	dst = append(dst, "\r\n"...)
-	if res.Flags&bridge.HasSrv == 0 && s.cfg.ServerHeader != "" {
-		dst = append(dst, "Server: "...)
-		dst = append(dst, s.cfg.ServerHeader...)
-		dst = append(dst, "\r\n"...)
+	dst = append(dst, res.StatusLine()...)
+	lines := s.ownLines()
+	if res.Flags&bridge.HasSrv == 0 {
+		dst = append(dst, lines.server...)
 	}
 	if res.Flags&bridge.HasDate == 0 {
-		dst = append(dst, "Date: "...)
-		dst = append(dst, s.date()...)
-		dst = append(dst, "\r\n"...)
+		dst = append(dst, lines.date...)
 	}
 	dst = append(dst, res.Head()...)
 	switch {
@@ -277,24 +274,16 @@ func (t *thread) whole(c *conn, x *exchange, res *bridge.Response) {
 		total += int64(pieces[i].Len)
 	}
 	x.decide(res, !x.p.HeadMethod, total)
-	t.out = x.head(t.out[:0], res)
 	if x.noBody {
-		total, x.left = 0, -1
+		total = 0
 	} else if x.left >= 0 && total > x.left {
 		x.excess = true
 	}
 	if total <= copyBelow && !x.excess {
-		if total > 0 {
-			for i := range pieces {
-				t.out = append(t.out, pieces[i].Bytes()...)
-			}
-			x.took(total)
-		}
-		if !t.leading {
-			t.py.Release() // before the system call: others wait for the GIL
-		}
-		t.send(c)
+		t.small(c, x, res, pieces, total)
 	} else {
+		t.sendHeld()
+		t.out = x.head(t.out[:0], res)
 		t.compose(c, x, pieces)
 		if !t.leading || total > largeBody {
 			t.py.Release() // compose has copied or taken every block
@@ -318,16 +307,49 @@ func (x *exchange) took(n int64) {
 	}
 }
 
-// send writes t.out; with more requests of a pipeline waiting it only queues it, so that answers leave together.
-func (t *thread) send(c *conn) {
-	if c.r < c.w && c.rc.QueuedBytes() < flushAbove {
-		t.pieces = append(t.pieces[:0], reactor.Piece{Bytes: t.out})
-		c.rc.Append(t.pieces)
-		c.rc.Settle()
-		t.flush.Store(c.rc)
+// small writes a response that fits behind the answers held back for the requests before it in the pipeline. With more of
+// that pipeline to come it is held back too, so that answers leave together: a memory copy each, and one system call for
+// all (queueing each in the connection took 130 ns).
+func (t *thread) small(c *conn, x *exchange, res *bridge.Response, pieces []bridge.Piece, total int64) {
+	t.outMu.Lock()
+	if t.held == nil {
+		t.out = t.out[:0]
+	}
+	t.out = x.head(t.out, res)
+	if x.noBody {
+		x.left = -1
+	}
+	if total > 0 {
+		for i := range pieces {
+			t.out = append(t.out, pieces[i].Bytes()...)
+		}
+		x.took(total)
+	}
+	if c.r < c.w && len(t.out) < flushAbove {
+		t.held = c.rc
+		if t.flush.Load() != c.rc {
+			t.flush.Store(c.rc)
+		}
+		t.outMu.Unlock()
 		return
 	}
+	t.held = nil
+	t.outMu.Unlock()
+	if !t.leading {
+		t.py.Release() // before the system call: others wait for the GIL
+	}
 	c.rc.Send(reactor.Piece{Bytes: t.out})
+}
+
+// sendHeld sends the answers that are held back, if there are any. The thread that holds them calls it before it uses out
+// for anything else; the monitor, or another thread of the app, while that one is in the app.
+func (t *thread) sendHeld() {
+	t.outMu.Lock()
+	if t.held != nil {
+		t.held.Send(reactor.Piece{Bytes: t.out})
+		t.held = nil
+	}
+	t.outMu.Unlock()
 }
 
 // compose appends blocks, framed, to t.out (which may hold the head) and lists everything in t.pieces.
@@ -444,7 +466,7 @@ func (t *thread) file(c *conn, x *exchange, res *bridge.Response) {
 	if x.p.HeadMethod && x.left < 0 {
 		x.left = size
 	}
-	t.out = x.head(t.out[:0], res)
+	t.out = x.head(t.out[:0], res) // nothing is held: serve has sent it
 	t.pieces = append(t.pieces[:0], reactor.Piece{Bytes: t.out})
 	n := size
 	if x.left >= 0 && n > x.left {

@@ -41,8 +41,11 @@ type thread struct {
 	// flush is the connection with output that waits for more of it while the app runs; the monitor flushes it.
 	flush atomic.Pointer[reactor.Conn]
 
-	fresh   *exchange       // spare, so that a request takes none from the pool
+	outMu   sync.Mutex
+	held    *reactor.Conn   // out is answers that wait for those of the pipeline behind them; nil: out is free. Under outMu.
 	out     []byte          // head and small bodies are put together here
+	fresh   *exchange       // spare, so that a request takes none from the pool
+	buffer  []byte          // spare, so that reading takes none from the pool
 	pieces  []reactor.Piece // what goes out with it
 	scratch []byte          // for body bytes on their way to a file
 
@@ -106,6 +109,7 @@ func (s *Server) callBlocked(i int, w uint64) {
 		s.standbyWake <- struct{}{} // never blocks: one leader, one token
 	}
 	if c := t.flush.Load(); c != nil {
+		t.sendHeld()
 		c.Flush()
 	}
 }

@@ -64,9 +64,11 @@ type Server struct {
 	bodyMemory atomic.Int64 // of large bodies, see body.go
 }
 
+// dateLine is what a response head says in this second.
 type dateLine struct {
-	second int64
-	text   []byte
+	second       int64
+	text         []byte // RFC 9110 5.6.7
+	server, date []byte // whole lines; no server line if the header is off
 }
 
 // New makes a server that logs to log. Listen and Serve follow.
@@ -280,14 +282,20 @@ func (s *Server) fatal(err error) {
 }
 
 // date is the value of the Date field, made once a second.
-func (s *Server) date() []byte {
+func (s *Server) date() []byte { return s.ownLines().text }
+
+func (s *Server) ownLines() *dateLine {
 	now := s.loop.Now()
 	d := s.clock.Load()
 	if d == nil || d.second != now.Unix() {
-		d = &dateLine{now.Unix(), []byte(now.UTC().Format(http.TimeFormat))}
+		text := now.UTC().Format(http.TimeFormat)
+		d = &dateLine{second: now.Unix(), text: []byte(text), date: []byte("Date: " + text + "\r\n")}
+		if s.cfg.ServerHeader != "" {
+			d.server = []byte("Server: " + s.cfg.ServerHeader + "\r\n")
+		}
 		s.clock.Store(d)
 	}
-	return d.text
+	return d
 }
 
 func (t *thread) freshExchange() *exchange {

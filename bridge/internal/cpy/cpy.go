@@ -88,8 +88,8 @@ type Response struct {
 	Status        int32
 	Flags         uint32
 	ContentLength int64
-	reason        unsafe.Pointer
-	reasonLen     uint32
+	statusLine    unsafe.Pointer
+	statusLineLen uint32
 	headLen       uint32
 	head          unsafe.Pointer
 	pieces        unsafe.Pointer
@@ -100,8 +100,8 @@ type Response struct {
 	Finish        uintptr
 }
 
-// Reason is the reason phrase, in C memory.
-func (r *Response) Reason() []byte { return unsafe.Slice((*byte)(r.reason), r.reasonLen) }
+// StatusLine is the first line of the response, in C memory.
+func (r *Response) StatusLine() []byte { return unsafe.Slice((*byte)(r.statusLine), r.statusLineLen) }
 
 // Head is the block of checked header lines, in C memory.
 func (r *Response) Head() []byte { return unsafe.Slice((*byte)(r.head), r.headLen) }

@@ -90,8 +90,8 @@ typedef struct gw_response {
 	int32_t status; /* 100..999 */
 	uint32_t flags; /* GW_RES_* */
 	int64_t content_length; /* as the app declared it, or -1 */
-	const char *reason; /* reason phrase; may be empty */
-	uint32_t reason_len;
+	const char *status_line; /* "HTTP/1.1 200 OK\r\n" */
+	uint32_t status_line_len;
 	uint32_t head_len;
 	const char *head; /* "Name: value\r\n" …, checked, without hop-by-hop fields and Content-Length */
 	gw_piece *pieces;

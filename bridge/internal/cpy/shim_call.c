@@ -44,10 +44,7 @@ static void hand_in(void *item) {
 	pthread_mutex_unlock(&unheld.lock);
 }
 
-void gw_unhold(PyObject *owned) {
-	GW_COUNT(GW_CNT_HELD, -1);
-	hand_in(owned);
-}
+void gw_unhold(PyObject *owned) { hand_in(owned); }
 
 void gw_conn_drop(gw_conn *c) { hand_in((char *)c + 1); }
 
@@ -62,8 +59,10 @@ static void drain_unheld(void) {
 		/* Outside the lock: it may run code. */
 		if ((uintptr_t)o & 1)
 			gw_conn_cut((gw_conn *)((char *)o - 1));
-		else if (o)
+		else if (o) {
+			GW_COUNT(GW_CNT_HELD, -1);
 			py.Py_DecRef(o);
+		}
 	}
 }
 
@@ -162,11 +161,8 @@ static void leave_child(void) {
 static void end_request(gw_thread *t) {
 	PyObject *iterable = t->iterable, *iterator = t->iterator;
 	t->iterable = t->iterator = NULL;
-	if (iterable) {
-		PyTypeObject *type = gw_type_of(iterable);
-		if (type != py.PyList_Type && type != py.PyTuple_Type) /* which have no close() */
-			call_close(t, iterable);
-	}
+	if (iterable && t->closeable)
+		call_close(t, iterable);
 	t->gen = 0;
 	if (t->conn)
 		t->conn->t = NULL;
@@ -199,15 +195,16 @@ static int fail(gw_thread *t, const char *what) {
 static int add_piece(gw_thread *t, PyObject *owned_item) {
 	char *p;
 	Py_ssize_t n;
-	if (GW_UNLIKELY(!gw_is_bytes(owned_item))) {
-		py.PyErr_Format(
-			py.PyExc_TypeError, "the response body must consist of bytes, not %R", gw_type_of(owned_item));
+	if (GW_UNLIKELY(py.PyBytes_AsStringAndSize(owned_item, &p, &n) < 0)) {
+		if (!gw_is_bytes(owned_item))
+			py.PyErr_Format(py.PyExc_TypeError, "the response body must consist of bytes, not %R",
+				gw_type_of(owned_item));
 		py.Py_DecRef(owned_item);
 		return -1;
 	}
-	if (py.PyBytes_AsStringAndSize(owned_item, &p, &n) < 0 || n == 0) {
+	if (n == 0) {
 		py.Py_DecRef(owned_item);
-		return n == 0 ? 0 : -1;
+		return 0;
 	}
 	if (GW_UNLIKELY(t->res.npieces == t->pieces_cap)) {
 		uint32_t cap = t->pieces_cap ? t->pieces_cap * 2 : 16;
@@ -283,7 +280,8 @@ static int take_sequence(gw_thread *t, PyObject *result, int is_list) {
 
 static int take_result(gw_thread *t, PyObject *result) {
 	PyTypeObject *type = gw_type_of(result);
-	if (GW_LIKELY(type == py.PyList_Type || type == py.PyTuple_Type))
+	t->closeable = type != py.PyList_Type && type != py.PyTuple_Type;
+	if (GW_LIKELY(!t->closeable))
 		return take_sequence(t, result, type == py.PyList_Type);
 	if ((PyObject *)type == gw_type_wrapper && gw_sendfile && (t->res.flags & GW_RES_STARTED) &&
 		gw_file_range(result, &t->res.file_fd, &t->res.file_off, &t->res.file_len)) {
@@ -339,6 +337,7 @@ int gw_call(gw_thread *t, gw_request *rq, const char *arena, const gw_header *he
 	if (GW_UNLIKELY(!result))
 		return fail(t, "in the application");
 	t->iterable = result;
+	t->closeable = 1;
 	return take_result(t, result);
 }
 

@@ -15,7 +15,7 @@
 PyObject *gw_vectorcall_fallback(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
 	Py_ssize_t n = GW_NARGS(nargsf);
 	Py_ssize_t nkw = kwnames ? py.PyTuple_Size(kwnames) : 0;
-	PyObject *owned_tuple, *owned_dict = NULL, *result = NULL;
+	PyObject *owned_tuple, *owned_dict, *result;
 
 	if (nkw < 0)
 		return NULL;
@@ -26,26 +26,40 @@ PyObject *gw_vectorcall_fallback(PyObject *callable, PyObject *const *args, size
 		if (py._PyObject_FastCallDict)
 			return py._PyObject_FastCallDict(callable, args, nargsf, NULL);
 	}
-	if (!(owned_tuple = py.PyTuple_New(n)))
+	if (gw_pack_arguments(args, n, kwnames, &owned_tuple, &owned_dict) < 0)
 		return NULL;
-	for (Py_ssize_t i = 0; i < n; i++) {
-		py.Py_IncRef(args[i]);
-		if (py.PyTuple_SetItem(owned_tuple, i, args[i]) < 0)
-			goto end;
-	}
-	if (nkw > 0 && !(owned_dict = py.PyDict_New()))
-		goto end;
-	for (Py_ssize_t i = 0; i < nkw; i++) {
-		PyObject *borrowed_name = py.PyTuple_GetItem(kwnames, i);
-		if (!borrowed_name || py.PyDict_SetItem(owned_dict, borrowed_name, args[n + i]) < 0)
-			goto end;
-	}
 	result = py.PyObject_Call(callable, owned_tuple, owned_dict);
-end:
 	py.Py_DecRef(owned_tuple);
 	py.Py_DecRef(owned_dict); /* Py_DecRef, as Py_XDECREF, takes NULL */
 	return result;
 }
+
+int gw_pack_arguments(PyObject *const *args, Py_ssize_t n, PyObject *kwnames, PyObject **tuple, PyObject **dict) {
+	Py_ssize_t nkw = kwnames ? py.PyTuple_Size(kwnames) : 0;
+	*dict = NULL;
+	if (!(*tuple = py.PyTuple_New(n)))
+		return -1;
+	for (Py_ssize_t i = 0; i < n; i++) {
+		py.Py_IncRef(args[i]);
+		if (py.PyTuple_SetItem(*tuple, i, args[i]) < 0)
+			goto bad;
+	}
+	if (nkw > 0 && !(*dict = py.PyDict_New()))
+		goto bad;
+	for (Py_ssize_t i = 0; i < nkw; i++) {
+		PyObject *borrowed_name = py.PyTuple_GetItem(kwnames, i);
+		if (!borrowed_name || py.PyDict_SetItem(*dict, borrowed_name, args[n + i]) < 0)
+			goto bad;
+	}
+	return 0;
+bad:
+	py.Py_DecRef(*tuple);
+	py.Py_DecRef(*dict);
+	return -1;
+}
+
+/* Goes with 3.8. */
+int gw_spec_has_vectorcall(void) { return gw_py_version >= 0x03090000UL; }
 
 /* 3.8 has none. Goes with 3.8. */
 PyObject *gw_call_noargs(PyObject *callable) {

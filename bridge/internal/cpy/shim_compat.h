@@ -12,6 +12,12 @@
 
 #define GW_NARGS(nargsf) ((Py_ssize_t)((nargsf) & ~PY_VECTORCALL_ARGUMENTS_OFFSET))
 
+/*
+ * The tuple and, with kwnames, the dict that tp_call wants; *dict is NULL without. Results: owned. 0, or -1 with an
+ * exception set and nothing owned.
+ */
+int gw_pack_arguments(PyObject *const *args, Py_ssize_t n, PyObject *kwnames, PyObject **tuple, PyObject **dict);
+
 /* The slow half of gw_vectorcall; not for direct use. */
 PyObject *gw_vectorcall_fallback(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 
@@ -24,6 +30,9 @@ static inline PyObject *gw_vectorcall(PyObject *callable, PyObject *const *args,
 		return py.PyObject_Vectorcall(callable, args, nargsf, kwnames);
 	return gw_vectorcall_fallback(callable, args, nargsf, kwnames);
 }
+
+/* Whether a type made by PyType_FromSpec can have vectorcall, by a member named __vectorcalloffset__: from 3.9. */
+int gw_spec_has_vectorcall(void);
 
 /* PyObject_CallNoArgs (3.9) and PyObject_CallOneArg (exported from 3.11). Result: owned; NULL with an exception set. */
 PyObject *gw_call_noargs(PyObject *callable);

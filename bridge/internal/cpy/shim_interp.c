@@ -12,6 +12,7 @@ int gw_call_init(void);
 
 PyObject *gw_support;
 atomic_llong gw_count[GW_CNT_N];
+int gw_cold;
 
 void gw_counters(int64_t *out) {
 	for (int i = 0; i < GW_CNT_N; i++)
