@@ -45,7 +45,7 @@ GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal p
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
 PY_SOURCES := setup.py pyproject.toml $(wildcard README.md python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
 
-.PHONY: help build binary wheel run envs test gotest pytest test-next lint format fuzz race cgocheck sanitize bench bench-micro check clean
+.PHONY: help build binary wheel run envs test gotest pytest cold test-next lint format fuzz race cgocheck sanitize bench bench-micro check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,12 +76,17 @@ envs: wheel
 test: build envs ## all tests: Go's, then the live suite over binary and pip form, on every CPython found
 	@$(MAKE) --no-print-directory gotest
 	@$(MAKE) --no-print-directory pytest
+	@$(MAKE) --no-print-directory cold
 
 gotest: ## Go's tests only; PKG and ARGS narrow them
 	$(GO) test $(GOBUILD) -timeout 10m $(PKG) $(ARGS)
 
 pytest: build envs ## the live suite only; TESTS and ARGS narrow it
 	$(MAIN_PYTHON) -m pytest $(TESTS) $(ARGS)
+
+# What a request leaves behind for the next one to use (header keys and values, spare objects) must change nothing.
+cold: build envs ## the live suite's core with every cache forced cold
+	GOWSGI_COLD=1 GOWSGI_FORMS=binary GOWSGI_PYTHONS= $(MAIN_PYTHON) -m pytest -q -m core $(TESTS) $(ARGS)
 
 test-next: build ## the suite's core under CPython 3.14 and 3.15 in a Debian sid root (root and debootstrap needed)
 	$(PYTHON) $(TOOLS)/sidroot.py --binary $(BINARY) --wheel dist/gowsgi-*.whl $(if $(IF_POSSIBLE),--if-possible) -- $(ARGS)

@@ -106,6 +106,84 @@ def test_a_pipelined_request_behind_a_slow_one_waits_for_it(apps):
         assert [client.response().body for _ in range(2)] == [b"ok", b"Hello world!\n"]
 
 
+# Answers of a pipeline are held back for those behind them; whatever comes between must find them sent.
+PIPELINE = [
+    ("GET", "/hello", [], b"Hello world!\n"),
+    ("GET", "/hints/", [], b"done"),
+    ("GET", "/hello", [], b"Hello world!\n"),
+    ("GET", "/write_callable/many", [], b"".join(b"%d," % i for i in range(1000))),
+    ("GET", "/hello", [], b"Hello world!\n"),
+    ("GET", "/stream?count=3&size=2", [], None),
+    ("GET", "/hello", [], b"Hello world!\n"),
+    ("GET", "/big?size=200000", [], None),
+    ("GET", "/hello", [], b"Hello world!\n"),
+    ("HEAD", "/hello", [], b""),
+    ("GET", "/hello", [], b"Hello world!\n"),
+    ("POST", "/echo", [("Expect", "100-continue"), ("Content-Length", "5")], b"12345"),
+    ("GET", "/hello", [], b"Hello world!\n"),
+]
+
+
+def test_a_pipeline_of_everything_is_answered_in_order(apps):
+    with apps.connect() as client:
+        for _ in range(3):
+            for method, target, headers, body in PIPELINE:
+                client.send(head(method, target, headers) + (body if method == "POST" else b""))
+        for _ in range(3):
+            for method, target, _, body in PIPELINE:
+                response = client.response(method)
+                assert (target, response.status) == (target, 200)
+                assert body is None or response.body == body
+
+
+def test_a_pipeline_of_everything_in_one_write(apps):
+    message = b"".join(
+        head(method, target, headers) + (body if method == "POST" else b"")
+        for method, target, headers, body in PIPELINE
+    )
+    with apps.connect() as client:
+        client.send(message)
+        for method, target, _, body in PIPELINE:
+            response = client.response(method)
+            assert (target, response.status) == (target, 200)
+            assert body is None or response.body == body
+
+
+@pytest.mark.parametrize("before", [1, 5])
+def test_answers_held_back_are_sent_when_the_next_call_blocks(apps, before):
+    """The client may need them for what the blocked call is waiting for."""
+    gate = f"held-{before}"
+    with apps.connect() as client:
+        client.send(head("GET", "/hello") * before + head("GET", f"/gate/wait?gate={gate}") + head("GET", "/hello"))
+        assert [client.response().body for _ in range(before)] == [b"Hello world!\n"] * before
+        assert apps.get(f"/gate/arrived?gate={gate}").text == "ok"
+        client.expect_silence()
+        apps.get(f"/gate/open?gate={gate}")
+        assert [client.response().body for _ in range(2)] == [b"ok", b"Hello world!\n"]
+
+
+def test_answers_held_back_are_sent_before_an_error(apps):
+    with apps.connect() as client:
+        client.send(head("GET", "/hello") * 3 + b"GET / HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n")
+        assert [client.response().status for _ in range(4)] == [200, 200, 200, 400]
+        client.expect_end()
+
+
+def test_answers_held_back_are_sent_while_the_next_head_is_incomplete(apps):
+    with apps.connect() as client:
+        client.send(head("GET", "/hello") * 3 + b"GET /hello HT")
+        assert [client.response().status for _ in range(3)] == [200] * 3
+        client.send(b"TP/1.1\r\nHost: x\r\n\r\n")
+        assert client.response().status == 200
+
+
+def test_more_than_is_held_back_goes_out_in_order(apps):
+    """64 KB and more of small answers behind one write."""
+    with apps.connect() as client:
+        client.send(b"".join(head("GET", f"/big?size={1000 + i}") for i in range(200)))
+        assert [len(client.response().body) for _ in range(200)] == [1000 + i for i in range(200)]
+
+
 def test_a_request_behind_a_close_is_not_run(apps):
     with apps.connect() as client:
         client.send(

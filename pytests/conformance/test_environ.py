@@ -251,3 +251,36 @@ def test_what_the_app_writes_to_wsgi_errors_is_logged(apps):
     assert apps.get("/errors_log?marker17").status_code == 200
     assert apps.stderr.wait_for(rb"written marker17 (\xc3\xa9|\\xe9|\?)", start)
     assert apps.stderr.wait_for(rb"lines marker17", start)
+
+
+def test_values_that_come_again_are_right(server):
+    """Strings of values are kept; what differs anywhere must not be taken for what came before."""
+    base = "0123456789abcdef" * 12  # 192 characters, the longest that is kept
+    values = [base, base[:-1], base + "x", base[:7], base[:8], base[:9], "caf\xe9-" * 5, base.upper()]
+    # Equal where a quick look would look: at both ends and in the middle.
+    for place in (8, 20, 60, 91, 100, 150, 183):
+        values.append(base[:place] + "#" + base[place + 1 :])
+    with server.connect() as client:
+        for _ in range(4):
+            for i, value in enumerate(values):
+                client.request(
+                    "GET", "/", [("X-Same", value), ("Authorization", value), ("Cookie", value), (f"X-{i}", value)]
+                )
+                env = json.loads(client.response().body)["environ"]
+                wanted = [value] * 4
+                assert [env[k] for k in ("HTTP_X_SAME", "HTTP_AUTHORIZATION", "HTTP_COOKIE", f"HTTP_X_{i}")] == wanted
+
+
+def test_hosts_that_come_again_are_right(server):
+    for _ in range(3):
+        for host in ("one.example:80", "two.example:80", "x", "one.example:81"):
+            assert environ(server, headers=[("Host", host)])["HTTP_HOST"] == host
+
+
+def test_a_request_without_host_or_port_has_no_such_key(server):
+    with server.connect() as client:
+        for _ in range(2):
+            client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            assert "HTTP_HOST" not in json.loads(client.response().body)["environ"]
+            client.request("GET", "/")
+            assert "HTTP_HOST" in json.loads(client.response().body)["environ"]
