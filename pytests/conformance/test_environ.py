@@ -284,3 +284,13 @@ def test_a_request_without_host_or_port_has_no_such_key(server):
             assert "HTTP_HOST" not in json.loads(client.response().body)["environ"]
             client.request("GET", "/")
             assert "HTTP_HOST" in json.loads(client.response().body)["environ"]
+
+
+def test_fields_behind_many_invented_names(serve):
+    """The table of names is full then; what it would have known must come out the same."""
+    server = serve("show_environ")
+    for turn in range(7):
+        environ(server, headers=[(f"X-Invented-{turn}-{i}", str(i)) for i in range(90)])
+    repeated = [("Cookie", "a=1"), ("X-Late", "1"), ("Cookie", "b=2"), ("X-Late", "2"), ("Content-Type", "text/x")]
+    env = environ(server, headers=repeated)
+    assert (env["HTTP_COOKIE"], env["HTTP_X_LATE"], env["CONTENT_TYPE"]) == ("a=1; b=2", "1, 2", "text/x")

@@ -186,7 +186,7 @@ typedef struct gw_module_def_tail {
 	X(Py_TPFLAGS_IMMUTABLETYPE, Py_GW_FLAG(8))          /* 3.10; ignored before */                                          \
 	X(Py_TPFLAGS_HEAPTYPE, Py_GW_FLAG(9))                                                                          \
 	X(Py_TPFLAGS_BASETYPE, Py_GW_FLAG(10))                                                                         \
-	X(Py_TPFLAGS_HAVE_VECTORCALL, Py_GW_FLAG(11))       /* 3.9 */                                                  \
+	X(Py_TPFLAGS_HAVE_VECTORCALL, Py_GW_FLAG(11))       /* 3.9 */                                                        \
 	X(Py_TPFLAGS_HAVE_GC, Py_GW_FLAG(14))                                                                          \
 	X(Py_TPFLAGS_HAVE_VERSION_TAG, Py_GW_FLAG(18))                                                                 \
 	X(Py_TPFLAGS_LONG_SUBCLASS, Py_GW_FLAG(24))                                                                    \

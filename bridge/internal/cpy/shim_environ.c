@@ -27,7 +27,6 @@ static int ntemplates;
 	X(CONTENT_TYPE)                                                                                                \
 	X(CONTENT_LENGTH)                                                                                              \
 	X(HTTP_HOST)                                                                                                   \
-	X(HTTP_COOKIE)                                                                                                 \
 	X(SCRIPT_NAME)                                                                                                 \
 	X(SERVER_PORT)
 #define X(name) static PyObject *key_##name;
@@ -339,8 +338,8 @@ static int put_method(PyObject *d, const char *s, size_t n) {
 }
 
 /* A field that came before: joined, cookies by "; " (RFC 6265bis), others by ", " (RFC 9110 5.3). */
-static int join(PyObject *d, PyObject *key, PyObject *old, PyObject *value) {
-	PyObject *left = py.PyUnicode_Concat(old, key == key_HTTP_COOKIE ? str_semicolon : str_comma);
+static int join(PyObject *d, PyObject *key, PyObject *old, PyObject *value, int cookie) {
+	PyObject *left = py.PyUnicode_Concat(old, cookie ? str_semicolon : str_comma);
 	PyObject *both = left ? py.PyUnicode_Concat(left, value) : NULL;
 	if (left)
 		py.Py_DecRef(left);
@@ -370,12 +369,15 @@ static int put_headers(PyObject *d, const gw_request *rq, const char *arena, con
 		size_t len = h[i].value.len;
 		PyObject *key = header_key(name, n, &secret), *value = NULL;
 		if (GW_LIKELY(key != NULL))
-			value = secret ? py.PyUnicode_DecodeLatin1(text, (Py_ssize_t)len, NULL) : header_value(text, len);
+			value = secret ? py.PyUnicode_DecodeLatin1(text, (Py_ssize_t)len, NULL)
+			               : header_value(text, len);
 		int rc = -1;
 		if (GW_LIKELY(value != NULL)) {
 			/* One look-up inserts and tells whether the field was there. */
 			PyObject *there = py.PyDict_SetDefault(d, key, value);
-			rc = GW_LIKELY(there == value) ? 0 : there ? join(d, key, there, value) : -1;
+			rc = GW_LIKELY(there == value) ? 0
+			     : there                   ? join(d, key, there, value, name_is(name, n, "cookie", 6))
+			                               : -1;
 			py.Py_DecRef(value);
 		}
 		if (key)
