@@ -284,7 +284,9 @@ func (t *thread) whole(c *conn, x *exchange, res *bridge.Response) {
 	} else {
 		t.sendHeld()
 		t.out = x.head(t.out[:0], res)
-		t.compose(c, x, pieces)
+		// With the GIL kept the blocks stay where they are; what the socket does not take of them is little enough to copy.
+		stay := t.leading && total <= flushAbove
+		t.compose(x, pieces, !stay)
 		if !t.leading || total > largeBody {
 			t.py.Release() // compose has copied or taken every block
 		}
@@ -352,8 +354,9 @@ func (t *thread) sendHeld() {
 	t.outMu.Unlock()
 }
 
-// compose appends blocks, framed, to t.out (which may hold the head) and lists everything in t.pieces.
-func (t *thread) compose(c *conn, x *exchange, pieces []bridge.Piece) {
+// compose appends blocks, framed, to t.out (which may hold the head) and lists everything in t.pieces. hold: large blocks
+// are taken over, so that they can stay in the queue; else they must be sent before the thread's next Call or Release.
+func (t *thread) compose(x *exchange, pieces []bridge.Piece, hold bool) {
 	t.pieces = t.pieces[:0]
 	from := 0
 	cut := func() {
@@ -382,7 +385,11 @@ func (t *thread) compose(c *conn, x *exchange, pieces []bridge.Piece) {
 			t.out = append(t.out, b...)
 		} else {
 			cut()
-			t.pieces = append(t.pieces, reactor.Piece{Bytes: b, Hold: bridge.Take(&pieces[i])})
+			p := reactor.Piece{Bytes: b}
+			if hold {
+				p.Hold = bridge.Take(&pieces[i])
+			}
+			t.pieces = append(t.pieces, p)
 		}
 		if x.chunked {
 			t.out = append(t.out, httpparse.ChunkEnd...)
@@ -416,7 +423,7 @@ func (t *thread) blocks(c *conn, x *exchange, res *bridge.Response, last bool) b
 		x.decide(res, last && !x.p.HeadMethod, 0) // the last step brings no block
 		t.out = x.head(t.out, res)
 	}
-	t.compose(c, x, res.Pieces())
+	t.compose(x, res.Pieces(), true)
 	if last && x.chunked && !x.noBody {
 		t.out = append(t.out, httpparse.LastChunk...)
 		n := len(httpparse.LastChunk)
