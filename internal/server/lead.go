@@ -36,6 +36,7 @@ type thread struct {
 	isMain  bool
 	leading bool           // this goroutine's own view; settled after each call
 	ledFrom uint64         // word when it began to lead
+	yielded int64          // when poll last let Go schedule; loop clock
 	word    *atomic.Uint64 // in C memory, watched by the monitor
 
 	// flush is the connection with output that waits for more of it while the app runs; the monitor flushes it.
@@ -144,10 +145,7 @@ func (s *Server) standbyLoop() {
 			if s.loop.Dispatch() {
 				continue
 			}
-			s.idleWork()
-			if err := s.loop.Poll(-1); err != nil {
-				s.fatal(err)
-			}
+			t.poll()
 		}
 	}
 }
@@ -218,10 +216,25 @@ func (t *thread) lead() {
 			continue
 		}
 		t.py.Release()
-		s.idleWork()
-		if err := s.loop.Poll(-1); err != nil {
-			s.fatal(err)
-		}
+		t.poll()
+	}
+}
+
+// yieldAfter is less than the 10 ms after which Go's monitor thread takes a goroutine that has not been scheduled anew for
+// one that hogs its processor: it interrupts it by a signal, takes the processor away and looks every 20 µs for the next
+// milliseconds, which were 2,000 context switches a second. To be scheduled anew costs 15 µs.
+const yieldAfter = 4e6
+
+// poll waits for events. Without the GIL.
+func (t *thread) poll() {
+	s := t.s
+	s.idleWork()
+	if now := s.loop.NowNanos(); now-t.yielded > yieldAfter {
+		t.yielded = now
+		runtime.Gosched()
+	}
+	if err := s.loop.Poll(-1); err != nil {
+		s.fatal(err)
 	}
 }
 
