@@ -115,6 +115,9 @@ func (t *Thread) Abandon() {
 // Finish calls the close() that File left for later.
 func (t *Thread) Finish(f Finish) { t.c.Finish(uintptr(f)) }
 
+// HasGIL tells whether the thread has kept the GIL since its last call.
+func (t *Thread) HasGIL() bool { return t.c.HasGIL() }
+
 // Release lets go of the last response's pieces and of the GIL.
 func (t *Thread) Release() { t.c.Release() }
 

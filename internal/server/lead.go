@@ -53,7 +53,7 @@ type thread struct {
 	line   []byte
 	record accesslog.Record
 
-	wake chan struct{} // 1
+	parker *parker
 	// Under Server.mu:
 	mail   []func(t *thread) // work that only this thread can do
 	slot   *conn             // handed to it while it waited
@@ -67,7 +67,7 @@ func (s *Server) newThread(i int) *thread {
 	if i >= 0 {
 		word = &s.watch.Words[i]
 	}
-	return &thread{s: s, word: word, wake: make(chan struct{}, 1)}
+	return &thread{s: s, word: word, parker: newParker()}
 }
 
 // beginCall and endCall stand around every call into Python that may block.
@@ -225,14 +225,18 @@ func (t *thread) lead() {
 // milliseconds, which were 2,000 context switches a second. To be scheduled anew costs 15 µs.
 const yieldAfter = 4e6
 
+func (t *thread) yield() {
+	if now := t.s.loop.NowNanos(); now-t.yielded > yieldAfter {
+		t.yielded = now
+		runtime.Gosched()
+	}
+}
+
 // poll waits for events. Without the GIL.
 func (t *thread) poll() {
 	s := t.s
 	s.idleWork()
-	if now := s.loop.NowNanos(); now-t.yielded > yieldAfter {
-		t.yielded = now
-		runtime.Gosched()
-	}
+	t.yield()
 	if err := s.loop.Poll(-1); err != nil {
 		s.fatal(err)
 	}
@@ -242,6 +246,9 @@ func (t *thread) poll() {
 func (t *thread) runPooled(c *conn) {
 	t.run(c)
 	t.release(c)
+	if !t.py.HasGIL() {
+		t.yield()
+	}
 	s := t.s
 	if credit := s.watch.Credit; credit.Load() > 0 && credit.Add(-1) <= 0 {
 		// Calls are short again: ask for the lead. The standby gives it as soon as it comes back from what it is doing.
@@ -307,7 +314,7 @@ func (t *thread) next() (c *conn, lead, ok bool) {
 			first = true
 			continue
 		}
-		<-t.wake
+		t.parker.wait()
 		first = true
 	}
 }
@@ -319,12 +326,7 @@ func (t *thread) checkSignals() {
 	t.endCall()
 }
 
-func (t *thread) notify() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
-}
+func (t *thread) notify() { t.parker.give() }
 
 // ------------------------------------------------------------------------------------------------ queue
 

@@ -4,7 +4,7 @@ import "testing"
 
 func queueServer() (*Server, *thread) {
 	s := &Server{}
-	t := &thread{s: s, wake: make(chan struct{}, 1)}
+	t := &thread{s: s, parker: newParker()}
 	s.threads = []*thread{t}
 	return s, t
 }

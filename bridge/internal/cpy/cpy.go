@@ -264,6 +264,9 @@ func (t *Thread) Finish(owned uintptr) { C.finish(t.p, C.uintptr_t(owned)) }
 // Release gives up the GIL, if t has it.
 func (t *Thread) Release() { C.gw_release(t.p) }
 
+// HasGIL tells whether t has the GIL.
+func (t *Thread) HasGIL() bool { return C.gw_thread_has_gil(t.p) != 0 }
+
 // CheckSignals runs pending Python signal handlers; main thread only.
 func (t *Thread) CheckSignals() { C.gw_check_signals(t.p) }
 

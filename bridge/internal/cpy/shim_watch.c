@@ -12,8 +12,12 @@
 
 enum {
 	QUIET = 20, /* ticks without a change, then it sleeps until poked */
-	CALM = 64, /* ticks without a call that blocks, then they are SLOW times as long: the looks of a millisecond took 5 % */
-	SLOW = 4, /* of the CPU of a Flask app that never blocks */
+	/*
+	 * After CALM looks none of which found a call that blocks, it sleeps SLOW ticks between two pairs of looks that are a
+	 * tick apart: looking every millisecond took 5 % of the CPU of a Flask app that never blocks.
+	 */
+	CALM = 64,
+	SLOW = 4,
 };
 
 static struct {
@@ -26,16 +30,18 @@ static struct {
 	uint64_t tick_ns;
 } w = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
-/* One look. Returns whether anything is going on. */
+enum { BUSY = 1, IN_CALL = 2 };
+
+/* One look. Returns BUSY if anything is going on, IN_CALL if a thread is in a call. */
 static int look(void) {
-	int busy = 0;
+	int found = 0;
 	for (int i = 0; i < w.n; i++) {
 		uint64_t word = __atomic_load_n(&w.shared.words[i], __ATOMIC_ACQUIRE);
 		if (word != w.seen[i]) {
 			w.seen[i] = word;
-			busy = 1;
+			found |= BUSY | (word & GW_WATCH_IN_CALL ? IN_CALL : 0);
 		} else if (word & GW_WATCH_IN_CALL) {
-			busy = 1;
+			found |= BUSY;
 			if (w.told[i] != word) {
 				w.calm = 0;
 				if (!(word & GW_WATCH_LEADS)) /* what a blocked leader means is Go's to say */
@@ -47,12 +53,12 @@ static int look(void) {
 			}
 		}
 	}
-	return busy;
+	return found;
 }
 
 static void *watch(void *unused) {
 	(void)unused;
-	for (int still = 0;;) {
+	for (int still = 0, found = 0;;) {
 		if (still >= QUIET) {
 			__atomic_store_n(&w.shared.ticking, 0, __ATOMIC_SEQ_CST);
 			/* A call that began before the store did not poke: look once more before sleeping. */
@@ -68,11 +74,13 @@ static void *watch(void *unused) {
 		}
 		if (__atomic_load_n(&w.stop, __ATOMIC_ACQUIRE))
 			return NULL;
-		uint64_t ns = w.calm < CALM ? w.tick_ns : SLOW * w.tick_ns;
+		/* A call that was seen for the first time gets its second look a tick later. */
+		uint64_t ns = w.calm < CALM || (found & IN_CALL) ? w.tick_ns : SLOW * w.tick_ns;
 		struct timespec tick = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 		nanosleep(&tick, NULL);
 		w.calm = w.calm < CALM ? w.calm + 1 : CALM;
-		still = look() ? 0 : still + 1;
+		found = w.calm < CALM || !(found & IN_CALL) ? look() : look() & BUSY;
+		still = found ? 0 : still + 1;
 	}
 }
 

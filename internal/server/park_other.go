@@ -1,0 +1,19 @@
+//go:build !linux
+
+package server
+
+// parker lets one thread wait for a token, which any thread gives.
+type parker struct{ token chan struct{} }
+
+func newParker() *parker { return &parker{make(chan struct{}, 1)} }
+
+// wait takes the token.
+func (p *parker) wait() { <-p.token }
+
+// give gives the token, if there is none.
+func (p *parker) give() {
+	select {
+	case p.token <- struct{}{}:
+	default:
+	}
+}
