@@ -223,7 +223,7 @@ func (t *thread) lead() {
 // yieldAfter is less than the 10 ms after which Go's monitor thread takes a goroutine that has not been scheduled anew for
 // one that hogs its processor: it interrupts it by a signal, takes the processor away and looks every 20 µs for the next
 // milliseconds, which were 2,000 context switches a second. To be scheduled anew costs 15 µs.
-const yieldAfter = 4e6
+const yieldAfter = 8e6
 
 func (t *thread) yield() {
 	if now := t.s.loop.NowNanos(); now-t.yielded > yieldAfter {
