@@ -16,6 +16,11 @@ import (
 )
 
 const (
+	leaderYields = 4e6 // ns
+	poolYields   = 8e6
+)
+
+const (
 	wordInCall  = bridge.WatchInCall
 	wordLeads   = bridge.WatchLeads
 	wordPending = bridge.WatchPending
@@ -220,13 +225,13 @@ func (t *thread) lead() {
 	}
 }
 
-// yieldAfter is less than the 10 ms after which Go's monitor thread takes a goroutine that has not been scheduled anew for
-// one that hogs its processor: it interrupts it by a signal, takes the processor away and looks every 20 µs for the next
-// milliseconds, which were 2,000 context switches a second. To be scheduled anew costs 15 µs.
-const yieldAfter = 8e6
-
-func (t *thread) yield() {
-	if now := t.s.loop.NowNanos(); now-t.yielded > yieldAfter {
+// yield lets Go schedule this goroutine anew, if that has not been done for so long: less than the 10 ms after which Go's
+// monitor thread takes it for one that hogs its processor. That one then interrupts it by a signal, takes the processor
+// away and looks every 20 µs for the next milliseconds, which were 2,000 context switches a second for a leader and a
+// quarter of the CPU of a pool. To be scheduled anew takes some 15 µs, and for a thread of a pool, which comes back behind
+// others, 100: so that one waits longer. Without the GIL.
+func (t *thread) yield(after int64) {
+	if now := t.s.loop.NowNanos(); now-t.yielded > after {
 		t.yielded = now
 		runtime.Gosched()
 	}
@@ -236,7 +241,7 @@ func (t *thread) yield() {
 func (t *thread) poll() {
 	s := t.s
 	s.idleWork()
-	t.yield()
+	t.yield(leaderYields)
 	if err := s.loop.Poll(-1); err != nil {
 		s.fatal(err)
 	}
@@ -247,7 +252,7 @@ func (t *thread) runPooled(c *conn) {
 	t.run(c)
 	t.release(c)
 	if !t.py.HasGIL() {
-		t.yield()
+		t.yield(poolYields)
 	}
 	s := t.s
 	if credit := s.watch.Credit; credit.Load() > 0 && credit.Add(-1) <= 0 {
