@@ -30,6 +30,14 @@ static void unref(gw_conn *c) {
 		free(c);
 }
 
+PyObject *gw_port_text(unsigned port) {
+	char digits[8], *p = digits + sizeof digits;
+	do
+		*--p = (char)('0' + port % 10);
+	while (port /= 10);
+	return py.PyUnicode_DecodeLatin1(p, digits + sizeof digits - p, NULL);
+}
+
 gw_conn *gw_conn_of(const gw_request *rq) {
 	gw_conn *c = (gw_conn *)rq->conn;
 	if (GW_LIKELY(c != NULL))
@@ -43,8 +51,8 @@ gw_conn *gw_conn_of(const gw_request *rq) {
 	c->remote_len = rq->remote_len;
 	memcpy(c->remote, rq->remote, rq->remote_len);
 	c->port_number = rq->remote_port;
-	c->address = py.PyUnicode_DecodeLatin1(rq->remote, (Py_ssize_t)rq->remote_len, NULL);
-	c->port = py.PyUnicode_FromFormat("%d", (int)rq->remote_port);
+	c->address = gw_header_value(rq->remote, rq->remote_len);
+	c->port = gw_port_text(rq->remote_port);
 	c->client = client_new(c, gw_type_client);
 	c->socket = client_new(c, gw_type_socket);
 	c->hints = client_new(c, gw_type_hints);

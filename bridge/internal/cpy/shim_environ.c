@@ -169,7 +169,7 @@ static uint32_t value_hash(const char *s, size_t n) {
 }
 
 /* New reference to the str of a field value. */
-static PyObject *header_value(const char *s, size_t n) {
+PyObject *gw_header_value(const char *s, size_t n) {
 	if (n < 8 || n > VALUE_MAX || GW_UNLIKELY(gw_py_free_threaded || gw_cold))
 		return py.PyUnicode_DecodeLatin1(s, (Py_ssize_t)n, NULL);
 	uint32_t h = value_hash(s, n);
@@ -370,7 +370,7 @@ static int put_headers(PyObject *d, const gw_request *rq, const char *arena, con
 		PyObject *key = header_key(name, n, &secret), *value = NULL;
 		if (GW_LIKELY(key != NULL))
 			value = secret ? py.PyUnicode_DecodeLatin1(text, (Py_ssize_t)len, NULL)
-			               : header_value(text, len);
+			               : gw_header_value(text, len);
 		int rc = -1;
 		if (GW_LIKELY(value != NULL)) {
 			/* One look-up inserts and tells whether the field was there. */
@@ -419,9 +419,9 @@ static int put_peer(PyObject *d, gw_conn *c, const gw_request *rq) {
 		return rq->remote_port ? py.PyDict_SetItem(d, key_REMOTE_PORT, c->port)
 		                       : py.PyDict_DelItem(d, key_REMOTE_PORT);
 	}
-	if (put_latin1(d, key_REMOTE_ADDR, rq->remote, rq->remote_len) < 0)
+	if (put(d, key_REMOTE_ADDR, gw_header_value(rq->remote, rq->remote_len)) < 0)
 		return -1;
-	return rq->remote_port ? put(d, key_REMOTE_PORT, py.PyUnicode_FromFormat("%d", (int)rq->remote_port))
+	return rq->remote_port ? put(d, key_REMOTE_PORT, gw_port_text(rq->remote_port))
 	                       : py.PyDict_DelItem(d, key_REMOTE_PORT);
 }
 
@@ -455,7 +455,7 @@ PyObject *gw_environ(
 		bad = put_peer(d, c, rq) < 0;
 	if (!bad)
 		bad = (rq->flags & GW_REQ_HAS_HOST)
-		              ? put(d, key_HTTP_HOST, header_value(arena + rq->host.off, rq->host.len)) < 0
+		              ? put(d, key_HTTP_HOST, gw_header_value(arena + rq->host.off, rq->host.len)) < 0
 		              : py.PyDict_DelItem(d, key_HTTP_HOST) < 0;
 	if (!bad && GW_UNLIKELY(rq->script_name.len))
 		bad = put(d, key_SCRIPT_NAME, path_info(arena + rq->script_name.off, rq->script_name.len)) < 0;

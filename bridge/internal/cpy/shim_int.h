@@ -116,6 +116,9 @@ static inline int gw_is(PyObject *o, PyTypeObject *exact, unsigned long flag) {
 /* New references. The environ of a request; NULL with an exception set. GIL: held. */
 PyObject *gw_environ(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
 PyObject *gw_start_new(gw_thread *t);
+/* The str of a value that clients send again and again, perhaps one that is kept. */
+PyObject *gw_header_value(const char *s, size_t n);
+PyObject *gw_port_text(unsigned port);
 /* The connection of a request, made if there is none yet. NULL with an exception set. */
 gw_conn *gw_conn_of(const gw_request *rq);
 void gw_conn_cut(gw_conn *c); /* what gw_conn_drop asked for; GIL: held */
