@@ -26,11 +26,10 @@ def tools():
         sys.exit("missing: run `apt-get install {}` as root".format(" ".join(missing)))
 
 
-def floor():
-    source, program = HERE / "floor.c", CACHE / "floor"
+def floor(name, *libraries):
+    source, program = HERE / (name.replace("-", "_") + ".c"), CACHE / name
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        pyenvs.run([shutil.which("cc") or "gcc", "-O2", "-Wall", "-o", program, source])
-    return program
+        pyenvs.run([shutil.which("cc") or "gcc", "-O2", "-Wall", "-o", program, source, *libraries])
 
 
 def data():
@@ -56,12 +55,12 @@ def interpreter(server):
 
 def environment(server):
     """The python of the server's environment; raises one of FAILURES when it cannot be made."""
-    if server.name == "floor":
-        floor()
-        return None
     missing = [package for package in server.debian if not installed(package)]
     if missing and not pyenvs.apt_install(*missing):
         raise pyenvs.Failure("needs the Debian packages " + " ".join(missing))
+    if server.name.startswith("floor"):
+        floor(server.name, *server.libraries)
+        return None
     folder = CACHE / "envs" / server.name
     python, _ = pyenvs.environment(folder, interpreter(server), [*server.packages, *FRAMEWORKS])
     if server.name == "gowsgi-pip":

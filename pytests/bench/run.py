@@ -390,7 +390,7 @@ class Bench:
             running.stop()
 
     def begin(self, name, workload):
-        answer = self.answer(workload) if name == "floor" else None
+        answer = self.answer(workload) if name.startswith("floor") else None
         return self.start(name, workload, answer)
 
     def run(self, workload):

@@ -44,6 +44,7 @@ class Server:
         self.why = why
         self.pythons = more.pop("pythons", None)  # versions it still builds for, the newest found is used
         self.debian = more.pop("debian", [])  # packages needed to build or run it
+        self.libraries = more.pop("libraries", [])  # of a C program
         self.threaded = more.pop("threaded", True)  # False: one thread runs the application, whatever was asked
         self.green = more.pop("green", False)  # True: time.sleep of the application is patched and blocks nothing
         self.peer = more.pop("peer", True)  # False: left out when the best peer is looked for
@@ -114,6 +115,17 @@ SERVERS = [
         peer=False,
         threaded=False,
         workloads=[name for name in ALL if name not in ("sleep5ms", "mix", "mixbase", "flask", "django")],
+    ),
+    Server(
+        "floor-uring",
+        [],
+        lambda run: [CACHE / "floor-uring", run.port, run.answer],
+        "floor_uring.c, the same by io_uring; only measured when asked for by name.",
+        debian=["liburing-dev"],
+        libraries=["-luring"],
+        peer=False,
+        threaded=False,
+        workloads=["plain", "browser", "pipeline"],
     ),
     Server(
         "bjoern",
@@ -214,7 +226,7 @@ SERVERS = [
 ]
 
 BY_NAME = {server.name: server for server in SERVERS}
-DEFAULT = [server.name for server in SERVERS if server.name not in ("gowsgi-pip", "gowsgi-other")]
+DEFAULT = [server.name for server in SERVERS if server.name not in ("gowsgi-pip", "gowsgi-other", "floor-uring")]
 
 
 # --- the launcher ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The environ of PEP 3333, and the keys other servers taught apps to look for."""
 
 import json
+import os
 import re
 
 import pytest
@@ -294,3 +295,16 @@ def test_fields_behind_many_invented_names(serve):
     repeated = [("Cookie", "a=1"), ("X-Late", "1"), ("Cookie", "b=2"), ("X-Late", "2"), ("Content-Type", "text/x")]
     env = environ(server, headers=repeated)
     assert (env["HTTP_COOKIE"], env["HTTP_X_LATE"], env["CONTENT_TYPE"]) == ("a=1; b=2", "1, 2", "text/x")
+
+
+@pytest.mark.skipif("GOWSGI_COLD" in os.environ, reason="nothing is kept when cold")
+def test_what_is_kept_between_requests(serve, form):
+    """Not a promise to applications, but what makes the server fast."""
+    server = serve("kept")
+    headers = [("User-Agent", "the same as always"), ("X-Short", "short"), ("Cookie", "a secret of somebody")]
+    for _ in range(4):
+        answer = json.loads(server.request("GET", "/", headers).body)
+    assert {"HTTP_USER_AGENT", "HTTP_HOST", "REMOTE_ADDR", "wsgi.errors"} <= set(answer["values"])
+    assert "HTTP_COOKIE" not in answer["values"]
+    assert {"HTTP_USER_AGENT", "HTTP_X_SHORT", "PATH_INFO", "wsgi.input"} <= set(answer["keys"])
+    assert answer["vectorcall"] == (form.interpreter.version >= (3, 9))

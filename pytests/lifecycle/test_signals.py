@@ -111,3 +111,14 @@ def test_sigpipe_does_not_end_it(serve):
         assert client.read_some(10)
         client.reset()
     assert server.get("/?size=1").content == b"x"
+
+
+@pytest.mark.core
+def test_handlers_run_on_the_stack_for_signals(serve):
+    """That of a goroutine is too small for them. Up to 3.9 Python does not see to it."""
+    server = serve("handlers", "--threads", "1")
+    assert server.get("/").json() == []
+    assert server.get("/install").json() == []
+    server.signal(signal.SIGUSR2)
+    server.signal(signal.SIGUSR1)
+    assert server.get("/").json() == []

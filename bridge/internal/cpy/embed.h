@@ -59,6 +59,9 @@ PyObject *gw_module_create(void);
  */
 int gw_fork_watch(void);
 
+/* Every handler that is installed runs on the alternate stack from now on. Any thread, no GIL. */
+void gw_signals_on_stack(void);
+
 /* Set while the server has SIGINT and SIGTERM: a forked child then gives them their default meaning back at once. */
 extern volatile int gw_signals_taken;
 

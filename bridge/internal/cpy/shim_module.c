@@ -125,6 +125,14 @@ static PyObject *native_signal(PyObject *self, PyObject *args) {
 	return Py_None;
 }
 
+static PyObject *native_signals_on_stack(PyObject *self, PyObject *args) {
+	(void)self;
+	(void)args;
+	gw_signals_on_stack();
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
 void gw_app_set(PyObject *app) {
 	int gil = py.PyGILState_Ensure();
 	if (app)
@@ -143,6 +151,8 @@ int gw_module_exec(PyObject *module) {
 		{"stop", native_stop, METH_VARARGS, "stop(timeout=0.0)\n\nStops a running server; from any thread."},
 		{"stats", native_stats, METH_NOARGS, "stats() -> dict\n\nCounters of live native objects."},
 		{"signal", native_signal, METH_VARARGS, "signal(signum, frame)\n\nThe server's signal handler."},
+		{"signals_on_stack", native_signals_on_stack, METH_NOARGS,
+			"signals_on_stack()\n\nPuts signal handlers on the stack for signals (SA_ONSTACK)."},
 		{NULL, NULL, 0, NULL},
 	};
 	PyObject *name = py.PyModule_GetNameObject(module);

@@ -44,6 +44,17 @@ static void forked_child(void) {
 	after_fork();
 }
 
+void gw_signals_on_stack(void) {
+	for (int number = 1; number < NSIG; number++) {
+		struct sigaction action;
+		if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+			action.sa_handler != SIG_IGN && !(action.sa_flags & SA_ONSTACK)) {
+			action.sa_flags |= SA_ONSTACK;
+			sigaction(number, &action, NULL);
+		}
+	}
+}
+
 int gw_fork_watch(void) {
 	if (loaded_in)
 		return 0;
