@@ -124,29 +124,27 @@ PIPELINE = [
 ]
 
 
-def test_a_pipeline_of_everything_is_answered_in_order(apps):
-    with apps.connect() as client:
-        for _ in range(3):
-            for method, target, headers, body in PIPELINE:
-                client.send(head(method, target, headers) + (body if method == "POST" else b""))
-        for _ in range(3):
-            for method, target, _, body in PIPELINE:
-                response = client.response(method)
-                assert (target, response.status) == (target, 200)
-                assert body is None or response.body == body
-
-
-def test_a_pipeline_of_everything_in_one_write(apps):
-    message = b"".join(
+@pytest.mark.parametrize("writes", ["one", "many"])
+def test_a_pipeline_of_everything_is_answered_in_order(apps, writes):
+    messages = [
         head(method, target, headers) + (body if method == "POST" else b"")
         for method, target, headers, body in PIPELINE
-    )
+    ] * 3
     with apps.connect() as client:
-        client.send(message)
-        for method, target, _, body in PIPELINE:
+        for message in [b"".join(messages)] if writes == "one" else messages:
+            client.send(message)
+        for method, target, _, body in PIPELINE * 3:
             response = client.response(method)
             assert (target, response.status) == (target, 200)
             assert body is None or response.body == body
+
+
+def test_answers_held_back_are_sent_before_the_app_takes_the_socket(apps):
+    with apps.connect() as client:
+        upgrade = [("Connection", "Upgrade"), ("Upgrade", "line-echo")]
+        client.send(head("GET", "/hello") * 2 + head("GET", "/take_socket", upgrade) + b" ")
+        assert [client.response().body for _ in range(2)] == [b"Hello world!\n"] * 2
+        assert client.response().status == 101
 
 
 @pytest.mark.parametrize("before", [1, 5])

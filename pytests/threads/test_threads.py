@@ -1,6 +1,7 @@
 """--threads N: N calls at once and never more, nobody waits for somebody else's blocking call."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -92,6 +93,22 @@ def test_short_requests_beside_sleeping_ones(serve):
     assert set(slept) == {b"slept"}
     assert server.get("/gate/open?gate=all").text == "ok"
     assert [client.response().body for client in stuck] == [b"ok"] * 3
+
+
+def test_short_blocking_calls_overlap_after_a_calm_time(serve):
+    """While nothing blocks the server looks less often; blocked calls shorter than that pause are still seen."""
+    server = serve("every", "--threads", "8")
+    with server.connect() as client:
+        until = time.monotonic() + 1  # well over the looks after which it is calm
+        while time.monotonic() < until:
+            client.request("GET", "/hello")
+            assert client.response().status == 200
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(20):
+            list(pool.map(lambda n: server.get("/concurrency/x?ms=3"), range(64)))
+            if server.get("/concurrency/most").json()["most"] > 1:
+                break
+    assert server.get("/concurrency/most").json()["most"] > 1
 
 
 def test_answers_are_not_mixed_up_under_concurrency(serve):

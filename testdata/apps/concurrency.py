@@ -1,4 +1,4 @@
-"""How many calls run at once: each stays 5 ms; /most answers the highest number seen and the threads that ran calls."""
+"""How many calls run at once: each stays ?ms=5; /most answers the highest number seen and the threads that ran."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ def application(environ, start_response):
             inside += 1
             most = max(most, inside)
             threads.add(threading.get_ident())
-        time.sleep(0.005)
+        time.sleep(float(environ["QUERY_STRING"].partition("=")[2] or 5) / 1000)
         with lock:
             inside -= 1
         answer = environ["PATH_INFO"]

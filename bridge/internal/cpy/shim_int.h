@@ -128,6 +128,12 @@ PyObject *gw_input_file(int fd, int64_t len);
 PyObject *gw_input_stream(gw_thread *t, int64_t length_or_minus_1);
 
 /*
+ * "200 OK": three digits, a space, the reason. str, or bytes as older apps have it. Sets res->status and leaves the status
+ * line in *buf. 0, or -1 with an exception set.
+ */
+int gw_head_status(PyObject *status, gw_response *res, char **buf, size_t *len, size_t *cap);
+
+/*
  * Checks one response header field and appends "Name: value\r\n" to *buf (realloc'd; *len, *cap). Facts about it go to
  * res. 0, or -1 with an exception set.
  */
