@@ -121,6 +121,12 @@ func NewLoop(h Handler, o Options) (*Loop, error) {
 // clock reads the monotonic clock. It starts at one second, so that no time is 0, which stands for "no deadline".
 func (l *Loop) clock() int64 { return int64(time.Since(l.base)) + int64(time.Second) }
 
+// Clock reads the clock of NowNanos. Any goroutine.
+func (l *Loop) Clock() int64 { return l.clock() }
+
+// Busy reports whether there is more to dispatch before the next Poll. Leader only.
+func (l *Loop) Busy() bool { return l.ready.n > 0 }
+
 func (l *Loop) refresh() int64 {
 	now := l.clock()
 	l.nowNanos.Store(now)

@@ -64,7 +64,12 @@ func (s *Server) Accepted(rc *reactor.Conn) {
 
 // Ready implements reactor.Handler.
 func (s *Server) Ready(rc *reactor.Conn) {
-	s.cur.input(rc.Owner.(*conn))
+	c := rc.Owner.(*conn)
+	if c.phase == phaseIdle && !rc.Readable() && s.stopping.Load() {
+		c.close() // released just now, see release
+		return
+	}
+	s.cur.input(c)
 }
 
 // Drained implements reactor.Handler.
@@ -231,7 +236,9 @@ func (t *thread) input(c *conn) {
 			t.s.submit(c)
 			return
 		}
-		t.run(c)
+		if !t.run(c) {
+			return
+		}
 		if !t.leading {
 			t.release(c)
 			return
@@ -245,7 +252,9 @@ func (t *thread) input(c *conn) {
 
 // runInline runs a job of the queue on the leader.
 func (t *thread) runInline(c *conn) {
-	t.run(c)
+	if !t.run(c) {
+		return
+	}
 	if !t.leading {
 		t.release(c)
 	} else if c.rc.ReleaseLocal() || (c.phase == phaseWriting && !c.rc.Pending()) {

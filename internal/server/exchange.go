@@ -89,9 +89,12 @@ func (x *exchange) reset() {
 	x.c, x.t = nil, nil
 }
 
-// run serves c.x and then whatever complete requests follow it in the input, answers in order. c is owned by t.
-func (t *thread) run(c *conn) {
+// run serves c.x and then whatever complete requests follow it in the input, answers in order. c is owned by t. False: c is
+// among the connections whose answers are gathered, and is released with those.
+func (t *thread) run(c *conn) (release bool) {
 	for {
+		t.gather = false
+		t.round++
 		x := c.x
 		c.phase = phaseRun
 		c.rc.SetDeadline(0)
@@ -113,17 +116,20 @@ func (t *thread) run(c *conn) {
 			} else if c.phase != phaseClosing { // not aborted
 				c.close()
 			}
-			return
+			return true
 		}
 		more := c.r < c.w
 		if !more {
 			t.dropInput(c)
+			if t.gather && t.putLate(c) {
+				return false
+			}
 		}
 		if !more || c.rc.QueuedBytes() > flushAbove || c.finish != 0 {
 			t.flushAll(c)
 			if c.rc.Pending() {
 				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
-				return
+				return true
 			}
 			if c.finish != 0 {
 				c.finishNow()
@@ -131,7 +137,7 @@ func (t *thread) run(c *conn) {
 		}
 		if !more {
 			c.enterIdle(t.s.cfg.KeepAlive)
-			return
+			return true
 		}
 		c.phase = phaseIdle
 		done, ready := t.parse(c)
@@ -141,7 +147,7 @@ func (t *thread) run(c *conn) {
 				// The rest of the next head is read when this output has gone.
 				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
 			}
-			return
+			return true
 		}
 	}
 }
@@ -168,7 +174,10 @@ func (t *thread) serve(c *conn, x *exchange) {
 		return
 	}
 	t.sendHeld()
-	for step == bridge.More {
+	for n := 0; step == bridge.More; n++ {
+		if n == 1 {
+			t.sendLate() // this may go on for long, a short step at a time
+		}
 		if !t.blocks(c, x, res, false) {
 			t.beginCall()
 			t.py.Abandon()

@@ -47,6 +47,8 @@ type thread struct {
 	// flush is the connection with output that waits for more of it while the app runs; the monitor flushes it.
 	flush atomic.Pointer[reactor.Conn]
 
+	gathering // see gather.go
+
 	outMu   sync.Mutex
 	held    *reactor.Conn   // out is answers that wait for those of the pipeline behind them; nil: out is free. Under outMu.
 	out     []byte          // head and small bodies are put together here
@@ -118,6 +120,7 @@ func (s *Server) callBlocked(i int, w uint64) {
 		t.sendHeld()
 		c.Flush()
 	}
+	t.releaseLate()
 }
 
 // ------------------------------------------------------------------------------------------------ standby
@@ -214,6 +217,7 @@ func (t *thread) lead() {
 			continue
 		}
 		if s.loop.Dispatch() {
+			t.boundLate()
 			continue
 		}
 		if t.isMain && s.signalled.Load() {
@@ -240,6 +244,8 @@ func (t *thread) yield(after int64) {
 // poll waits for events. Without the GIL.
 func (t *thread) poll() {
 	s := t.s
+	t.sendLate()
+	t.endRound()
 	s.idleWork()
 	t.yield(leaderYields)
 	if err := s.loop.Poll(-1); err != nil {
@@ -249,7 +255,7 @@ func (t *thread) poll() {
 
 // runPooled runs a request that the standby has handed over.
 func (t *thread) runPooled(c *conn) {
-	t.run(c)
+	t.run(c) // true: only a leader gathers answers
 	t.release(c)
 	if !t.py.HasGIL() {
 		t.yield(poolYields)
@@ -264,11 +270,12 @@ func (t *thread) runPooled(c *conn) {
 }
 
 func (t *thread) release(c *conn) {
-	writing := c.phase == phaseWriting
-	rc := c.rc
+	writing, idle := c.phase == phaseWriting, c.phase == phaseIdle
+	rc, s := c.rc, t.s
 	rc.Release()
-	if writing {
-		t.s.loop.PostConn(rc) // the queue may have drained while nobody was to be told
+	// The queue may have drained while nobody was to be told; a stop passes over connections that are owned.
+	if writing || idle && s.stopping.Load() {
+		s.loop.PostConn(rc)
 	}
 }
 

@@ -146,7 +146,12 @@ func (t *thread) small(c *conn, x *exchange, res *bridge.Response, pieces []brid
 	if !t.leading {
 		t.py.Release() // before the system call: others wait for the GIL
 	}
-	c.rc.Send(reactor.Piece{Bytes: t.out})
+	if t.gathers(c) {
+		c.rc.Append([]reactor.Piece{{Bytes: t.out}})
+		c.rc.Settle()
+	} else {
+		c.rc.Send(reactor.Piece{Bytes: t.out})
+	}
 }
 
 // sendHeld sends the answers that are held back, if there are any. The thread that holds them calls it before it uses out
@@ -204,8 +209,9 @@ func (t *thread) compose(x *exchange, pieces []bridge.Piece, hold bool) {
 	cut()
 }
 
-// sendPieces queues t.pieces and flushes if now, or if enough is there.
+// sendPieces queues t.pieces and flushes if now (and answers are not gathered), or if enough is there.
 func (t *thread) sendPieces(c *conn, now bool) {
+	now = now && !t.gathers(c)
 	if now && !c.rc.Pending() && c.rc.QueuedBytes() == 0 {
 		c.rc.Send(t.pieces...)
 	} else {

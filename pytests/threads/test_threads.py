@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.waiting import feed_fifo, make_fifo
+from harness.waiting import feed_fifo, make_fifo, wait_until
 
 
 @pytest.mark.core
@@ -167,3 +167,25 @@ def test_cpu_work_in_one_thread_lets_the_others_run(serve):
         assert server.request("GET", "/hello").status == 200
     assert server.get("/burn/enough").status_code == 200
     assert client.response().body == b"burned"
+
+
+def rounds_of(server, count, more=""):
+    """What the calls of `count` rounds of 16 requests noted, see testdata/apps/gathered.py."""
+    for _ in range(count):
+        assert server.get(f"/round?n=16{more}").text == "ok"
+        yield wait_until(lambda: (noted := server.get("/report?n=16").json())["answered"] == 16 and noted, "16 answers")
+    server.get("/end")
+
+
+def test_answers_of_slow_requests_are_gathered_for_a_short_time(serve):
+    server = serve("gathered", "--threads", "1")
+    unsent = [noted["unsent"] for noted in rounds_of(server, 20)]
+    # Calls of 0.3 ms: one millisecond is up with the fifth at the latest.
+    assert 1 <= max(map(max, unsent)) <= 4, unsent
+
+
+@pytest.mark.core
+def test_gathered_answers_are_sent_when_a_call_blocks(serve):
+    server = serve("gathered", "--threads", "1")
+    for noted in rounds_of(server, 20, "&gate=1"):
+        assert noted["gate"] == [0], "answers waited for a call that blocked"
