@@ -114,7 +114,8 @@ func (s *Server) callBlocked(i int, w uint64) {
 			credit = 1
 		}
 		s.watch.Credit.Store(credit)
-		s.standbyWake <- struct{}{} // never blocks: one leader, one token
+		s.standbyTakes.Store(true)
+		s.standby.notify()
 	}
 	if c := t.flush.Load(); c != nil {
 		t.sendHeld()
@@ -131,10 +132,9 @@ func (s *Server) standbyLoop() {
 	defer close(s.standbyDone)
 	t := s.standby
 	for {
-		select {
-		case <-s.standbyWake:
-		case <-s.stopped:
-			return
+		t.parker.wait()
+		if !s.standbyTakes.Swap(false) {
+			return // the server has stopped
 		}
 		s.cur = t
 		t.leading = true
@@ -460,8 +460,8 @@ type leadState struct {
 	mailed atomic.Int32  // undone mail of all threads
 	heir   atomic.Pointer[thread]
 
-	signalled   atomic.Bool // Python has a signal handler to run
-	standbyWake chan struct{}
-	standbyDone chan struct{}
-	stopped     chan struct{} // closed when the standby is to end
+	signalled    atomic.Bool // Python has a signal handler to run
+	standbyTakes atomic.Bool // the standby is woken to lead, else to end
+	standbyDone  chan struct{}
+	stopped      chan struct{} // closed at the end
 }

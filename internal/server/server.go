@@ -89,7 +89,6 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.openSpool = s.tempFile
-	s.standbyWake = make(chan struct{}, 1)
 	s.standbyDone = make(chan struct{})
 	s.stopped = make(chan struct{})
 	loop, err := reactor.NewLoop(s, reactor.Options{
@@ -192,6 +191,7 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 	if err != nil {
 		return err
 	}
+	s.watch.ThisThread(0)
 	main.py, main.isMain, main.leading = py, true, true
 	s.threads = []*thread{main}
 	if err := s.startThreads(); err != nil {
@@ -228,6 +228,7 @@ func (s *Server) startThreads() error {
 			defer s.joined.Done()
 			py, err := bridge.NewThread(i, 0) // locked from here on: the OS thread ends with the goroutine
 			t.py = py
+			s.watch.ThisThread(i)
 			up <- err
 			if err == nil {
 				t.work()
@@ -253,6 +254,7 @@ func (s *Server) finish(signals *signalPipe) {
 	}()
 	close(s.stopped)
 	s.watch.Stop()
+	s.standby.notify()
 	<-s.standbyDone
 	select {
 	case <-joined:

@@ -123,6 +123,7 @@ typedef struct gw_watch {
  */
 gw_watch *gw_watch_start(int n, uint64_t tick_ns, int credit);
 void gw_watch_poke(void); /* Any thread. Blocks: no. */
+void gw_watch_this_thread(int index); /* Lets the monitor ask for the CPU time of the calling thread, words[index]'s. */
 void gw_watch_stop(void); /* Blocks: until the monitor has ended. */
 
 /* Counters for leak tests; indexes of gw_counters. */

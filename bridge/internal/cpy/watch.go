@@ -3,6 +3,7 @@ package cpy
 /*
 #include "shim.h"
 #cgo nocallback gw_watch_poke
+#cgo nocallback gw_watch_this_thread
 */
 import "C"
 
@@ -47,6 +48,9 @@ func StartWatch(n int, tick time.Duration, credit int, fn func(thread int, word 
 
 // Poke wakes a sleeping monitor.
 func (w *Watch) Poke() { C.gw_watch_poke() }
+
+// ThisThread says that word i is the calling thread's, so that the monitor can tell whether its calls use CPU.
+func (w *Watch) ThisThread(i int) { C.gw_watch_this_thread(C.int(i)) }
 
 // Stop ends the monitor.
 func (w *Watch) Stop() { C.gw_watch_stop() }
