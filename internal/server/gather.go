@@ -28,7 +28,7 @@ type gathering struct {
 
 // gathers decides whether the answer that is about to be sent on c is to wait for others, and remembers that for run.
 func (t *thread) gathers(c *conn) bool {
-	t.gather = t.slow && t.leading && t.s.loop.Busy() && c.rc.QueuedBytes() < flushAbove
+	t.gather = t.slow && t.leading && t.s.loop.Busy() && c.x.keep && c.rc.QueuedBytes() < flushAbove
 	return t.gather
 }
 

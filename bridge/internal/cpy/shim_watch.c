@@ -31,7 +31,7 @@ typedef struct {
 	uint64_t word; /* as of the last look */
 	uint64_t told; /* of the call last told of */
 	uint64_t age; /* ns that word has been seen for */
-	uint64_t cpu; /* its thread's CPU clock at the last look, while alert */
+	uint64_t cpu; /* its thread's CPU clock at the last look, if the call leads */
 	clockid_t clock;
 	int has_clock;
 } seen_thread;
@@ -78,7 +78,7 @@ static int look(uint64_t ns, int alert) {
 		if (word != s->word) {
 			s->word = word;
 			s->age = 0;
-			s->cpu = alert && leads && in_call ? cpu_of(s) : 0;
+			s->cpu = leads && in_call ? cpu_of(s) : 0;
 			found |= BUSY | (in_call ? IN_CALL : 0);
 			continue;
 		}
@@ -86,10 +86,13 @@ static int look(uint64_t ns, int alert) {
 			continue;
 		found |= BUSY;
 		s->age += ns;
-		int blocks = s->age >= w.tick_ns || (alert && leads && sleeps(s, ns));
-		if (!blocks || s->told == word)
+		if (s->told == word)
 			continue;
-		w.calm_ns = 0;
+		int asleep = leads && sleeps(s, ns);
+		if (s->age < w.tick_ns && !(alert && asleep))
+			continue;
+		if (asleep || !leads) /* a long computation is no reason for looking more often */
+			w.calm_ns = 0;
 		if (!leads) /* what a blocked leader means is Go's to say */
 			__atomic_store_n(&w.shared.credit, w.shared.credit_full, __ATOMIC_RELEASE);
 		if (word & (GW_WATCH_LEADS | GW_WATCH_PENDING))
