@@ -118,6 +118,24 @@ def test_no_interpreter_at_all(tmp_path):
 
 
 @pytest.mark.usefixtures("binary_form")
+@pytest.mark.parametrize("env", [{}, {"PYTHONIOENCODING": "utf-8"}], ids=["recognised", "asked"])
+def test_an_interpreter_that_does_not_come_up(tmp_path, env):
+    """Python ends the process that it starts in; the status and the last word are the server's all the same."""
+    (tmp_path / "sitecustomize.py").write_text("raise SystemExit(5)\n")
+    done = subprocess.run(
+        [str(binary()), "--python", sys.executable, "--bind", "127.0.0.1:0", "hello"],
+        cwd=str(APPS),
+        env=environment({"PYTHONPATH": tmp_path, **env}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+    )
+    last = done.stderr.decode().strip().split("\n")[-1]
+    assert done.returncode == 3, last
+    assert last.startswith(f"gowsgi: {sys.executable} could not be run as Python"), last
+
+
+@pytest.mark.usefixtures("binary_form")
 def test_an_interpreter_that_is_too_old():
     versions = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")) / "versions"
     old = [p for p in [*versions.glob("3.[67].*/bin/python"), Path("/usr/bin/python2")] if p.exists()]

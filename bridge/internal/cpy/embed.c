@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static PyThreadState *main_state; /* of gw_embed_start's thread, while it does not hold the GIL */
 
@@ -19,6 +20,13 @@ PyThreadState *gw_embed_main_state(void) { return main_state; }
 static int is_c_locale(void) {
 	const char *name = setlocale(LC_CTYPE, NULL);
 	return !name || strcmp(name, "C") == 0 || strcmp(name, "POSIX") == 0;
+}
+
+int gw_embed_utf8_mode(void) {
+	setlocale(LC_CTYPE, "");
+	int legacy = is_c_locale();
+	setlocale(LC_CTYPE, "C");
+	return legacy;
 }
 
 /* "" counts as not set, as in Python. */
@@ -155,6 +163,20 @@ static int set_argv(const char *argv, size_t argv_len) {
 	return status;
 }
 
+/* The program that Python is being started as. */
+static const char *starting;
+
+/*
+ * What Python finds fatal while it starts, such as a sitecustomize that calls sys.exit, ends the process by exit(1), with
+ * many lines on stderr. The last one is ours, and the status that of a start that failed.
+ */
+static void exited_while_starting(void) {
+	if (starting) {
+		fprintf(stderr, "gowsgi: %s could not be run as Python\n", starting);
+		_exit(GW_EXIT_BOOT);
+	}
+}
+
 int gw_embed_start(const char *libpython, const char *executable, unsigned version, int utf8_mode, const char *argv,
 	size_t argv_len, char *err, size_t errlen) {
 	static int
@@ -197,7 +219,11 @@ int gw_embed_start(const char *libpython, const char *executable, unsigned versi
 	utf8_mode = prepare_locale(utf8_mode);
 	int config = py.PyInitConfig_Create && py.PyInitConfig_SetInt && py.PyInitConfig_SetStr &&
 	             py.PyInitConfig_GetError && py.PyInitConfig_Free && py.Py_InitializeFromInitConfig;
-	if ((config ? init_config : init_old)(executable, utf8_mode, err, errlen) < 0)
+	atexit(exited_while_starting);
+	starting = executable;
+	int initialised = (config ? init_config : init_old)(executable, utf8_mode, err, errlen);
+	starting = NULL;
+	if (initialised < 0)
 		return -1;
 
 	int status = gw_pyapi_ready(err, errlen);

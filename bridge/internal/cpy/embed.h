@@ -12,13 +12,23 @@
 /* utf8_mode of gw_embed_start when nobody asked the interpreter: decided as PEP 540 says. */
 #define GW_UTF8_UNKNOWN (-1)
 
+/* Exit status of a start that failed: config.ExitBoot. */
+#define GW_EXIT_BOOT 3
+
+/*
+ * sys.flags.utf8_mode of a Python (up to 3.14) that starts in this environment without PYTHONUTF8. Before any other
+ * thread runs C: the locale changes for a moment. GIL: not needed. Blocks: no.
+ */
+int gw_embed_utf8_mode(void);
+
 /*
  * Loads libpython with all its symbols global, fills the table, and initialises Python as the program executable would
  * be: same prefix, site-packages, environment variables, locale. Call it on the thread that shall be Python's main one.
  * version: X.Y expected, as major << 8 | minor; 0: any. argv: becomes sys.argv; argv_len bytes, items end in NUL.
  * utf8_mode: what the interpreter said of itself, or GW_UTF8_UNKNOWN.
  * 0, with the main thread state in gw_embed_main_state; or -1 with one sentence in err. All pointers: caller's, copied.
- * GIL: released on return. Blocks: it runs Python (site, *.pth). What Python finds fatal ends the process, as in python.
+ * GIL: released on return. Blocks: it runs Python (site, *.pth). What Python finds fatal ends the process with
+ * GW_EXIT_BOOT.
  */
 int gw_embed_start(const char *libpython, const char *executable, unsigned version, int utf8_mode, const char *argv,
 	size_t argv_len, char *err, size_t errlen);

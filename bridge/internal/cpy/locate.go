@@ -17,9 +17,11 @@ import (
 )
 
 // Finding the Python that the binary shall be: an interpreter, chosen as its user would expect, and the shared library
-// with the same Python in it. Nothing of Python runs in this process yet; the interpreter is asked in a child.
+// with the same Python in it. Nothing of Python runs in this process yet: a plain interpreter is recognised by its files
+// (recognize.go), any other is asked in a child.
 
-// Interpreter is a Python that was found, in its own words.
+// Interpreter is a Python that was found. If it was recognised, only Path, Executable, UTF8Mode, Library and X.Y of the
+// version are known; if it was asked, the rest is in its own words.
 type Interpreter struct {
 	Path           string `json:"-"`          // as it was chosen; may be a link or a script that starts Executable
 	Executable     string `json:"executable"` // sys.executable: what sys.executable shall be here too
@@ -121,6 +123,14 @@ func Locate(explicit, venv, exeDir string, lookPath func(string) (string, error)
 	if err != nil {
 		return nil, err
 	}
+	if i := recognize(path, os.Environ()); i != nil {
+		return i, nil
+	}
+	return examine(path)
+}
+
+// examine asks the interpreter at path, and judges the answer.
+func examine(path string) (*Interpreter, error) {
 	i, err := ask(path)
 	if err != nil {
 		return nil, err

@@ -203,7 +203,7 @@ func TestLocateReal(t *testing.T) {
 	}
 	for _, python := range cpytest.Pythons() {
 		t.Run(python, func(t *testing.T) {
-			i, err := Locate(python, "", "", nil)
+			i, err := examine(python)
 			if err != nil {
 				if text := err.Error(); !strings.Contains(text, "needs 3.8 or later") && !strings.Contains(text, "no shared libpython") {
 					t.Error(err)
@@ -226,7 +226,7 @@ func TestLocateReal(t *testing.T) {
 func TestLocateVenvAndWorkingDirectory(t *testing.T) {
 	var python string
 	for _, path := range cpytest.Pythons() {
-		if i, err := Locate(path, "", "", nil); err == nil && !i.PipForm {
+		if i, err := examine(path); err == nil && !i.PipForm {
 			python = path
 			break
 		}
@@ -246,7 +246,11 @@ func TestLocateVenvAndWorkingDirectory(t *testing.T) {
 		}
 	}
 	t.Chdir(work)
-	i, err := Locate("", venv, "", noPath)
+	path, err := choose("", venv, "", noPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := examine(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func run() error {
 	if os.Getenv("EMBEDPY_TWICE") != "" {
 		return cpy.Start(i, nil)
 	}
-	if got := cpy.Version(); got != i.HexVersion {
+	if got := cpy.Version(); got>>16 != i.HexVersion>>16 {
 		return fmt.Errorf("the library is %#x, the interpreter %#x", got, i.HexVersion)
 	}
 	// The GIL is free after Start: another thread can take it.
