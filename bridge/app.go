@@ -1,10 +1,10 @@
 package bridge
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/gowsgi/gowsgi/bridge/internal/cpy"
 )
@@ -22,23 +22,42 @@ func (e *AppError) Error() string { return e.Text }
 
 // PythonSetup is what Python's side must know before the application is loaded.
 type PythonSetup struct {
-	Env        []string `json:"env,omitempty"`        // NAME=VALUE
-	PythonPath []string `json:"pythonpath,omitempty"` // goes to the front of sys.path
-	ErrorLog   string   `json:"errorlog,omitempty"`   // a path, or "-"
-	Argv       []string `json:"argv,omitempty"`       // sys.argv, when it is ours to set
+	Env        []string // NAME=VALUE
+	PythonPath []string // goes to the front of sys.path
+	ErrorLog   string   // a path, or "-"
+	Argv       []string // sys.argv, when it is ours to set
 }
 
 // Setup prepares the interpreter that Start or Attach has made ours. It may be called again.
 func Setup(s PythonSetup) error {
-	if err := cpy.Setup(); err != nil {
-		return err
-	}
-	text, err := json.Marshal(s)
+	text, err := s.text()
 	if err != nil {
 		return err
 	}
-	_, err = cpy.Support("setup", string(text))
+	if err := cpy.Setup(); err != nil {
+		return err
+	}
+	_, err = cpy.Support("setup", text)
 	return err
+}
+
+// text is option=value, option=value, with NUL between. No JSON: to import Python's module for it takes 4 ms.
+func (s PythonSetup) text() (string, error) {
+	items := []string{"errorlog=" + s.ErrorLog}
+	add := func(option string, values []string) {
+		for _, value := range values {
+			items = append(items, option+"="+value)
+		}
+	}
+	add("env", s.Env)
+	add("pythonpath", s.PythonPath)
+	add("argv", s.Argv)
+	for _, item := range items {
+		if strings.Contains(item, "\x00") {
+			return "", fmt.Errorf("a NUL character in %q", item)
+		}
+	}
+	return strings.Join(items, "\x00"), nil
 }
 
 // LoadApp finds the application that spec names. The error is an *AppError.
@@ -62,19 +81,20 @@ func SetSendfile(on bool) { cpy.SetSendfile(on) }
 
 // PythonInfo describes the running interpreter.
 type PythonInfo struct {
-	Implementation string `json:"implementation"`
-	Version        string `json:"version"`
-	Prefix         string `json:"prefix"`
+	Implementation, Version, Prefix string
 }
 
 // Describe asks the running interpreter what it is.
 func Describe() (PythonInfo, error) {
-	var p PythonInfo
 	text, err := cpy.Support("describe", "")
-	if err == nil {
-		err = json.Unmarshal([]byte(text), &p)
+	if err != nil {
+		return PythonInfo{}, err
 	}
-	return p, err
+	lines := strings.SplitN(text, "\n", 3)
+	if len(lines) != 3 {
+		return PythonInfo{}, fmt.Errorf("the description of Python is %q", text)
+	}
+	return PythonInfo{Implementation: lines[0], Version: lines[1], Prefix: lines[2]}, nil
 }
 
 // Template is what all environ dicts of one listener have in common.

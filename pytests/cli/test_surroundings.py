@@ -95,3 +95,44 @@ def test_stdout_of_the_app_is_stdout(serve, tmp_path):
     (tmp_path / "prints.py").write_text("print('printed while importing', flush=True)\nfrom hello import application\n")
     server = serve("prints", "--pythonpath", str(APPS), cwd=tmp_path)
     assert server.stdout.wait_for(rb"printed while importing\n")
+
+
+MODULES = """
+import sys
+
+there = " ".join(sorted(sys.modules)).encode()
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [there]
+"""
+
+
+def test_a_start_imports_only_what_it_needs(serve, form, tmp_path):
+    """Modules that take milliseconds to import, for mistakes and tracebacks, wait until there is one."""
+    (tmp_path / "modules.py").write_text(MODULES)
+    there = set(serve("modules:application", cwd=tmp_path).get("/").text.split())
+    anyway = set(ask(form, "*sys.modules").split())
+    assert "threading" in there
+    assert {"ast", "json", "traceback"} & (there - anyway) == set()
+
+
+RAISES = """
+import sys
+
+sys.modules["traceback"] = None
+
+
+def application(environ, start_response):
+    raise LookupError("nowhere")
+"""
+
+
+def test_an_error_is_reported_even_if_the_module_for_it_cannot_be_imported(serve, tmp_path):
+    (tmp_path / "raises_early.py").write_text(RAISES)
+    server = serve("raises_early", cwd=tmp_path)
+    assert server.get("/").status_code == 500
+    place = rb'(?s)gowsgi: error.*File ".*raises_early.py", line 8, in application\nLookupError: nowhere\n'
+    said = server.expect_error(place)
+    assert b"Traceback (most recent call last):" in said.group()

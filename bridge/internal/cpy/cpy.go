@@ -32,6 +32,9 @@ import (
 //go:embed support.py
 var supportSource string
 
+//go:embed support_late.py
+var lateSource string
+
 // Span is a run of bytes in the request arena; the layout of httpparse.Span.
 type Span struct{ Off, Len uint32 }
 
@@ -163,9 +166,10 @@ func MainState() State { return State(unsafe.Pointer(C.gw_embed_main_state())) }
 // Setup runs the support module. Once; more calls do nothing.
 func Setup() error {
 	var msg [2048]byte
-	s := C.CString(supportSource)
+	s, late := C.CString(supportSource), C.CString(lateSource)
 	defer C.free(unsafe.Pointer(s))
-	if C.gw_interp_setup(s, C.size_t(len(supportSource)), (*C.char)(unsafe.Pointer(&msg[0])), C.size_t(len(msg))) != 0 {
+	defer C.free(unsafe.Pointer(late))
+	if C.gw_interp_setup(s, late, (*C.char)(unsafe.Pointer(&msg[0])), C.size_t(len(msg))) != 0 {
 		return errors.New(text(msg[:]))
 	}
 	return nil

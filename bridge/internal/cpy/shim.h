@@ -132,10 +132,11 @@ enum { GW_CNT_INPUTS, GW_CNT_STARTS, GW_CNT_WRAPPERS, GW_CNT_CLIENTS, GW_CNT_HEL
 /* ------------------------------------------------------------------------------------------------ Go calls C */
 
 /*
- * Runs the support module (support.py) and makes templates possible. Once, after Python is up.
- * 0, or -1 with one sentence in err. source: caller's, copied. GIL: taken and released. Blocks: it runs Python.
+ * Runs the support module (support.py) and makes templates possible; support_late.py is kept as text until it is wanted.
+ * Once, after Python is up. 0, or -1 with one sentence in err. source, late_source: caller's, copied. GIL: taken and
+ * released. Blocks: it runs Python.
  */
-int gw_interp_setup(const char *source, size_t source_len, char *err, size_t errlen);
+int gw_interp_setup(const char *source, const char *late_source, char *err, size_t errlen);
 
 /*
  * Calls a function of the support module with one text argument and returns its text result; both UTF-8.

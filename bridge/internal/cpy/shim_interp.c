@@ -94,7 +94,7 @@ static void tell_exception(char *out, size_t outlen) {
 
 /* ------------------------------------------------------------------------------------------------ support module */
 
-static int run_support(const char *source, size_t source_len, char *err, size_t errlen) {
+static int run_support(const char *source, const char *late_source, char *err, size_t errlen) {
 	if (!gw_native) {
 		PyObject *m = gw_module_create(); /* the binary: nobody has imported it */
 		if (!m) {
@@ -103,17 +103,16 @@ static int run_support(const char *source, size_t source_len, char *err, size_t 
 		}
 		py.Py_DecRef(m);
 	}
-	char *text = malloc(source_len + 1);
-	if (!text)
-		return -1;
-	memcpy(text, source, source_len);
-	text[source_len] = 0;
-	PyObject *code = py.Py_CompileStringExFlags(text, "<gowsgi>", Py_file_input, NULL, -1);
-	free(text);
+	PyObject *code = py.Py_CompileStringExFlags(source, "<gowsgi>", Py_file_input, NULL, -1);
 	PyObject *m = code ? py.PyImport_ExecCodeModule("_gowsgi_support", code) : NULL;
 	if (code)
 		py.Py_DecRef(code);
-	if (!m || py.PyObject_SetAttrString(m, "native", gw_native) < 0 || gw_call_init() < 0) {
+	PyObject *late = m ? py.PyUnicode_FromString(late_source) : NULL;
+	int ready = late && py.PyObject_SetAttrString(m, "late_source", late) == 0 &&
+	            py.PyObject_SetAttrString(m, "native", gw_native) == 0 && gw_call_init() == 0;
+	if (late)
+		py.Py_DecRef(late);
+	if (!ready) {
 		tell_exception(err, errlen);
 		return -1;
 	}
@@ -125,9 +124,9 @@ static int run_support(const char *source, size_t source_len, char *err, size_t 
 	return 0;
 }
 
-int gw_interp_setup(const char *source, size_t source_len, char *err, size_t errlen) {
+int gw_interp_setup(const char *source, const char *late_source, char *err, size_t errlen) {
 	int gil = py.PyGILState_Ensure();
-	int rc = gw_support ? 0 : run_support(source, source_len, err, errlen);
+	int rc = gw_support ? 0 : run_support(source, late_source, err, errlen);
 	py.PyGILState_Release(gil);
 	return rc;
 }

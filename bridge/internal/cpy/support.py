@@ -1,11 +1,23 @@
 # The slow paths of the bridge, in the language they are about. Compiled into the server and run once as the module
-# "_gowsgi_support"; C calls these functions by name (shim_interp.c). Python 3.8 and later, standard library only.
-import ast
+# "_gowsgi_support"; C calls these functions by name (shim_interp.c). Python 3.8 and later, standard library only. What
+# most starts do not need is in support_late.py: to compile all of it takes 3 ms more, the modules it imports take 6.
 import importlib
-import json
 import os
 import sys
-import traceback
+
+
+def late(name):
+    """A function of support_late.py, which runs in this namespace when the first of its functions is wanted."""
+    if name not in globals():
+        exec(compile(late_source, __file__, "exec", dont_inherit=True), globals())
+    return globals()[name]
+
+
+def __getattr__(name):
+    """PEP 562: C and Go find the late functions by name, too."""
+    if name in ("report", "file_range", "open_socket", "leave_child", "run_atexit"):
+        return late(name)
+    raise AttributeError(name)
 
 
 class Told(Exception):
@@ -55,46 +67,36 @@ def open_error_log(path):
     return ""
 
 
-def report(what, line, kind, value, tb):
-    """Prints an exception of the application with the request it belongs to."""
-    head = "gowsgi: error %s%s" % (what, " (%s)" % line if line else "")
-    text = "".join(traceback.format_exception(kind, value, tb))
-    errors.write(head + "\n" + text)
-    errors.flush()
-
-
 # ---------------------------------------------------------------------------------------------- starting
 
 
 def setup(text):
     """Applies the options that are Python's business: where to look for modules, the environment, the error log."""
-    options = json.loads(text)
-    for item in options.get("env") or []:
+    options = {"env": [], "pythonpath": [], "errorlog": [], "argv": []}
+    for item in text.split("\0"):
+        option, _, value = item.partition("=")
+        options[option].append(value)
+    for item in options["env"]:
         name, _, value = item.partition("=")
         os.environ[name] = value
-    open_error_log(options.get("errorlog"))
+    open_error_log(options["errorlog"][0])
     here = os.getcwd()
-    for path in reversed(options.get("pythonpath") or []):
+    for path in reversed(options["pythonpath"]):
         path = os.path.abspath(path)
         if path not in sys.path:
             sys.path.insert(0, path)
     sys.path[:] = [p for p in sys.path if p != ""]
     if here not in sys.path:
         sys.path.insert(0, here)
-    if options.get("argv"):
+    if options["argv"]:
         sys.argv = options["argv"]
     signals_on_stack()
     return ""
 
 
 def describe(_text):
-    return json.dumps(
-        {
-            "implementation": {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name),
-            "version": "%d.%d.%d" % sys.version_info[:3] + _suffix(),
-            "prefix": sys.prefix,
-        }
-    )
+    implementation = {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name)
+    return "\n".join([implementation, "%d.%d.%d" % sys.version_info[:3] + _suffix(), sys.prefix])
 
 
 def _suffix():
@@ -108,6 +110,7 @@ def _suffix():
 
 app = None
 native = None  # the module _gowsgi, set by C
+late_source = None  # the text of support_late.py, set by C
 
 
 def load_app(spec):
@@ -128,15 +131,17 @@ def load_app(spec):
 def _resolve(spec):
     name, colon, expression = spec.partition(":")
     if name.endswith(".py") or os.sep in name:
-        module = _import_file(name)
+        module = late("_import_file")(name)
     elif name.endswith(".py" + ")"):
         raise Told("%r is no application: give module:attribute or the path of a .py file." % spec)
     else:
         module, rest = _import_module(name, bool(colon))
         if rest:
-            return _attribute(module, rest, spec)
+            return late("_attribute")(module, rest, spec)
     if colon:
-        return _evaluate(module, expression, spec)
+        if expression.isidentifier() and hasattr(module, expression):
+            return getattr(module, expression)
+        return late("_evaluate")(module, expression, spec)
     for attribute in ("application", "app"):
         if hasattr(module, attribute):
             return getattr(module, attribute)
@@ -144,34 +149,6 @@ def _resolve(spec):
         "Module %r has neither an attribute 'application' nor 'app': name the application as %s:attribute."
         % (module.__name__, name)
     )
-
-
-def _import_file(path):
-    full = os.path.abspath(path)
-    if not os.path.isfile(full):
-        raise Told("There is no file %r to load the application from." % path)
-    folder, base = os.path.split(full)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    name = base[:-3] if base.endswith(".py") else base
-    if name.isidentifier():
-        module = _import(name, path)
-        if os.path.abspath(getattr(module, "__file__", "") or "") == full:
-            return module
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location(
-        "_gowsgi_app_" + "".join(c if c.isalnum() else "_" for c in name), full
-    )
-    if spec is None:
-        raise Told("The file %r cannot be loaded as a Python module." % path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as e:
-        raise _import_raised(path, e)
-    return module
 
 
 def _import_module(name, whole):
@@ -186,13 +163,7 @@ def _import_module(name, whole):
         except _Missing:
             if whole:
                 break
-    hint = ""
-    if os.path.isfile(name.replace(".", os.sep) + ".py") or os.path.isdir(parts[0]):
-        hint = " A file of that name is here; is a package's __init__.py or a name in it wrong?"
-    raise Told(
-        "There is no module named %r: check the name, or say where it is with --chdir or --pythonpath "
-        "(looked in %s and sys.path).%s" % (name if whole else parts[0], os.getcwd(), hint)
-    )
+    raise late("_no_module")(name, whole)
 
 
 class _Missing(Exception):
@@ -206,136 +177,9 @@ def _import(name, shown):
         # The module itself (or a parent of it) is missing, and not something that it imports.
         if e.name and (name == e.name or name.startswith(e.name + ".")):
             raise _Missing() from None
-        raise _import_raised(shown, e)
+        raise late("_import_raised")(shown, e)
     except BaseException as e:
-        raise _import_raised(shown, e)
-
-
-def _last_line(e):
-    return "".join(traceback.format_exception_only(type(e), e)).strip().splitlines()[-1]
-
-
-def _print_app_traceback(e):
-    """The application's own frames: ours and the import system's are cut off the top."""
-    tb = e.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        file = tb.tb_frame.f_code.co_filename
-        if file != __file__ and "importlib" not in file:
-            break
-        tb = tb.tb_next
-    if isinstance(e, SyntaxError):
-        tb = None
-    errors.write("".join(traceback.format_exception(type(e), e, tb)))
-    errors.flush()
-
-
-def _import_raised(shown, e):
-    _print_app_traceback(e)
-    return Told("The application could not be loaded: importing %r raised %s" % (shown, _last_line(e)))
-
-
-def _attribute(module, dotted, spec):
-    found = module
-    for part in dotted.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            raise Told(
-                "The application %r was not found: %r has no attribute %r." % (spec, _name(found), part)
-            ) from None
-    return found
-
-
-def _name(thing):
-    return getattr(thing, "__name__", None) or type(thing).__name__
-
-
-def _evaluate(module, expression, spec):
-    """attr, attr.sub, or a call of one with literal arguments."""
-    try:
-        node = ast.parse(expression.strip(), mode="eval").body
-    except SyntaxError:
-        raise Told("%r is no application: after the colon stands an attribute or a call of one." % spec) from None
-    call = None
-    if isinstance(node, ast.Call):
-        call, node = node, node.func
-    names = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        raise Told("%r is no application: after the colon stands an attribute or a call of one." % spec)
-    names.append(node.id)
-    found = _attribute(module, ".".join(reversed(names)), spec)
-    if call is None:
-        return found
-    try:
-        if any(k.arg is None for k in call.keywords):
-            raise ValueError
-        args = [ast.literal_eval(a) for a in call.args]
-        kwargs = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-    except ValueError:
-        raise Told("The arguments in %r must be literals, such as 1, 'text' or [1, 2]." % spec) from None
-    if not callable(found):
-        raise Told("%r cannot be called: it is a %s." % (".".join(reversed(names)), type(found).__name__))
-    try:
-        return found(*args, **kwargs)
-    except BaseException as e:
-        _print_app_traceback(e)
-        raise Told("The application could not be loaded: the factory in %r raised %s" % (spec, _last_line(e))) from None
-
-
-# ---------------------------------------------------------------------------------------------- one request
-
-
-def file_range(f):
-    """(descriptor, offset) when the file's bytes are what reading f would give, else None."""
-    import io
-
-    if isinstance(f, io.TextIOBase):
-        return None
-    for name in ("_compression", "compression._common._streams"):
-        streams = sys.modules.get(name)
-        if streams is not None and isinstance(f, streams.BaseStream):
-            return None
-    zipfile = sys.modules.get("zipfile")
-    if zipfile is not None and isinstance(f, zipfile.ZipExtFile):
-        return None
-    fd = f.fileno()
-    if not isinstance(fd, int) or fd < 0:
-        return None
-    tell = getattr(f, "tell", None)
-    return (fd, tell() if tell is not None else os.lseek(fd, 0, os.SEEK_CUR))
-
-
-def open_socket(fd):
-    """The connection as a socket object of its own, blocking as apps expect."""
-    import socket
-
-    s = socket.socket(fileno=os.dup(fd))
-    s.setblocking(True)
-    return s
-
-
-def leave_child(value):
-    """The end of a process that an application forked and let return into the server."""
-    code = 1
-    try:
-        if isinstance(value, SystemExit):
-            code = value.code if isinstance(value.code, int) else 0 if value.code is None else 1
-            if code == 1 and not isinstance(value.code, int):
-                errors.write(str(value.code) + "\n")
-        elif value is not None:
-            report("in a forked child", "", type(value), value, value.__traceback__)
-        else:
-            errors.write("gowsgi: a process forked by the application returned into the server; it ends here\n")
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except Exception:
-                pass
-        os._exit(code & 0xFF)
+        raise late("_import_raised")(shown, e)
 
 
 # ---------------------------------------------------------------------------------------------- signals, end
@@ -415,17 +259,4 @@ def restore_signals(_text):
             if handler is not None:
                 signal.signal(number, handler)
         _saved_signals.clear()
-    return ""
-
-
-def run_atexit(_text):
-    """What Py_Finalize would run, when the process has to end while threads are still in the application."""
-    import atexit
-
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr, errors):
-        try:
-            stream.flush()
-        except Exception:
-            pass
     return ""

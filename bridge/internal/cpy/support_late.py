@@ -1,0 +1,221 @@
+# ruff: noqa: F821
+# The part of support.py that most starts do not need: what has a mistake to tell, and what few requests ask for. It
+# runs in the namespace of support.py (see late), so the two share their names.
+
+# ---------------------------------------------------------------------------------------------- reports
+
+
+def report(what, line, kind, value, tb):
+    """Prints an exception of the application with the request it belongs to."""
+    head = "gowsgi: error %s%s" % (what, " (%s)" % line if line else "")
+    text = _format(kind, value, tb)
+    errors.write(head + "\n" + text)
+    errors.flush()
+
+
+def _format(kind, value, tb):
+    """The traceback, without source lines if the module for it cannot be imported now: no descriptor may be free."""
+    try:
+        import traceback
+
+        return "".join(traceback.format_exception(kind, value, tb))
+    except Exception:
+        lines = ["Traceback (most recent call last):"]
+        while tb is not None:
+            code = tb.tb_frame.f_code
+            lines.append('  File "%s", line %d, in %s' % (code.co_filename, tb.tb_lineno, code.co_name))
+            tb = tb.tb_next
+        return "\n".join([*lines, _last_line(value), ""])
+
+
+def _last_line(e):
+    """As a traceback ends; of a SyntaxError only the text."""
+    try:
+        import traceback
+
+        return "".join(traceback.format_exception_only(type(e), e)).strip().splitlines()[-1]
+    except Exception:
+        return "%s: %s" % (type(e).__name__, e)
+
+
+# ---------------------------------------------------------------------------------------------- application
+
+
+def _import_file(path):
+    full = os.path.abspath(path)
+    if not os.path.isfile(full):
+        raise Told("There is no file %r to load the application from." % path)
+    folder, base = os.path.split(full)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    name = base[:-3] if base.endswith(".py") else base
+    if name.isidentifier():
+        module = _import(name, path)
+        if os.path.abspath(getattr(module, "__file__", "") or "") == full:
+            return module
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(
+        "_gowsgi_app_" + "".join(c if c.isalnum() else "_" for c in name), full
+    )
+    if spec is None:
+        raise Told("The file %r cannot be loaded as a Python module." % path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as e:
+        raise _import_raised(path, e)
+    return module
+
+
+def _no_module(name, whole):
+    parts = name.split(".")
+    hint = ""
+    if os.path.isfile(name.replace(".", os.sep) + ".py") or os.path.isdir(parts[0]):
+        hint = " A file of that name is here; is a package's __init__.py or a name in it wrong?"
+    return Told(
+        "There is no module named %r: check the name, or say where it is with --chdir or --pythonpath "
+        "(looked in %s and sys.path).%s" % (name if whole else parts[0], os.getcwd(), hint)
+    )
+
+
+def _print_app_traceback(e):
+    """The application's own frames: ours and the import system's are cut off the top."""
+    tb = e.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        file = tb.tb_frame.f_code.co_filename
+        if file != __file__ and "importlib" not in file:
+            break
+        tb = tb.tb_next
+    if isinstance(e, SyntaxError):
+        tb = None
+    errors.write(_format(type(e), e, tb))
+    errors.flush()
+
+
+def _import_raised(shown, e):
+    _print_app_traceback(e)
+    return Told("The application could not be loaded: importing %r raised %s" % (shown, _last_line(e)))
+
+
+def _attribute(module, dotted, spec):
+    found = module
+    for part in dotted.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise Told(
+                "The application %r was not found: %r has no attribute %r." % (spec, _name(found), part)
+            ) from None
+    return found
+
+
+def _name(thing):
+    return getattr(thing, "__name__", None) or type(thing).__name__
+
+
+def _evaluate(module, expression, spec):
+    """attr, attr.sub, or a call of one with literal arguments."""
+    import ast
+
+    try:
+        node = ast.parse(expression.strip(), mode="eval").body
+    except SyntaxError:
+        raise Told("%r is no application: after the colon stands an attribute or a call of one." % spec) from None
+    call = None
+    if isinstance(node, ast.Call):
+        call, node = node, node.func
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        raise Told("%r is no application: after the colon stands an attribute or a call of one." % spec)
+    names.append(node.id)
+    found = _attribute(module, ".".join(reversed(names)), spec)
+    if call is None:
+        return found
+    try:
+        if any(k.arg is None for k in call.keywords):
+            raise ValueError
+        args = [ast.literal_eval(a) for a in call.args]
+        kwargs = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+    except ValueError:
+        raise Told("The arguments in %r must be literals, such as 1, 'text' or [1, 2]." % spec) from None
+    if not callable(found):
+        raise Told("%r cannot be called: it is a %s." % (".".join(reversed(names)), type(found).__name__))
+    try:
+        return found(*args, **kwargs)
+    except BaseException as e:
+        _print_app_traceback(e)
+        raise Told("The application could not be loaded: the factory in %r raised %s" % (spec, _last_line(e))) from None
+
+
+# ---------------------------------------------------------------------------------------------- one request
+
+
+def file_range(f):
+    """(descriptor, offset) when the file's bytes are what reading f would give, else None."""
+    import io
+
+    if isinstance(f, io.TextIOBase):
+        return None
+    for name in ("_compression", "compression._common._streams"):
+        streams = sys.modules.get(name)
+        if streams is not None and isinstance(f, streams.BaseStream):
+            return None
+    zipfile = sys.modules.get("zipfile")
+    if zipfile is not None and isinstance(f, zipfile.ZipExtFile):
+        return None
+    fd = f.fileno()
+    if not isinstance(fd, int) or fd < 0:
+        return None
+    tell = getattr(f, "tell", None)
+    return (fd, tell() if tell is not None else os.lseek(fd, 0, os.SEEK_CUR))
+
+
+def open_socket(fd):
+    """The connection as a socket object of its own, blocking as apps expect."""
+    import socket
+
+    s = socket.socket(fileno=os.dup(fd))
+    s.setblocking(True)
+    return s
+
+
+def leave_child(value):
+    """The end of a process that an application forked and let return into the server."""
+    code = 1
+    try:
+        if isinstance(value, SystemExit):
+            code = value.code if isinstance(value.code, int) else 0 if value.code is None else 1
+            if code == 1 and not isinstance(value.code, int):
+                errors.write(str(value.code) + "\n")
+        elif value is not None:
+            report("in a forked child", "", type(value), value, value.__traceback__)
+        else:
+            errors.write("gowsgi: a process forked by the application returned into the server; it ends here\n")
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:
+                pass
+        os._exit(code & 0xFF)
+
+
+# ---------------------------------------------------------------------------------------------- end
+
+
+def run_atexit(_text):
+    """What Py_Finalize would run, when the process has to end while threads are still in the application."""
+    import atexit
+
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr, errors):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+    return ""
