@@ -136,3 +136,13 @@ def test_an_error_is_reported_even_if_the_module_for_it_cannot_be_imported(serve
     place = rb'(?s)gowsgi: error.*File ".*raises_early.py", line 8, in application\nLookupError: nowhere\n'
     said = server.expect_error(place)
     assert b"Traceback (most recent call last):" in said.group()
+
+
+def test_a_module_of_the_application_is_not_taken_for_the_standard_library(serve, form, tmp_path):
+    """What a factory's arguments are read with must not be a file of that name beside the application."""
+    if form.kind != "binary":
+        pytest.skip("python -m looks into the current directory before anything of the server runs")
+    (tmp_path / "ast.py").write_text("raise SystemExit('the wrong module')\n")
+    (tmp_path / "made.py").write_text("from who import application\n\n\ndef make(name):\n    return application\n")
+    server = serve("made:make('x')", "--pythonpath", str(APPS), cwd=tmp_path)
+    assert str(tmp_path) in who(server)["path"]

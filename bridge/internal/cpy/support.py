@@ -2,6 +2,7 @@
 # "_gowsgi_support"; C calls these functions by name (shim_interp.c). Python 3.8 and later, standard library only. What
 # most starts do not need is in support_late.py: to compile all of it takes 3 ms more, the modules it imports take 6.
 import importlib
+import operator
 import os
 import sys
 
@@ -79,6 +80,8 @@ def setup(text):
     for item in options["env"]:
         name, _, value = item.partition("=")
         os.environ[name] = value
+    if any("(" in item for item in options["argv"]):
+        import ast  # noqa: F401  # for the arguments of a factory; now, while no ast.py of the application can be found
     open_error_log(options["errorlog"][0])
     here = os.getcwd()
     for path in reversed(options["pythonpath"]):
@@ -139,9 +142,10 @@ def _resolve(spec):
         if rest:
             return late("_attribute")(module, rest, spec)
     if colon:
-        if expression.isidentifier() and hasattr(module, expression):
-            return getattr(module, expression)
-        return late("_evaluate")(module, expression, spec)
+        try:
+            return operator.attrgetter(expression)(module)
+        except AttributeError:  # a call, or a mistake
+            return late("_evaluate")(module, expression, spec)
     for attribute in ("application", "app"):
         if hasattr(module, attribute):
             return getattr(module, attribute)
