@@ -26,9 +26,9 @@ type gathering struct {
 	since     int64 // the first of late came; loop clock
 }
 
-// gathers decides whether the answer that is about to be sent on c is to wait for others, and remembers that for run.
-func (t *thread) gathers(c *conn) bool {
-	t.gather = t.slow && t.leading && t.s.loop.Busy() && c.x.keep && c.rc.QueuedBytes() < flushAbove
+// gathers decides whether the n bytes that end the answer on c are to wait for others, and remembers that for run.
+func (t *thread) gathers(c *conn, n int) bool {
+	t.gather = t.slow && t.leading && t.s.loop.Busy() && c.x.keep && c.rc.QueuedBytes()+int64(n) < flushAbove
 	return t.gather
 }
 
@@ -41,9 +41,10 @@ func (t *thread) endRound() {
 	t.round = 0
 }
 
-// putLate leaves c, whose answer is complete and queued, for sendLate.
+// putLate leaves c, whose answer is complete and queued, for sendLate. Not if the thread has lost the lead since gathers
+// was asked: the monitor has been here then, and nobody comes again.
 func (t *thread) putLate(c *conn) bool {
-	if c.rc.Broken() || c.finish != 0 || c.rc.QueuedBytes() == 0 {
+	if !t.leading || c.rc.Broken() || c.finish != 0 || c.rc.QueuedBytes() == 0 {
 		return false
 	}
 	if !t.waits {

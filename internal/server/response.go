@@ -146,7 +146,7 @@ func (t *thread) small(c *conn, x *exchange, res *bridge.Response, pieces []brid
 	if !t.leading {
 		t.py.Release() // before the system call: others wait for the GIL
 	}
-	if t.gathers(c) {
+	if t.gathers(c, len(t.out)) {
 		c.rc.Append([]reactor.Piece{{Bytes: t.out}})
 		c.rc.Settle()
 	} else {
@@ -211,7 +211,13 @@ func (t *thread) compose(x *exchange, pieces []bridge.Piece, hold bool) {
 
 // sendPieces queues t.pieces and flushes if now (and answers are not gathered), or if enough is there.
 func (t *thread) sendPieces(c *conn, now bool) {
-	now = now && !t.gathers(c)
+	if now {
+		n := 0
+		for i := range t.pieces {
+			n += len(t.pieces[i].Bytes)
+		}
+		now = !t.gathers(c, n)
+	}
 	if now && !c.rc.Pending() && c.rc.QueuedBytes() == 0 {
 		c.rc.Send(t.pieces...)
 	} else {
