@@ -19,11 +19,8 @@ const (
 	BodyStream          // read through Responder.Read as the app asks
 )
 
-// ConnState is what Python knows of one connection; 0 is nothing yet. Give it to DropConn when the connection ends.
-type ConnState uintptr
-
-// DropConn ends the Python side of a connection. Any goroutine.
-func DropConn(c ConnState) { cpy.DropConn(uintptr(c)) }
+// DropConn ends the Python side of the connection of this number, if there is one. Any goroutine.
+func DropConn(conn uint32) { cpy.DropConn(conn) }
 
 // Request is one request on its way into Python. Everything it points to is only read during Thread.Call.
 type Request struct {
@@ -32,7 +29,7 @@ type Request struct {
 	Template   uint32
 	HasHost    bool
 	FD         int
-	Conn       ConnState // of the connection's last request; Call sets it
+	Conn       uint32 // number of the connection, which no other one of the process has
 	RemoteAddr string
 	RemotePort int
 

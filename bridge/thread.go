@@ -92,7 +92,6 @@ func (t *Thread) Call(r *Request, who Responder) (Step, *Response) {
 		body = r.Memory
 	}
 	kind, res := t.c.Call(&t.rq, r.Arena, unsafe.Pointer(unsafe.SliceData(r.Head.Headers)), body)
-	r.Conn = ConnState(t.rq.Conn)
 	return t.ended(kind), res
 }
 
@@ -126,7 +125,7 @@ func (t *Thread) CheckSignals() { t.c.CheckSignals() }
 
 func (t *Thread) fill(r *Request) {
 	h, q := r.Head, &t.rq
-	q.Conn = uintptr(r.Conn)
+	q.Conn = r.Conn
 	q.Job = t.job.index
 	q.Tmpl = r.Template
 	q.Method, q.Target, q.Path = span(h.Method), span(h.Target), span(h.Path)

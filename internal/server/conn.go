@@ -6,6 +6,7 @@ package server
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
@@ -38,18 +39,21 @@ type conn struct {
 	phase  phase
 	tmpl   uint32
 	from   origin
-	python bridge.ConnState
-	since  int64 // when this phase began, loop clock
+	number uint32 // unlike any other in the process
+	since  int64  // when this phase began, loop clock
 
 	finish   finishTask // close() due when the queue has drained
 	onFinish *thread
 }
 
+// lastConn is the number of the last connection. Servers that run one after another share it, as they share Python.
+var lastConn atomic.Uint32
+
 // Handler of the reactor.
 
 // Accepted implements reactor.Handler.
 func (s *Server) Accepted(rc *reactor.Conn) {
-	c := &conn{rc: rc, s: s, tmpl: s.templateOf(rc.Listener())}
+	c := &conn{rc: rc, s: s, tmpl: s.templateOf(rc.Listener()), number: lastConn.Add(1)}
 	rc.Owner = c
 	rc.SetSpool(int64(s.cfg.ResponseBuffer), s.openSpool)
 	if !s.arrived(c) {
@@ -119,7 +123,7 @@ func (s *Server) Closed(rc *reactor.Conn) {
 		c.x = nil
 	}
 	c.finishNow()
-	bridge.DropConn(c.python)
+	bridge.DropConn(c.number)
 	if s.stopping.Load() {
 		s.loop.Wake() // was it the last?
 	}

@@ -63,7 +63,7 @@ func (x *exchange) begin(c *conn, arena []byte) {
 	r.Template = c.tmpl
 	r.HasHost = h.Host.Len > 0
 	r.FD = c.rc.FD()
-	r.Conn = c.python
+	r.Conn = c.number
 	r.RemoteAddr, r.RemotePort = c.rc.RemoteAddr()
 	r.ScriptName, r.ServerPort = httpparse.Span{}, httpparse.Span{}
 	r.Body, r.Memory = bridge.BodyNone, nil
@@ -167,7 +167,6 @@ func (t *thread) serve(c *conn, x *exchange) {
 	t.beginCall()
 	step, res := t.py.Call(&x.req, x)
 	t.endCall()
-	c.python = x.req.Conn
 	if step == bridge.End && res.Flags&(bridge.Sized|bridge.Written) == bridge.Sized {
 		t.whole(c, x, res)
 		t.logAccess(c, x, res)

@@ -119,12 +119,14 @@ func cpuTime(b *testing.B) func() {
 	}
 }
 
-func benchmarkCall(b *testing.B, head string) {
+// benchmarkCall: the requests come in turn from conns connections.
+func benchmarkCall(b *testing.B, head string, conns int) {
 	_, r := parsed(b, head)
 	b.ReportAllocs()
 	onPython(b, func(t *bridge.Thread) {
 		defer cpuTime(b)()
 		for i := 0; b.Loop(); i++ {
+			r.Conn = uint32(i % conns)
 			if step, _ := t.Call(r, nil); step != bridge.End {
 				b.Error("the app ended in step ", step)
 				return
@@ -134,11 +136,13 @@ func benchmarkCall(b *testing.B, head string) {
 			}
 		}
 	})
-	bridge.DropConn(r.Conn)
 }
 
-func BenchmarkCallMinimal(b *testing.B) { benchmarkCall(b, minimalHead) }
-func BenchmarkCallBrowser(b *testing.B) { benchmarkCall(b, browserHead) }
+func BenchmarkCallMinimal(b *testing.B) { benchmarkCall(b, minimalHead, 1) }
+func BenchmarkCallBrowser(b *testing.B) { benchmarkCall(b, browserHead, 1) }
+
+// BenchmarkCallForgotten: so many connections that nothing of the last request is there any more.
+func BenchmarkCallForgotten(b *testing.B) { benchmarkCall(b, minimalHead, 1000) }
 
 // BenchmarkResponseHead is what Go puts around the header lines of the app.
 func BenchmarkResponseHead(b *testing.B) {
@@ -167,5 +171,4 @@ func BenchmarkResponseHead(b *testing.B) {
 			out = x.head(out[:0], res)
 		}
 	})
-	bridge.DropConn(r.Conn)
 }

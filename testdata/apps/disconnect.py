@@ -1,6 +1,7 @@
 """/watch?name=&key= asks environ[key]() until it says that the client left; /seen?name= tells what it saw.
 
-/now?key= answers the value of the probe while the client is there.
+/now?key= answers the value of the probe while the client is there, /keep?key= too, and keeps the probe: /kept tells
+what all of those say later.
 """
 
 import json
@@ -12,6 +13,7 @@ LIMIT = 15
 changed = threading.Condition()
 seen = {}
 started = set()
+kept = []
 
 
 def application(environ, start_response):
@@ -33,6 +35,11 @@ def application(environ, start_response):
         answer = None
     elif path == "/now":
         answer = environ[query["key"]]()
+    elif path == "/keep":
+        kept.append(environ[query["key"]])
+        answer = kept[-1]()
+    elif path == "/kept":
+        answer = [probe() for probe in kept]
     else:
         source = seen if path == "/seen" else started
         with changed:

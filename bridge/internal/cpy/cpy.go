@@ -8,7 +8,7 @@ package cpy
 #cgo noescape gw_call
 #cgo nocallback unhold
 #cgo nocallback gw_unhold_waiting
-#cgo nocallback conn_drop
+#cgo nocallback gw_conn_drop
 #include <stdlib.h>
 #include "shim.h"
 #include "embed.h"
@@ -19,7 +19,6 @@ static void app_set(uintptr_t app) { gw_app_set((PyObject *)app); }
 static gw_thread *thread_attach(int index, uintptr_t saved) { return gw_thread_attach(index, (PyThreadState *)saved); }
 static void finish(gw_thread *t, uintptr_t owned) { gw_finish(t, (PyObject *)owned); }
 static void unhold(uintptr_t owned) { gw_unhold((PyObject *)owned); }
-static void conn_drop(uintptr_t conn) { gw_conn_drop((gw_conn *)conn); }
 */
 import "C"
 
@@ -49,8 +48,8 @@ const (
 
 // Request is gw_request. It holds no Go pointer.
 type Request struct {
-	Conn                              uintptr // gw_conn
 	Gen                               uint64
+	Conn                              uint32
 	Job                               uint32
 	Tmpl                              uint32
 	Method, Target, Path, Query, Host Span
@@ -277,12 +276,8 @@ func (t *Thread) CheckSignals() { C.gw_check_signals(t.p) }
 // Unhold gives back a piece's object.
 func Unhold(owned uintptr) { C.unhold(C.uintptr_t(owned)) }
 
-// DropConn ends the Python side of a connection; 0 is none.
-func DropConn(conn uintptr) {
-	if conn != 0 {
-		C.conn_drop(C.uintptr_t(conn))
-	}
-}
+// DropConn ends the Python side of a connection.
+func DropConn(conn uint32) { C.gw_conn_drop(C.uint32_t(conn)) }
 
 // UnholdWaiting tells whether objects wait for a thread with the GIL.
 func UnholdWaiting() bool { return C.gw_unhold_waiting() != 0 }

@@ -32,17 +32,10 @@ enum {
 	GW_REQ_LENGTH_KNOWN = 1 << 4, /* set CONTENT_LENGTH to content_length, and pass over Transfer-Encoding */
 };
 
-/*
- * What Python knows of one connection: the peer's address as str objects, and the objects that environ hands out for it.
- * Made by the first gw_call with conn NULL; Go keeps it until gw_conn_drop.
- */
-typedef struct gw_conn gw_conn;
-
 /* One request, offsets into the arena given beside it. Plain data. */
 typedef struct gw_request {
-	uintptr_t
-		conn; /* gw_conn *, as a number so that cgo sees no pointer; in: of an earlier request, or 0; out: to keep */
 	uint64_t gen; /* number of this request on this job; never 0 */
+	uint32_t conn; /* number of its connection, which no other connection of the process has */
 	uint32_t job; /* index that upcalls carry */
 	uint32_t tmpl; /* index of the environ template, see gw_template_add */
 	gw_span method, target, path, query, host;
@@ -166,10 +159,10 @@ int gw_template_add(const char *server_name, const char *server_port, const char
 gw_response *gw_thread_response(gw_thread *t);
 
 /*
- * Runs the app for one request, up to the first block that must go out. Result: GW_MORE … GW_HIJACK. rq, arena, headers, body: caller's, not kept; rq->conn is set. GIL: taken if not held; held on return, see
+ * Runs the app for one request, up to the first block that must go out. Result: GW_MORE … GW_HIJACK. rq, arena, headers, body: caller's, not kept. GIL: taken if not held; held on return, see
  * gw_release. Blocks: it runs the app. Calls back: gwgo_*.
  */
-int gw_call(gw_thread *t, gw_request *rq, const char *arena, const gw_header *headers, const char *body);
+int gw_call(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
 
 /* Goes on with the iterable after GW_MORE. Same results, GIL and blocking as gw_call. */
 int gw_next(gw_thread *t);
@@ -192,8 +185,11 @@ int gw_unhold_waiting(void);
 /* Gives back a piece's object that Go took. Any thread, without the GIL; a thread with the GIL releases it later. */
 void gw_unhold(PyObject *owned);
 
-/* Ends a connection's Python side. c: owned by Go until here. Any thread, without the GIL; takes effect under the next. */
-void gw_conn_drop(gw_conn *c);
+/*
+ * Ends the Python side of the connection of this number, if there is any left. Any thread, without the GIL; takes effect
+ * under the next. Blocks: no.
+ */
+void gw_conn_drop(uint32_t conn);
 
 /* Runs pending Python signal handlers; main thread only. GIL: taken if not held, kept. Blocks: it runs Python. */
 void gw_check_signals(gw_thread *t);

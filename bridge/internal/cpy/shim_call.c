@@ -26,7 +26,7 @@ static struct {
 	atomic_size_t waiting;
 } unheld = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* A gw_conn in the list has its lowest bit set. */
+/* The number of a connection in the list has its lowest bit set. */
 static void hand_in(void *item) {
 	pthread_mutex_lock(&unheld.lock);
 	if (unheld.n == unheld.cap) {
@@ -46,7 +46,10 @@ static void hand_in(void *item) {
 
 void gw_unhold(PyObject *owned) { hand_in(owned); }
 
-void gw_conn_drop(gw_conn *c) { hand_in((char *)c + 1); }
+void gw_conn_drop(uint32_t conn) {
+	if (gw_conn_kept(conn))
+		hand_in((void *)((uintptr_t)conn << 1 | 1));
+}
 
 int gw_unhold_waiting(void) { return atomic_load_explicit(&unheld.waiting, memory_order_acquire) > 0; }
 
@@ -57,9 +60,9 @@ static void drain_unheld(void) {
 		atomic_store_explicit(&unheld.waiting, unheld.n, memory_order_release);
 		pthread_mutex_unlock(&unheld.lock);
 		/* Outside the lock: it may run code. */
-		if ((uintptr_t)o & 1)
-			gw_conn_cut((gw_conn *)((char *)o - 1));
-		else if (o) {
+		if ((uintptr_t)o & 1) {
+			gw_conn_forget((uint32_t)((uintptr_t)o >> 1));
+		} else if (o) {
 			GW_COUNT(GW_CNT_HELD, -1);
 			py.Py_DecRef(o);
 		}
@@ -164,9 +167,15 @@ static void end_request(gw_thread *t) {
 	if (iterable && t->closeable)
 		call_close(t, iterable);
 	t->gen = 0;
-	if (t->conn)
-		t->conn->t = NULL;
+	gw_conn *c = t->conn;
 	t->conn = NULL;
+	if (GW_LIKELY(c != NULL)) {
+		c->t = NULL;
+		if (GW_UNLIKELY(t->socket_taken)) /* its last request, and what is kept would keep the descriptor open */
+			gw_conn_cut(c);
+		else
+			gw_conn_keep(c);
+	}
 	if (iterator)
 		py.Py_DecRef(iterator);
 	if (iterable)
@@ -309,7 +318,7 @@ static PyObject *call_app(PyObject *environ, PyObject *start) {
 	return gw_vectorcall(gw_app, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
-int gw_call(gw_thread *t, gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
+int gw_call(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
 	take_gil(t);
 	drop_pieces(t);
 	drain_unheld();
@@ -321,7 +330,6 @@ int gw_call(gw_thread *t, gw_request *rq, const char *arena, const gw_header *he
 	set_line(t, rq, arena);
 
 	gw_conn *c = t->conn = gw_conn_of(rq);
-	rq->conn = (uintptr_t)c;
 	if (GW_LIKELY(c != NULL)) {
 		c->t = t;
 		c->gen = rq->gen;

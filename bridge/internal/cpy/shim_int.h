@@ -16,6 +16,8 @@
 #define GW_LIKELY(x) __builtin_expect(!!(x), 1)
 #define GW_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+typedef struct gw_conn gw_conn;
+
 /*
  * One Python thread. The fields of the running request are here too: a thread runs one at a time. Objects made for a
  * request carry (thread, gen), and compare gen before they touch anything, because the app may keep them for ever; a
@@ -47,10 +49,13 @@ struct gw_thread {
 };
 
 /*
- * The objects that environ hands out for the connection hold a reference to this struct (refs, under the GIL), and it
- * holds one to each of them until gw_conn_drop cuts that circle. They work only while a request runs on it.
+ * What Python knows of one connection: the peer's address as str objects, and the objects that environ hands out for it.
+ * Those hold a reference to this struct (refs, under the GIL), and it holds one to each of them until gw_conn_cut cuts
+ * that circle. They work only while a request runs on the connection. Who has the struct: the thread that runs the request,
+ * and then the table in shim_client.c, as long as it has room.
  */
 struct gw_conn {
+	uint32_t id; /* gw_request.conn */
 	int refs;
 	int fd;
 	gw_thread *t; /* that runs its request; NULL between requests */
@@ -119,9 +124,12 @@ PyObject *gw_start_new(gw_thread *t);
 /* The str of a value that clients send again and again, perhaps one that is kept. */
 PyObject *gw_header_value(const char *s, size_t n);
 PyObject *gw_port_text(unsigned port);
-/* The connection of a request, made if there is none yet. NULL with an exception set. */
+/* The connection of a request, owned by the caller: what was kept of it, or new. NULL with an exception set. */
 gw_conn *gw_conn_of(const gw_request *rq);
-void gw_conn_cut(gw_conn *c); /* what gw_conn_drop asked for; GIL: held */
+void gw_conn_keep(gw_conn *owned); /* for its next request, or not */
+void gw_conn_cut(gw_conn *owned);
+void gw_conn_forget(uint32_t id);
+int gw_conn_kept(uint32_t id); /* perhaps; GIL: not needed */
 /* body bytes are copied; fd: owned by the result. */
 PyObject *gw_input_memory(const char *body, size_t len);
 PyObject *gw_input_file(int fd, int64_t len);
