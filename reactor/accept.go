@@ -13,6 +13,7 @@ const acceptRetry = 100 * time.Millisecond
 // boundListener is a Listener as registered with one loop.
 type boundListener struct {
 	ln     *Listener
+	loop   *Loop
 	armed  bool // registered with the poller
 	queued bool // in the ready queue
 	gone   bool // closed by StopAccepting
@@ -28,7 +29,7 @@ type acceptState struct {
 
 // AddListener starts accepting from ln. Leader only.
 func (l *Loop) AddListener(ln *Listener) error {
-	b := &boundListener{ln: ln}
+	b := &boundListener{ln: ln, loop: l}
 	if !l.accepting.full && !l.accepting.exhausted {
 		if err := l.poll.addListener(ln.fd); err != nil {
 			return err
@@ -125,7 +126,7 @@ func (l *Loop) acceptBatch(b *boundListener) {
 			l.rest()
 			return
 		}
-		c := &Conn{loop: l, ln: b.ln}
+		c := &Conn{bound: b}
 		fd, errno := acceptConn(b.ln.fd, &c.peer)
 		switch errno {
 		case 0:
@@ -154,7 +155,6 @@ func (l *Loop) register(c *Conn, fd int) {
 		l.gen = 1
 	}
 	c.fd, c.gen = int32(fd), l.gen
-	c.timer.conn = c
 	if fd >= len(l.table) {
 		grown := make([]*Conn, max(2*len(l.table), fd+1, 64))
 		copy(grown, l.table)

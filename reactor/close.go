@@ -9,7 +9,7 @@ import "time"
 // Expired are. By the owner (the leader acts on release), or by the leader when c is not owned.
 func (c *Conn) CloseAfterFlush() {
 	if c.state.Or(stClose)&(stOwned|stClosed) == 0 {
-		c.loop.enqueue(c)
+		c.bound.loop.enqueue(c)
 	}
 }
 
@@ -113,5 +113,5 @@ func (c *Conn) orphaned() {
 	c.state.Or(stClosed)
 	setReset(int(c.fd))
 	closeFD(int(c.fd))
-	c.loop.conns.Add(-1)
+	c.bound.loop.conns.Add(-1)
 }

@@ -35,6 +35,7 @@ const (
 	stShared                       // the descriptor was duplicated
 	stClosed                       // the descriptor is closed
 	stMissed                       // the leader found mu taken and left the flush to whoever has it
+	stPending                      // something is queued; changed under mu
 
 	// stInput makes a released connection Ready.
 	stInput = stReadable | stGone | stBroken | stKick
@@ -44,42 +45,29 @@ const (
 	stDue = stEvent | stKick | stDrained | stFailed | stFire | stExpired | stClose | stAbort
 )
 
-// Conn is one accepted connection.
+// Conn is one accepted connection. There may be very many, nearly all of them idle: what is needed only while something
+// happens is elsewhere, as the out-queue is, and TestConnSize watches over the rest.
 type Conn struct {
 	// Owner is for the Handler; the reactor does not look at it.
 	Owner any
 
-	loop  *Loop
-	ln    *Listener
+	bound *boundListener // where it was accepted
 	fd    int32
 	gen   uint32
 	state atomic.Uint32
-
-	queued     bool // in the ready queue; leader only
-	pending    atomic.Bool
-	stuck      bool  // a flush left something in the queue; under mu
-	lingerLeft int32 // leader only
+	sent  atomic.Uint32 // bytes that the socket has taken; written under mu
 
 	deadline atomic.Int64
 	timer    timerNode // leader only, except for the tick
 	postNext *Conn     // while stPosted
 
-	// Output, see write.go. mem, spooled, sent and pending are written under mu.
-	mu      sync.Mutex
-	out     *outQueue // nil when nothing is queued
-	werr    error     // why it broke
-	mem     atomic.Int64
-	spooled atomic.Int64
-	sent    atomic.Int64
-
-	spoolLimit int64 // under mu
-	spoolOpen  openSpool
+	// Output, see write.go.
+	mu  sync.Mutex
+	out *outQueue // nil when nothing is queued
 
 	peer       rawAddr
-	remote     string // peer, formatted at the first request for it
-	local      string
-	localPort  int32
-	localKnown bool
+	lingerLeft int32 // leader only, like inReady
+	inReady    bool  // in the ready queue
 }
 
 // rawAddr is a peer's address as the kernel gave it.
@@ -90,51 +78,51 @@ type rawAddr struct {
 	size uint8 // 4, 16, or 0 for what has no address
 }
 
-func (a *rawAddr) host() string {
+// addr returns the IP address; not a valid one if there is none.
+func (a *rawAddr) addr() (ip netip.Addr) {
 	switch a.size {
 	case 4:
-		return netip.AddrFrom4([4]byte(a.ip[:4])).String()
+		return netip.AddrFrom4([4]byte(a.ip[:4]))
 	case 16:
-		ip := netip.AddrFrom16(a.ip).Unmap() // an IPv4 peer of a socket that takes both
+		ip = netip.AddrFrom16(a.ip).Unmap() // an IPv4 peer of a socket that takes both
 		if a.zone != 0 && ip.Is6() {
 			ip = ip.WithZone(strconv.Itoa(int(a.zone)))
 		}
-		return ip.String()
 	}
-	return ""
+	return ip
 }
 
 // FD returns the descriptor, which stays open as long as the caller owns or leads.
 func (c *Conn) FD() int { return int(c.fd) }
 
 // Loop returns the loop c belongs to.
-func (c *Conn) Loop() *Loop { return c.loop }
+func (c *Conn) Loop() *Loop { return c.bound.loop }
 
 // Listener returns the listener c was accepted from.
-func (c *Conn) Listener() *Listener { return c.ln }
+func (c *Conn) Listener() *Listener { return c.bound.ln }
 
-// RemoteAddr returns the peer's address, "" and 0 for a unix socket. Owner or leader.
+// Peer returns the peer's address, one that is not valid for a unix socket. Any thread.
+func (c *Conn) Peer() netip.AddrPort { return netip.AddrPortFrom(c.peer.addr(), c.peer.port) }
+
+// RemoteAddr returns the same as text, "" and 0 for a unix socket. It makes a string each time.
 func (c *Conn) RemoteAddr() (host string, port int) {
-	if c.remote == "" && c.peer.size != 0 {
-		c.remote = c.peer.host()
+	if c.peer.size == 0 {
+		return "", 0
 	}
-	return c.remote, int(c.peer.port)
+	return c.peer.addr().String(), int(c.peer.port)
 }
 
 // LocalAddr returns our end's address: for a listener on one address that one, else the one this peer used. Owner or
 // leader.
 func (c *Conn) LocalAddr() (host string, port int) {
-	if !c.localKnown {
-		c.localKnown = true
-		c.local, c.localPort = c.ln.host, int32(c.ln.port)
-		if c.ln.wildcard {
-			var a rawAddr
-			if err := localAddr(int(c.fd), &a); err == nil {
-				c.local, c.localPort = a.host(), int32(a.port)
-			}
+	ln := c.bound.ln
+	if ln.wildcard {
+		var a rawAddr
+		if err := localAddr(int(c.fd), &a); err == nil {
+			return a.addr().String(), int(a.port)
 		}
 	}
-	return c.local, int(c.localPort)
+	return ln.host, ln.port
 }
 
 // Acquire marks c as owned: from now on its request runs, perhaps on this thread, and the leader keeps off. Leader only.
@@ -147,7 +135,7 @@ func (c *Conn) Release() {
 	if s&stNoted == 0 {
 		return
 	}
-	if c.loop.closed.Load() {
+	if c.bound.loop.closed.Load() {
 		c.orphaned()
 		return
 	}
@@ -169,7 +157,7 @@ func (c *Conn) ReleaseLocal() bool {
 		if s&stInput != 0 {
 			c.state.Or(stKick)
 		}
-		c.loop.enqueue(c)
+		c.bound.loop.enqueue(c)
 		return false
 	}
 	if s&stKick != 0 {
@@ -198,7 +186,7 @@ func (c *Conn) post(bits uint32) {
 	if c.state.Or(bits|stPosted)&(stPosted|stClosed) != 0 {
 		return // whoever set stPosted wakes the leader, which looks at the bits after clearing it
 	}
-	l := c.loop
+	l := c.bound.loop
 	for {
 		top := l.posted.Load()
 		c.postNext = top

@@ -88,7 +88,7 @@ func (l *Loop) Dispatch() bool {
 // dispatchConn acts on the notes of c and reports whether it called the Handler. When several calls are due it makes the
 // first and puts c back into the queue for the others.
 func (l *Loop) dispatchConn(c *Conn) bool {
-	c.queued = false
+	c.inReady = false
 	s := c.state.Load()
 	if s&stClosed != 0 {
 		return false
@@ -97,7 +97,7 @@ func (l *Loop) dispatchConn(c *Conn) bool {
 		c.state.And(^uint32(stResched))
 		l.schedule(c)
 	}
-	if s&stWritable != 0 && c.pending.Load() {
+	if s&stWritable != 0 && c.Pending() {
 		c.state.And(^uint32(stWritable))
 		progress := false
 		switch c.flushForLeader() {
@@ -131,7 +131,7 @@ func (l *Loop) dispatchConn(c *Conn) bool {
 		return true
 	case s&stLingering != 0:
 		return l.lingerOn(c)
-	case s&stClose != 0 && (s&stBroken != 0 || !c.pending.Load()):
+	case s&stClose != 0 && (s&stBroken != 0 || !c.Pending()):
 		return l.closeGracefully(c, s)
 	case s&stFailed != 0:
 		c.state.And(^uint32(stFailed | stEvent | stKick))
@@ -152,7 +152,7 @@ func (l *Loop) dispatchConn(c *Conn) bool {
 	}
 	if s&stDrained != 0 {
 		c.state.And(^uint32(stDrained))
-		if !c.pending.Load() {
+		if !c.Pending() {
 			if s&(stEvent|stKick) != 0 {
 				l.enqueue(c)
 			}
@@ -188,7 +188,7 @@ func (l *Loop) dispatchOwned(c *Conn, s uint32) bool {
 	}
 	if s&stDrained != 0 {
 		c.state.And(^uint32(stDrained))
-		if !c.pending.Load() {
+		if !c.Pending() {
 			l.h.Drained(c)
 			return true
 		}
@@ -199,5 +199,5 @@ func (l *Loop) dispatchOwned(c *Conn, s uint32) bool {
 // expired verifies an expiry: the deadline may have been moved after it was noted.
 func (c *Conn) expired() bool {
 	d := c.deadline.Load()
-	return d != 0 && d <= c.loop.nowNanos.Load()
+	return d != 0 && d <= c.bound.loop.nowNanos.Load()
 }

@@ -57,6 +57,9 @@ func TestListenTCP(t *testing.T) {
 				if nc.LocalAddr().String() != net.JoinHostPort(rh, fmt.Sprint(rp)) {
 					t.Errorf("RemoteAddr %s %d, want %s", rh, rp, nc.LocalAddr())
 				}
+				if c.Peer().String() != nc.LocalAddr().String() {
+					t.Errorf("Peer %v, want %s", c.Peer(), nc.LocalAddr())
+				}
 				lh, lp := c.LocalAddr()
 				if lh != tc.dial || lp != port {
 					t.Errorf("LocalAddr %s %d", lh, lp)
@@ -160,6 +163,9 @@ func TestListenUnix(t *testing.T) {
 	h.ready = echo
 	r := newRigOn(t, ln, h, Options{})
 	c, nc := r.connect()
+	if c.Peer().IsValid() {
+		t.Errorf("Peer %v", c.Peer())
+	}
 	if host, port := c.RemoteAddr(); host != "" || port != 0 {
 		t.Errorf("RemoteAddr %q %d", host, port)
 	}

@@ -4,6 +4,7 @@ package reactor
 // PostConn, Now, NowNanos and Conns may be called from any goroutine.
 
 import (
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,11 @@ type Options struct {
 	AcceptBatch int           // connections accepted in one go; 64
 	LingerBytes int           // unread input thrown away at most by a graceful close; 1 MiB
 	LingerTime  time.Duration // time a graceful close waits for the peer at most; 2 s
+
+	// Output of a connection that has to wait waits in a file from Spool once SpoolAbove bytes of it are in memory. The file
+	// should be unlinked already; the reactor closes it when what is in it has been sent. nil: everything waits in memory.
+	Spool      func() (*os.File, error)
+	SpoolAbove int64
 
 	// Unhold is given the Hold of each Piece exactly once, when its bytes are not needed any more, on whatever thread
 	// that is and with the connection's output lock held: it must not wait, nor call the connection.
@@ -224,7 +230,7 @@ func (l *Loop) note(fd int, gen, bits uint32) {
 		s |= stBroken | stFailed | stGone | stReadable | stEvent
 	}
 	c.state.Or(s)
-	if s == stWritable && !c.pending.Load() {
+	if s == stWritable && !c.Pending() {
 		return // stays noted: who queues output looks at it, see finishFlush
 	}
 	l.enqueue(c)
@@ -254,8 +260,8 @@ func (l *Loop) noteOther(fd int) {
 
 // enqueue puts c into the ready queue if it is not there. Leader only.
 func (l *Loop) enqueue(c *Conn) {
-	if !c.queued {
-		c.queued = true
+	if !c.inReady {
+		c.inReady = true
 		l.ready.push(item{conn: c})
 	}
 }

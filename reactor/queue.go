@@ -39,21 +39,29 @@ type segment struct {
 
 func (s *segment) inFile() bool { return s.kind >= segFile }
 
+// outQueue is there while something is queued, and for good when nothing more goes out.
 type outQueue struct {
 	segs  []segment
-	head  int // segs before it are done
-	loose int // how many are segLoose
+	head  int  // segs before it are done
+	loose int  // how many are segLoose
+	stuck bool // a flush left something
 
-	spool    *os.File
-	spoolEnd int64
+	mem, spooled int64 // bytes queued in memory and in the spool
+	spool        *os.File
+	spoolEnd     int64
+
+	err error // why nothing more goes out; the queue is empty then
 }
+
+// closedQueue is that of all connections which simply were closed.
+var closedQueue = &outQueue{err: ErrClosed}
 
 var queues = sync.Pool{New: func() any { return new(outQueue) }}
 
 // free gives back an empty queue.
-func (q *outQueue) free(c *Conn) {
+func (q *outQueue) free() {
 	q.dropSpool()
-	q.head, q.loose = 0, 0
+	q.head, q.loose, q.stuck, q.mem, q.spooled = 0, 0, false, 0, 0
 	if cap(q.segs) > 1024 {
 		return // it was an exception; do not keep its memory
 	}
@@ -77,7 +85,7 @@ func (q *outQueue) pop(c *Conn) {
 		PutBuffer(s.block)
 	}
 	if s.hold != 0 {
-		c.loop.opt.Unhold(s.hold)
+		c.bound.loop.opt.Unhold(s.hold)
 	}
 	switch s.kind {
 	case segLoose:
@@ -104,18 +112,18 @@ func (c *Conn) enqueueLocked(ps []Piece) {
 				closeFD(p.File)
 				continue
 			}
-			q.push(segment{kind: segFile, file: p.File, off: p.Off, n: p.Len, copy: c.loop.copyFiles})
+			q.push(segment{kind: segFile, file: p.File, off: p.Off, n: p.Len, copy: c.bound.loop.copyFiles})
 		case len(p.Bytes) == 0:
 			if p.Hold != 0 {
-				c.loop.opt.Unhold(p.Hold)
+				c.bound.loop.opt.Unhold(p.Hold)
 			}
 			continue
 		default:
 			q.push(segment{kind: segLoose, b: p.Bytes, hold: p.Hold})
 			q.loose++
-			c.mem.Add(int64(len(p.Bytes)))
+			q.mem += int64(len(p.Bytes))
 		}
-		c.pending.Store(true)
+		c.state.Or(stPending)
 	}
 	if q.head == len(q.segs) {
 		c.emptiedLocked()
@@ -173,8 +181,8 @@ func (q *outQueue) write(c *Conn, max int64) (full bool, err error) {
 	if errno != 0 {
 		return false, sysErr(call, errno)
 	}
-	c.mem.Add(-int64(n))
-	c.sent.Add(int64(n))
+	q.mem -= int64(n)
+	c.sent.Add(uint32(n))
 	q.skip(c, n)
 	return int64(n) < total, nil
 }
@@ -203,13 +211,13 @@ func (q *outQueue) writeFile(c *Conn, s *segment, max int64) (full bool, err err
 	}
 	s.off += n
 	s.n -= n
-	c.sent.Add(n)
+	c.sent.Add(uint32(n))
 	done := s.n == 0
 	if s.kind == segSpool {
-		c.spooled.Add(-n)
+		q.spooled -= n
 		if done {
 			q.pop(c)
-			if c.spooled.Load() == 0 {
+			if q.spooled == 0 {
 				// Not rewound: pages of the file may be on their way to the network still.
 				q.dropSpool()
 			}
@@ -271,7 +279,7 @@ func (c *Conn) settleLocked() error {
 			continue
 		}
 		size := int64(len(s.b))
-		spool := c.spoolOpen != nil && inMemory+size > c.spoolLimit
+		spool := c.bound.loop.opt.Spool != nil && inMemory+size > c.bound.loop.opt.SpoolAbove
 		if !spool && s.hold != 0 && len(s.b) >= keepHeld {
 			q.loose--
 			inMemory += size
@@ -294,12 +302,12 @@ func (c *Conn) settleLocked() error {
 				q.segs = q.segs[:w+n]
 				return err
 			}
-			c.mem.Add(-size)
-			c.spooled.Add(size)
+			q.mem -= size
+			q.spooled += size
 			if last != nil && last.kind == segSpool {
 				last.n += size
 			} else {
-				rest = segment{kind: segSpool, file: int(q.spool.Fd()), off: off, n: size, copy: c.loop.copyFiles}
+				rest = segment{kind: segSpool, file: int(q.spool.Fd()), off: off, n: size, copy: c.bound.loop.copyFiles}
 			}
 		} else {
 			inMemory += size
@@ -316,7 +324,7 @@ func (c *Conn) settleLocked() error {
 		}
 		q.loose--
 		if s.hold != 0 {
-			c.loop.opt.Unhold(s.hold)
+			c.bound.loop.opt.Unhold(s.hold)
 		}
 		if rest.kind != segLoose {
 			q.segs[w] = rest
@@ -328,21 +336,10 @@ func (c *Conn) settleLocked() error {
 	return nil
 }
 
-type openSpool = func() (*os.File, error)
-
-// SetSpool makes output that has to wait, once limit bytes of it are in memory, wait in a file from open (which should be
-// unlinked already; the reactor closes it when what is in it has been sent). open nil: everything waits in memory. Whoever
-// may Send may SetSpool.
-func (c *Conn) SetSpool(limit int64, open func() (*os.File, error)) {
-	c.mu.Lock()
-	c.spoolLimit, c.spoolOpen = limit, open
-	c.unlock()
-}
-
 // spoolWrite appends b to the temporary file.
 func (c *Conn) spoolWrite(q *outQueue, b []byte) error {
 	if q.spool == nil {
-		f, err := c.spoolOpen()
+		f, err := c.bound.loop.opt.Spool()
 		if err != nil {
 			return fmt.Errorf("reactor: spool output: %w", err)
 		}

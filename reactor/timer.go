@@ -24,9 +24,9 @@ const (
 type timerNode struct {
 	next, prev *timerNode
 	// tick at which the entry is looked at, 0 when it is not in the wheel. Written by the leader; the owner of a
-	// connection reads it to find out whether the leader has to be told of a new deadline.
-	tick atomic.Int64
-	conn *Conn // nil: this node is the first field of a Timer
+	// connection reads it to find out whether the leader has to be told of a new deadline. 32 bits last for nine years.
+	tick    atomic.Uint32
+	isTimer bool // the node is that of a Timer, else that of a Conn
 }
 
 // Timer is a function to be called once by Dispatch.
@@ -37,6 +37,10 @@ type Timer struct {
 }
 
 func (n *timerNode) timer() *Timer { return (*Timer)(unsafe.Pointer(n)) }
+
+func (n *timerNode) conn() *Conn {
+	return (*Conn)(unsafe.Add(unsafe.Pointer(n), -int(unsafe.Offsetof(Conn{}.timer))))
+}
 
 // wheel holds the entries by tick modulo wheelSlots. earliest and nearest are lower bounds: removing an entry leaves
 // them, which costs at most one needless look.
@@ -75,7 +79,7 @@ func (w *wheel) add(n *timerNode, nanos int64) {
 	w.slots[i] = n
 	w.count++
 	w.nearest = min(w.nearest, t)
-	n.tick.Store(t)
+	n.tick.Store(uint32(t))
 }
 
 func (w *wheel) remove(n *timerNode) {
@@ -131,7 +135,7 @@ func (w *wheel) sweepSlot(i, now int64, fire func(*timerNode)) {
 	rest := never
 	for n := w.slots[i]; n != nil; {
 		next := n.next
-		if t := n.tick.Load(); t <= now {
+		if t := int64(n.tick.Load()); t <= now {
 			w.remove(n)
 			n.next = due
 			due = n
@@ -171,7 +175,7 @@ func (w *wheel) wait(nanos int64) time.Duration {
 
 // After makes Dispatch call fn once, d from now (rounded up to a tick). Leader only.
 func (l *Loop) After(d time.Duration, fn func()) *Timer {
-	t := &Timer{loop: l, fn: fn}
+	t := &Timer{timerNode: timerNode{isTimer: true}, loop: l, fn: fn}
 	l.wheel.add(&t.timerNode, l.clock()+int64(max(d, 0)))
 	return t
 }
@@ -184,11 +188,11 @@ func (t *Timer) Stop() {
 
 // fired is called by the sweep, in Poll, for each entry whose tick has come.
 func (l *Loop) fired(n *timerNode) {
-	c := n.conn
-	if c == nil {
+	if n.isTimer {
 		l.ready.push(item{timer: n.timer()})
 		return
 	}
+	c := n.conn()
 	// The tick is already 0 here: an owner that moves the deadline from now on sees that and posts. So either it sees
 	// the 0, or we see its deadline.
 	d := c.deadline.Load()
@@ -215,14 +219,14 @@ func (c *Conn) SetDeadline(nanos int64) {
 	if nanos == 0 {
 		return
 	}
-	if t := c.timer.tick.Load(); t != 0 && tickFor(nanos) >= t {
+	if t := int64(c.timer.tick.Load()); t != 0 && tickFor(nanos) >= t {
 		return
 	}
 	if s&stOwned != 0 {
 		c.post(stResched)
 		return
 	}
-	c.loop.schedule(c)
+	c.bound.loop.schedule(c)
 }
 
 // Deadline returns what SetDeadline set. Any thread.
@@ -237,7 +241,7 @@ func (l *Loop) schedule(c *Conn) {
 	if d == 0 {
 		return
 	}
-	if t := c.timer.tick.Load(); t != 0 {
+	if t := int64(c.timer.tick.Load()); t != 0 {
 		if t <= tickFor(d) {
 			return
 		}

@@ -223,9 +223,9 @@ func idleLoop(t testing.TB, n int) *Loop {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b := &boundListener{loop: l}
 	for i := range n {
-		c := &Conn{loop: l, fd: -1}
-		c.timer.conn = c
+		c := &Conn{bound: b, fd: -1}
 		l.table = append(l.table, c)
 		c.SetDeadline(l.NowNanos() + int64(60*time.Second) + int64(i)*int64(time.Millisecond))
 	}

@@ -15,17 +15,17 @@ import (
 // WaitQueued waits until no more than low bytes are queued in memory and in the spool, or until the connection breaks, or
 // until no byte moved for stall (ErrStalled; 0 or less: no limit). Owner.
 func (c *Conn) WaitQueued(low int64, stall time.Duration) error {
-	moved := c.sent.Load()
+	moved := c.SentBytes()
 	since := time.Now()
 	for {
 		if _, err := c.Flush(); err != nil {
 			return err
 		}
-		if c.mem.Load()+c.spooled.Load() <= low {
+		if mem, spooled := c.queued(); mem+spooled <= low {
 			return nil
 		}
 		left := time.Duration(-1)
-		if now := c.sent.Load(); now != moved {
+		if now := c.SentBytes(); now != moved {
 			moved, since = now, time.Now()
 		}
 		if stall > 0 {

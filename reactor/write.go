@@ -45,8 +45,7 @@ const (
 // the connection is Broken and everything queued, ps included, is dropped.
 func (c *Conn) Send(ps ...Piece) (queued int, err error) {
 	c.mu.Lock()
-	if c.refusesLocked() {
-		err = c.werr
+	if err := c.refusal(); err != nil {
 		c.discard(ps)
 		c.unlock()
 		return 0, err
@@ -55,7 +54,7 @@ func (c *Conn) Send(ps ...Piece) (queued int, err error) {
 	if c.out == nil && len(ps) <= directPieces {
 		var done bool
 		if done, r = c.sendDirect(ps); done {
-			err = c.werr
+			err = c.werr()
 			c.unlock()
 			c.announce(r)
 			return 0, err
@@ -68,10 +67,11 @@ func (c *Conn) Send(ps ...Piece) (queued int, err error) {
 		c.breakLocked(err)
 		r = flushFailed
 	}
-	queued, err = int(c.mem.Load()), c.werr
+	mem, _ := c.queuedLocked()
+	err = c.werr()
 	c.unlock()
 	c.announce(r)
-	return queued, err
+	return int(mem), err
 }
 
 // directPieces is how many pieces Send tries to write without a queue.
@@ -111,12 +111,12 @@ func (c *Conn) sendDirect(ps []Piece) (done bool, r flushResult) {
 	default:
 		n, errno = sendVec(int(c.fd), iov[:k], total, false)
 	}
-	c.sent.Add(int64(n))
+	c.sent.Add(uint32(n))
 	switch {
 	case errno == 0 && int64(n) == total:
 		for i := range ps {
 			if h := ps[i].Hold; h != 0 {
-				c.loop.opt.Unhold(h)
+				c.bound.loop.opt.Unhold(h)
 			}
 		}
 		return true, flushDone
@@ -126,7 +126,7 @@ func (c *Conn) sendDirect(ps []Piece) (done bool, r flushResult) {
 		return true, flushFailed
 	}
 	c.enqueueLocked(ps)
-	c.mem.Add(-int64(n))
+	c.out.mem -= int64(n)
 	c.out.skip(c, n)
 	r = c.stayLocked(n > 0)
 	if r == flushAgain { // it became writable again meanwhile
@@ -139,7 +139,7 @@ func (c *Conn) sendDirect(ps []Piece) (done bool, r flushResult) {
 // has emptied the queue. Whoever may Send may Append.
 func (c *Conn) Append(ps []Piece) {
 	c.mu.Lock()
-	if c.refusesLocked() {
+	if c.refusal() != nil {
 		c.discard(ps)
 	} else {
 		c.enqueueLocked(ps)
@@ -155,7 +155,7 @@ func (c *Conn) Settle() error {
 		c.breakLocked(err)
 		r = flushFailed
 	}
-	err := c.werr
+	err := c.werr()
 	c.unlock()
 	c.announce(r)
 	return err
@@ -165,23 +165,47 @@ func (c *Conn) Settle() error {
 func (c *Conn) Flush() (queued int64, err error) {
 	c.mu.Lock()
 	r := c.flushLocked()
-	queued, err = c.mem.Load(), c.werr
+	queued, _ = c.queuedLocked()
+	err = c.werr()
 	c.unlock()
 	c.announce(r)
 	return queued, err
 }
 
 // QueuedBytes returns how many bytes are queued in memory. Any thread, like the next three.
-func (c *Conn) QueuedBytes() int64 { return c.mem.Load() }
+func (c *Conn) QueuedBytes() int64 {
+	mem, _ := c.queued()
+	return mem
+}
 
-// SpooledBytes returns how many bytes are queued in the temporary file of SetSpool.
-func (c *Conn) SpooledBytes() int64 { return c.spooled.Load() }
+// SpooledBytes returns how many bytes are queued in the temporary file of Options.Spool.
+func (c *Conn) SpooledBytes() int64 {
+	_, spooled := c.queued()
+	return spooled
+}
 
-// SentBytes returns how many bytes the socket has taken since the connection was accepted.
-func (c *Conn) SentBytes() int64 { return c.sent.Load() }
+func (c *Conn) queued() (mem, spooled int64) {
+	if !c.Pending() {
+		return 0, 0
+	}
+	c.mu.Lock()
+	mem, spooled = c.queuedLocked()
+	c.unlock()
+	return mem, spooled
+}
+
+func (c *Conn) queuedLocked() (mem, spooled int64) {
+	if q := c.out; q != nil {
+		return q.mem, q.spooled
+	}
+	return 0, 0
+}
+
+// SentBytes returns how many bytes the socket has taken since the connection was accepted, modulo 4 GiB.
+func (c *Conn) SentBytes() uint32 { return c.sent.Load() }
 
 // Pending reports whether anything is queued, in memory or in files.
-func (c *Conn) Pending() bool { return c.pending.Load() }
+func (c *Conn) Pending() bool { return c.state.Load()&stPending != 0 }
 
 // announce lets the leader know what a flush that was not its own did. Without c.mu.
 func (c *Conn) announce(r flushResult) {
@@ -223,7 +247,7 @@ func (c *Conn) unlock() {
 // flushLocked writes until the queue is empty, the socket full, or the share used up.
 func (c *Conn) flushLocked() flushResult {
 	q := c.out
-	if q == nil {
+	if q == nil || q.err != nil {
 		return flushDone
 	}
 	start := c.sent.Load()
@@ -231,10 +255,10 @@ func (c *Conn) flushLocked() flushResult {
 		if q.head == len(q.segs) {
 			return c.emptiedLocked()
 		}
-		wrote := c.sent.Load() - start
+		wrote := int64(c.sent.Load() - start)
 		if wrote >= flushShare {
-			c.stuck = true
-			c.pending.Store(true)
+			q.stuck = true
+			c.state.Or(stPending)
 			return flushAgain
 		}
 		full, err := q.write(c, flushShare-wrote)
@@ -253,10 +277,10 @@ func (c *Conn) flushLocked() flushResult {
 
 // stayLocked is called when the socket is full and something is left. flushAgain means that it is not full any more.
 func (c *Conn) stayLocked(wrote bool) flushResult {
-	c.stuck = true
+	c.out.stuck = true
 	// The order matters: first pending, then the look at the note. The leader does it the other way round, so that one
 	// of the two sees the other, and no edge is lost.
-	c.pending.Store(true)
+	c.state.Or(stPending)
 	if c.state.Load()&stWritable != 0 {
 		c.state.And(^uint32(stWritable))
 		return flushAgain
@@ -269,22 +293,33 @@ func (c *Conn) stayLocked(wrote bool) flushResult {
 
 // emptiedLocked gives the queue back.
 func (c *Conn) emptiedLocked() flushResult {
-	c.out.free(c)
+	stuck := c.out.stuck
+	c.out.free()
 	c.out = nil
-	c.pending.Store(false)
-	if c.stuck {
-		c.stuck = false
+	c.state.And(^uint32(stPending))
+	if stuck {
 		return flushDrained
 	}
 	return flushDone
 }
 
-// refusesLocked reports that c takes no output any more, and makes sure that werr says why.
-func (c *Conn) refusesLocked() bool {
-	if c.werr == nil && c.state.Load()&(stAbort|stClosed) != 0 {
-		c.werr = ErrClosed
+// werr is why c broke, or was closed; nil if it was not. With c.mu.
+func (c *Conn) werr() error {
+	if q := c.out; q != nil {
+		return q.err
 	}
-	return c.werr != nil
+	return nil
+}
+
+// refusal returns why c takes no output any more, nil if it does. With c.mu.
+func (c *Conn) refusal() error {
+	if err := c.werr(); err != nil {
+		return err
+	}
+	if c.state.Load()&(stAbort|stClosed) != 0 {
+		return ErrClosed
+	}
+	return nil
 }
 
 // discard drops pieces that never got into the queue.
@@ -292,7 +327,7 @@ func (c *Conn) discard(ps []Piece) {
 	for i := range ps {
 		p := &ps[i]
 		if p.Hold != 0 {
-			c.loop.opt.Unhold(p.Hold)
+			c.bound.loop.opt.Unhold(p.Hold)
 		}
 		if p.isFile() {
 			closeFD(p.File)
@@ -306,34 +341,34 @@ func (c *Conn) breakLocked(err error) {
 	c.state.Or(stBroken)
 }
 
-// dropLocked empties the queue without sending it; err is what later calls return.
+// dropLocked empties the queue without sending it; err is what later calls return, unless there was an error before.
 func (c *Conn) dropLocked(err error) {
-	if c.werr == nil {
-		c.werr = err
+	if c.werr() != nil {
+		return
 	}
 	if q := c.out; q != nil {
 		for q.head < len(q.segs) {
 			q.pop(c)
 		}
-		q.free(c)
-		c.out = nil
+		q.free()
 	}
-	c.mem.Store(0)
-	c.spooled.Store(0)
-	c.stuck = false
-	c.pending.Store(false)
+	c.out = closedQueue
+	if err != ErrClosed {
+		c.out = &outQueue{err: err}
+	}
+	c.state.And(^uint32(stPending))
 }
 
 // failure returns why c is broken, and drops its queue. Leader.
 func (c *Conn) failure() error {
 	c.mu.Lock()
 	defer c.unlock()
-	if c.werr == nil {
+	if c.werr() == nil {
 		err := socketError(int(c.fd))
 		if err == nil {
 			err = sysErr("socket", syscall.ECONNRESET)
 		}
 		c.dropLocked(err)
 	}
-	return c.werr
+	return c.werr()
 }

@@ -33,13 +33,14 @@ func TestMixedPieces(t *testing.T) {
 		{name: "spool without sendfile", size: 300_000, spool: 100_000, copy: true, lead: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r := newRig(t, &hooks{}, Options{}, ListenOptions{SndBuf: 128 << 10})
+			o := Options{SpoolAbove: tc.spool}
+			if tc.spool > 0 {
+				o.Spool = func() (*os.File, error) { return tempFile(t), nil }
+			}
+			r := newRig(t, &hooks{}, o, ListenOptions{SndBuf: 128 << 10})
 			r.l.copyFiles = tc.copy
 			before := openFDs(t)
 			c, nc := r.connect()
-			if tc.spool > 0 {
-				c.SetSpool(tc.spool, func() (*os.File, error) { return tempFile(t), nil })
-			}
 			c.Acquire()
 			if tc.lead {
 				r.run()
@@ -117,7 +118,7 @@ func TestMixedPieces(t *testing.T) {
 			if c.Pending() || c.QueuedBytes() != 0 || c.SpooledBytes() != 0 {
 				t.Errorf("left: pending %v, %d bytes, %d spooled", c.Pending(), c.QueuedBytes(), c.SpooledBytes())
 			}
-			if n := c.SentBytes(); n != int64(len(want)) {
+			if n := c.SentBytes(); n != uint32(len(want)) {
 				t.Errorf("SentBytes %d, want %d", n, len(want))
 			}
 			nc.Close()
@@ -329,10 +330,10 @@ func TestUnholdOnEveryEnd(t *testing.T) {
 }
 
 func TestSpool(t *testing.T) {
-	r := newRig(t, &hooks{}, Options{}, ListenOptions{SndBuf: 128 << 10})
-	c, nc := r.connect()
 	opened := 0
-	c.SetSpool(200_000, func() (*os.File, error) { opened++; return tempFile(t), nil })
+	o := Options{SpoolAbove: 200_000, Spool: func() (*os.File, error) { opened++; return tempFile(t), nil }}
+	r := newRig(t, &hooks{}, o, ListenOptions{SndBuf: 128 << 10})
+	c, nc := r.connect()
 	c.Acquire()
 	before := openFDs(t)
 	var want []byte
@@ -366,9 +367,9 @@ func TestSpool(t *testing.T) {
 	sameBytes(t, in.got.Bytes(), want)
 
 	// A spool that cannot be had breaks the connection; nothing leaks.
-	c, _ = r.connect()
 	noSpace := errors.New("no space")
-	c.SetSpool(10, func() (*os.File, error) { return nil, noSpace })
+	r.l.opt.SpoolAbove, r.l.opt.Spool = 10, func() (*os.File, error) { return nil, noSpace }
+	c, _ = r.connect()
 	var err error
 	for err == nil {
 		_, err = c.Send(r.hold(pattern(1, 500_000)), Piece{Bytes: pattern(2, 100)})

@@ -55,7 +55,6 @@ var lastConn atomic.Uint32
 func (s *Server) Accepted(rc *reactor.Conn) {
 	c := &conn{rc: rc, s: s, tmpl: s.templateOf(rc.Listener()), number: lastConn.Add(1)}
 	rc.Owner = c
-	rc.SetSpool(int64(s.cfg.ResponseBuffer), s.openSpool)
 	if !s.arrived(c) {
 		return
 	}

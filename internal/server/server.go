@@ -57,9 +57,8 @@ type Server struct {
 	exchanges sync.Pool
 	clock     atomic.Pointer[dateLine]
 
-	access    *accesslog.Writer
-	format    *accesslog.Format
-	openSpool func() (*os.File, error)
+	access *accesslog.Writer
+	format *accesslog.Format
 
 	bodyMemory atomic.Int64 // of large bodies, see body.go
 }
@@ -88,12 +87,13 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if err := s.setUp(cfg); err != nil {
 		return nil, err
 	}
-	s.openSpool = s.tempFile
 	s.standbyDone = make(chan struct{})
 	s.stopped = make(chan struct{})
 	loop, err := reactor.NewLoop(s, reactor.Options{
 		MaxConns:   cfg.WorkerConnections,
 		LingerTime: cfg.LingerTimeout,
+		Spool:      s.tempFile,
+		SpoolAbove: int64(cfg.ResponseBuffer),
 		Unhold:     bridge.Unhold,
 		Log:        func(f string, a ...any) { log.Warn(fmt.Sprintf(f, a...)) },
 	})
