@@ -126,8 +126,8 @@ func (l *Loop) acceptBatch(b *boundListener) {
 			l.rest()
 			return
 		}
-		c := &Conn{bound: b}
-		fd, errno := acceptConn(b.ln.fd, &c.peer)
+		var peer rawAddr
+		fd, errno := acceptConn(b.ln.fd, &peer)
 		switch errno {
 		case 0:
 		case syscall.EAGAIN:
@@ -142,7 +142,7 @@ func (l *Loop) acceptBatch(b *boundListener) {
 		default:
 			continue // this one connection failed before we got it (ECONNABORTED, EPERM, network errors)
 		}
-		l.register(c, fd)
+		l.register(&Conn{bound: b, peer: peer}, fd) // made only now: most batches end with EAGAIN
 	}
 }
 

@@ -119,6 +119,9 @@ func NewLoop(h Handler, o Options) (*Loop, error) {
 		return nil, err
 	}
 	l.onFire = l.fired
+	// Where the number of connections has a limit, so has the table, nearly: made at once it leaves no outgrown ones
+	// behind, and the system gives it memory only where it is used.
+	l.table = make([]*Conn, min(o.MaxConns, 1<<16)+64)
 	l.refresh()
 	l.wheel.init(l.nowNanos.Load())
 	return l, nil

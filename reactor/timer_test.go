@@ -224,6 +224,7 @@ func idleLoop(t testing.TB, n int) *Loop {
 		t.Fatal(err)
 	}
 	b := &boundListener{loop: l}
+	l.table = nil
 	for i := range n {
 		c := &Conn{bound: b, fd: -1}
 		l.table = append(l.table, c)
