@@ -169,13 +169,8 @@ static void end_request(gw_thread *t) {
 	t->gen = 0;
 	gw_conn *c = t->conn;
 	t->conn = NULL;
-	if (GW_LIKELY(c != NULL)) {
-		c->t = NULL;
-		if (GW_UNLIKELY(t->socket_taken)) /* its last request, and what is kept would keep the descriptor open */
-			gw_conn_cut(c);
-		else
-			gw_conn_keep(c);
-	}
+	if (GW_LIKELY(c != NULL))
+		gw_conn_end(c, t->socket_taken); /* what is kept of a socket would keep the descriptor open */
 	if (iterator)
 		py.Py_DecRef(iterator);
 	if (iterable)
@@ -329,9 +324,8 @@ int gw_call(gw_thread *t, const gw_request *rq, const char *arena, const gw_head
 	t->res = (gw_response){.content_length = -1, .pieces = t->pieces, .file_fd = -1};
 	set_line(t, rq, arena);
 
-	gw_conn *c = t->conn = gw_conn_of(rq);
+	gw_conn *c = t->conn = gw_conn_begin(t, rq);
 	if (GW_LIKELY(c != NULL)) {
-		c->t = t;
 		c->gen = rq->gen;
 		c->fd = rq->fd;
 	}

@@ -1,7 +1,7 @@
 /*
  * shim_client.c: what an app may ask about, or do with, the connection behind its request: client_disconnected,
- * gunicorn.socket, wsgi.early_hints. One small object each, made once per connection; they work while a request runs.
- * Runs on any Python thread, GIL held.
+ * gunicorn.socket, wsgi.early_hints. One small object each, for one request of the connection or for several; they work
+ * while a request runs. Runs on any Python thread, GIL held.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -47,55 +47,45 @@ PyObject *gw_port_text(unsigned port) {
 #define KEPT_CONNS 512
 
 static struct {
-	gw_conn *conn;  /* owned; NULL: free, or a request runs on it */
+	gw_conn *conn;  /* owned; NULL: free */
 	atomic_uint id; /* the last one here; gw_conn_drop reads it without the GIL */
 } kept_conns[KEPT_CONNS];
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER; /* taken only on a free-threaded build */
 
-/* Puts c, or nothing, where the connection of this number has its place, and returns what it put out of it. */
-static gw_conn *put_kept(uint32_t id, gw_conn *c) {
+static inline void lock_kept(void) {
 	if (GW_UNLIKELY(gw_py_free_threaded))
 		pthread_mutex_lock(&kept_lock);
-	gw_conn *there = kept_conns[id % KEPT_CONNS].conn;
-	if (GW_LIKELY(c || (there && there->id == id)))
-		kept_conns[id % KEPT_CONNS].conn = c;
-	else
-		there = NULL; /* another connection's */
-	if (GW_UNLIKELY(gw_py_free_threaded))
-		pthread_mutex_unlock(&kept_lock);
-	return there;
 }
 
-void gw_conn_keep(gw_conn *c) {
-	gw_conn *old = c;
-	if (GW_LIKELY(!gw_cold)) {
+static inline void unlock_kept(void) {
+	if (GW_UNLIKELY(gw_py_free_threaded))
+		pthread_mutex_unlock(&kept_lock);
+}
+
+/* Gives c its place, unless the one that has it runs a request: then c is gone after its own. */
+static void keep(gw_conn *c) {
+	gw_conn *old = NULL;
+	lock_kept();
+	gw_conn **place = &kept_conns[c->id % KEPT_CONNS].conn;
+	if (!*place || !(*place)->t) {
+		old = *place;
+		*place = c;
+		c->kept = 1;
 		atomic_store_explicit(&kept_conns[c->id % KEPT_CONNS].id, c->id, memory_order_relaxed);
-		old = put_kept(c->id, c);
 	}
-	if (GW_UNLIKELY(old != NULL))
+	unlock_kept();
+	if (old)
 		gw_conn_cut(old);
 }
 
-int gw_conn_kept(uint32_t id) {
-	return atomic_load_explicit(&kept_conns[id % KEPT_CONNS].id, memory_order_relaxed) == id;
-}
-
-void gw_conn_forget(uint32_t id) {
-	gw_conn *c = put_kept(id, NULL);
-	if (c)
-		gw_conn_cut(c);
-}
-
-gw_conn *gw_conn_of(const gw_request *rq) {
-	gw_conn *c = put_kept(rq->conn, NULL);
-	if (GW_LIKELY(c != NULL))
-		return c;
-	c = calloc(1, sizeof *c);
+__attribute__((noinline)) static gw_conn *conn_new(gw_thread *t, const gw_request *rq) {
+	gw_conn *c = calloc(1, sizeof *c);
 	if (!c) {
 		py.PyErr_NoMemory();
 		return NULL;
 	}
 	c->id = rq->conn;
+	c->t = t;
 	c->refs = 1;
 	c->remote_len = rq->remote_len;
 	memcpy(c->remote, rq->remote, rq->remote_len);
@@ -109,7 +99,46 @@ gw_conn *gw_conn_of(const gw_request *rq) {
 		gw_conn_cut(c);
 		return NULL;
 	}
+	if (!gw_cold)
+		keep(c);
 	return c;
+}
+
+gw_conn *gw_conn_begin(gw_thread *t, const gw_request *rq) {
+	lock_kept();
+	gw_conn *c = kept_conns[rq->conn % KEPT_CONNS].conn;
+	int mine = c && c->id == rq->conn && !c->t;
+	if (mine)
+		c->t = t; /* from here on nobody else takes its place */
+	unlock_kept();
+	return GW_LIKELY(mine) ? c : conn_new(t, rq);
+}
+
+void gw_conn_end(gw_conn *c, int last) {
+	lock_kept();
+	c->t = NULL;
+	int cut = last || !c->kept;
+	if (GW_UNLIKELY(cut && c->kept))
+		kept_conns[c->id % KEPT_CONNS].conn = NULL;
+	unlock_kept();
+	if (GW_UNLIKELY(cut))
+		gw_conn_cut(c);
+}
+
+int gw_conn_kept(uint32_t id) {
+	return atomic_load_explicit(&kept_conns[id % KEPT_CONNS].id, memory_order_relaxed) == id;
+}
+
+void gw_conn_forget(uint32_t id) {
+	lock_kept();
+	gw_conn *c = kept_conns[id % KEPT_CONNS].conn;
+	if (c && c->id == id && !c->t)
+		kept_conns[id % KEPT_CONNS].conn = NULL;
+	else
+		c = NULL;
+	unlock_kept();
+	if (c)
+		gw_conn_cut(c);
 }
 
 void gw_conn_cut(gw_conn *c) {

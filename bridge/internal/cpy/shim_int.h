@@ -51,12 +51,12 @@ struct gw_thread {
 /*
  * What Python knows of one connection: the peer's address as str objects, and the objects that environ hands out for it.
  * Those hold a reference to this struct (refs, under the GIL), and it holds one to each of them until gw_conn_cut cuts
- * that circle. They work only while a request runs on the connection. Who has the struct: the thread that runs the request,
- * and then the table in shim_client.c, as long as it has room.
+ * that circle. They work only while a request runs on the connection. The table in shim_client.c owns the struct, or, if it
+ * has no place for it, the request.
  */
 struct gw_conn {
 	uint32_t id; /* gw_request.conn */
-	int refs;
+	int refs, kept;
 	int fd;
 	gw_thread *t; /* that runs its request; NULL between requests */
 	uint64_t gen; /* of that request */
@@ -124,9 +124,9 @@ PyObject *gw_start_new(gw_thread *t);
 /* The str of a value that clients send again and again, perhaps one that is kept. */
 PyObject *gw_header_value(const char *s, size_t n);
 PyObject *gw_port_text(unsigned port);
-/* The connection of a request, owned by the caller: what was kept of it, or new. NULL with an exception set. */
-gw_conn *gw_conn_of(const gw_request *rq);
-void gw_conn_keep(gw_conn *owned); /* for its next request, or not */
+/* The connection of a request that begins on t: what was kept of it, or new. NULL with an exception set. */
+gw_conn *gw_conn_begin(gw_thread *t, const gw_request *rq);
+void gw_conn_end(gw_conn *c, int last); /* of the request; c may be gone */
 void gw_conn_cut(gw_conn *owned);
 void gw_conn_forget(uint32_t id);
 int gw_conn_kept(uint32_t id); /* perhaps; GIL: not needed */
