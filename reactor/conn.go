@@ -112,6 +112,22 @@ func (c *Conn) RemoteAddr() (host string, port int) {
 	return c.peer.addr().String(), int(c.peer.port)
 }
 
+// AddrText is an address and its text.
+type AddrText struct {
+	raw  rawAddr
+	text string
+}
+
+// RemoteText is RemoteAddr that makes no string if the last address it gave out, in last, was the same.
+func (c *Conn) RemoteText(last *AddrText) (host string, port int) {
+	a, b := &c.peer, &last.raw
+	if a.ip != b.ip || a.size != b.size || a.zone != b.zone {
+		last.raw = *a
+		last.text, _ = c.RemoteAddr()
+	}
+	return last.text, int(a.port)
+}
+
 // LocalAddr returns our end's address: for a listener on one address that one, else the one this peer used. Owner or
 // leader.
 func (c *Conn) LocalAddr() (host string, port int) {

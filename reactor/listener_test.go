@@ -52,7 +52,11 @@ func TestListenTCP(t *testing.T) {
 			defer nc.Close()
 			r.until("accepted", func() bool { return len(r.conns) == 1 })
 			c := r.conns[0]
+			var last AddrText
 			for range 2 {
+				if h, p := c.RemoteText(&last); nc.LocalAddr().String() != net.JoinHostPort(h, fmt.Sprint(p)) {
+					t.Errorf("RemoteText %s %d, want %s", h, p, nc.LocalAddr())
+				}
 				rh, rp := c.RemoteAddr()
 				if nc.LocalAddr().String() != net.JoinHostPort(rh, fmt.Sprint(rp)) {
 					t.Errorf("RemoteAddr %s %d, want %s", rh, rp, nc.LocalAddr())
@@ -163,6 +167,10 @@ func TestListenUnix(t *testing.T) {
 	h.ready = echo
 	r := newRigOn(t, ln, h, Options{})
 	c, nc := r.connect()
+	last := AddrText{raw: rawAddr{ip: [16]byte{192, 0, 2, 1}, size: 4}, text: "192.0.2.1"} // another client's
+	if host, port := c.RemoteText(&last); host != "" || port != 0 {
+		t.Errorf("RemoteText %q %d", host, port)
+	}
 	if c.Peer().IsValid() {
 		t.Errorf("Peer %v", c.Peer())
 	}

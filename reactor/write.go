@@ -174,6 +174,14 @@ func (c *Conn) Flush() (queued int64, err error) {
 
 // QueuedBytes returns how many bytes are queued in memory. Any thread, like the next three.
 func (c *Conn) QueuedBytes() int64 {
+	if !c.Pending() {
+		return 0 // the usual answer: inlined
+	}
+	return c.queuedBytes()
+}
+
+//go:noinline
+func (c *Conn) queuedBytes() int64 {
 	mem, _ := c.queued()
 	return mem
 }
@@ -185,9 +193,6 @@ func (c *Conn) SpooledBytes() int64 {
 }
 
 func (c *Conn) queued() (mem, spooled int64) {
-	if !c.Pending() {
-		return 0, 0
-	}
 	c.mu.Lock()
 	mem, spooled = c.queuedLocked()
 	c.unlock()

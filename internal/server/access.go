@@ -106,7 +106,7 @@ func (f environFields) Lookup(name string) ([]byte, bool) {
 	case "REMOTE_PORT":
 		return strconv.AppendInt(nil, int64(x.req.RemotePort), 10), x.req.RemotePort != 0
 	case "wsgi.url_scheme":
-		if x.req.Template != x.c.tmpl {
+		if x.req.Template != uint32(x.c.tmpl) {
 			return []byte("https"), true
 		}
 		return []byte("http"), true

@@ -58,7 +58,7 @@ func (t *thread) startBody(c *conn, x *exchange) bool {
 	// The head's block stays with the request; what comes after the body will need another.
 	x.block, c.buf, c.r, c.w = c.buf, nil, 0, 0
 	c.enter(phaseBody, s.cfg.BodyTimeout)
-	x.bodySince = c.since
+	x.bodySince = s.loop.NowNanos()
 	return c.rc.Readable() && t.readBody(c)
 }
 
@@ -109,7 +109,7 @@ func (t *thread) readBody(c *conn) bool {
 		switch {
 		case want == 0: // framing comes next
 			if c.buf == nil {
-				c.buf = reactor.GetBuffer()
+				t.takeInput(c)
 			}
 			if c.r == c.w {
 				c.r, c.w = 0, 0

@@ -6,6 +6,7 @@ package server
 import (
 	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,25 +26,47 @@ const (
 	phaseClosing
 )
 
-// conn is what the server knows of one connection; reactor.Conn.Owner.
+// conn is what the server knows of one connection; reactor.Conn.Owner. Nearly all of them are idle: what is needed only
+// while something happens is elsewhere, and TestConnSize watches over the rest.
 type conn struct {
 	rc *reactor.Conn
 	s  *Server
 	x  *exchange // the request being received or run
+	*unread
+	rare *rare // nil for most
 
-	buf     []byte // pooled block; buf[r:w] is input nobody has looked at yet
+	number  uint32 // unlike any other in the process
+	tmpl    uint8
+	phase   phase
+	awaited bool // a PROXY header has to come first
+	counted bool // among the connections of its address
+}
+
+// unread is input that nobody has looked at yet. A connection without any has the empty one, which nobody writes to.
+type unread struct {
+	buf     []byte // pooled block; buf[r:w] is the input
 	r, w    int
 	partial httpparse.State // of the head that began at r
 	begun   bool            // partial is valid
+}
 
-	phase  phase
-	tmpl   uint32
-	from   origin
-	number uint32 // unlike any other in the process
-	since  int64  // when this phase began, loop clock
+var (
+	nothing = new(unread)
+	unreads = sync.Pool{New: func() any { return new(unread) }}
+)
 
+// rare is what few connections have.
+type rare struct {
+	from     *origin    // whom a PROXY header named
 	finish   finishTask // close() due when the queue has drained
 	onFinish *thread
+}
+
+func (c *conn) withRare() *rare {
+	if c.rare == nil {
+		c.rare = new(rare)
+	}
+	return c.rare
 }
 
 // lastConn is the number of the last connection. Servers that run one after another share it, as they share Python.
@@ -53,7 +76,7 @@ var lastConn atomic.Uint32
 
 // Accepted implements reactor.Handler.
 func (s *Server) Accepted(rc *reactor.Conn) {
-	c := &conn{rc: rc, s: s, tmpl: s.templateOf(rc.Listener()), number: lastConn.Add(1)}
+	c := &conn{rc: rc, s: s, unread: nothing, tmpl: s.templateOf(rc.Listener()), number: lastConn.Add(1)}
 	rc.Owner = c
 	if !s.arrived(c) {
 		return
@@ -128,11 +151,15 @@ func (s *Server) Closed(rc *reactor.Conn) {
 	}
 }
 
+// finishing tells whether a close() is due when the queue has drained.
+func (c *conn) finishing() bool { return c.rare != nil && c.rare.finish != 0 }
+
 // finishNow gives the file's owner its close().
 func (c *conn) finishNow() {
-	if f := c.finish; f != 0 {
-		c.finish = 0
-		c.s.mailTo(c.s.freeThread(c.onFinish), func(t *thread) {
+	if c.finishing() {
+		f := c.rare.finish
+		c.rare.finish = 0
+		c.s.mailTo(c.s.freeThread(c.rare.onFinish), func(t *thread) {
 			t.beginCall()
 			t.py.Finish(f)
 			t.endCall()
@@ -141,25 +168,38 @@ func (c *conn) finishNow() {
 }
 
 func (c *conn) dropInput() {
-	if c.buf != nil {
-		reactor.PutBuffer(c.buf)
-		c.buf, c.r, c.w = nil, 0, 0
+	if u := c.unread; u != nothing {
+		c.unread = nothing
+		reactor.PutBuffer(u.buf)
+		*u = unread{}
+		unreads.Put(u)
 	}
-	c.begun = false
 }
 
 // dropInput is that of c, but keeps the block for the next connection.
 func (t *thread) dropInput(c *conn) {
-	if t.buffer == nil && cap(c.buf) == reactor.BufferSize {
-		t.buffer, c.buf = c.buf[:reactor.BufferSize], nil
-		c.r, c.w = 0, 0
+	if u := c.unread; t.unread == nil && cap(u.buf) == reactor.BufferSize {
+		c.unread = nothing
+		t.unread, u.buf = u, u.buf[:reactor.BufferSize]
+		u.r, u.w, u.begun = 0, 0, false
+		return
 	}
 	c.dropInput()
 }
 
+// takeInput gives c a block for input.
+func (t *thread) takeInput(c *conn) {
+	if c.unread == nothing {
+		if c.unread, t.unread = t.unread, nil; c.unread != nil {
+			return
+		}
+		c.unread = unreads.Get().(*unread)
+	}
+	c.buf = reactor.GetBuffer()
+}
+
 func (c *conn) enterIdle(timeout time.Duration) {
 	c.phase = phaseIdle
-	c.since = c.s.loop.NowNanos()
 	c.expireIn(timeout)
 }
 
@@ -288,10 +328,7 @@ func (t *thread) readHead(c *conn) bool {
 	}
 	for {
 		if c.buf == nil {
-			if c.buf, t.buffer = t.buffer, nil; c.buf == nil {
-				c.buf = reactor.GetBuffer()
-			}
-			c.r, c.w = 0, 0
+			t.takeInput(c)
 		} else if c.w == len(c.buf) {
 			c.room()
 		}
@@ -337,7 +374,7 @@ func (c *conn) room() {
 
 // parse looks for a head in the input. done false: more bytes are needed. ready: c.x can be run.
 func (t *thread) parse(c *conn) (done, ready bool) {
-	if c.from.awaited {
+	if c.awaited {
 		if done, ok := t.proxyHeader(c); !ok {
 			return done, false
 		}

@@ -21,6 +21,8 @@ type exchange struct {
 	c   *conn
 	t   *thread // while it runs
 
+	peer reactor.AddrText // of the last request too
+
 	// Request body, see body.go and stream.go.
 	body      httpparse.Body
 	block     []byte // pooled block with the head, once it is no longer the connection's
@@ -60,11 +62,11 @@ func (x *exchange) begin(c *conn, arena []byte) {
 	h := &x.p.Request
 	r := &x.req
 	r.Head, r.Arena = h, arena
-	r.Template = c.tmpl
+	r.Template = uint32(c.tmpl)
 	r.HasHost = h.Host.Len > 0
 	r.FD = c.rc.FD()
 	r.Conn = c.number
-	r.RemoteAddr, r.RemotePort = c.rc.RemoteAddr()
+	r.RemoteAddr, r.RemotePort = x.remote(c)
 	r.ScriptName, r.ServerPort = httpparse.Span{}, httpparse.Span{}
 	r.Body, r.Memory = bridge.BodyNone, nil
 	x.headOut, x.chunked, x.noBody, x.excess, x.hijacked = false, false, false, false, false
@@ -125,13 +127,13 @@ func (t *thread) run(c *conn) (release bool) {
 				return false
 			}
 		}
-		if !more || c.rc.QueuedBytes() > flushAbove || c.finish != 0 {
+		if !more || c.rc.QueuedBytes() > flushAbove || c.finishing() {
 			t.flushAll(c)
 			if c.rc.Pending() {
 				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
 				return true
 			}
-			if c.finish != 0 {
+			if c.finishing() {
 				c.finishNow()
 			}
 		}

@@ -44,7 +44,7 @@ func (t *thread) endRound() {
 // putLate leaves c, whose answer is complete and queued, for sendLate. Not if the thread has lost the lead since gathers
 // was asked: the monitor has been here then, and nobody comes again.
 func (t *thread) putLate(c *conn) bool {
-	if !t.leading || c.rc.Broken() || c.finish != 0 || c.rc.QueuedBytes() == 0 {
+	if !t.leading || c.rc.Broken() || c.finishing() || c.rc.QueuedBytes() == 0 {
 		return false
 	}
 	if !t.waits {

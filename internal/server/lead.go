@@ -53,7 +53,7 @@ type thread struct {
 	held    *reactor.Conn   // out is answers that wait for those of the pipeline behind them; nil: out is free. Under outMu.
 	out     []byte          // head and small bodies are put together here
 	fresh   *exchange       // spare, so that a request takes none from the pool
-	buffer  []byte          // spare, so that reading takes none from the pool
+	unread  *unread         // spare, with its block, so that reading takes none from the pools
 	pieces  []reactor.Piece // what goes out with it
 	scratch []byte          // for body bytes on their way to a file
 

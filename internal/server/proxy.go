@@ -64,32 +64,24 @@ func (s *sparse) due(now int64) bool {
 
 // origin is the other end of a connection: the socket's peer, or the client that a PROXY header named.
 type origin struct {
-	addr    netip.Addr // invalid for unix sockets, and before it is known
-	text    string     // of addr, when it came by a PROXY header
-	port    uint16
-	known   bool
-	unix    bool
-	hidden  bool // the proxy would not say who it is: nobody to be trusted
-	named   bool // by a PROXY header
-	awaited bool // a PROXY header has to come first
-	counted bool // among the connections of addr
+	addr   netip.Addr // invalid for unix sockets
+	text   string     // of addr, when it came by a PROXY header
+	port   uint16
+	unix   bool
+	hidden bool // the proxy would not say who it is: nobody to be trusted
+	named  bool // by a PROXY header
 }
 
-// of fills in the socket's peer.
-func (o *origin) of(rc *reactor.Conn) *origin {
-	if !o.known {
-		o.known = true
-		host, port := rc.RemoteAddr()
-		addr, err := netip.ParseAddr(host)
-		if err == nil {
-			o.addr, o.port = addr.WithZone("").Unmap(), uint16(port)
-		}
-		o.unix = host == ""
+// origin tells who the other end is; before an awaited PROXY header it is the proxy.
+func (c *conn) origin() origin {
+	if c.rare != nil && c.rare.from != nil {
+		return *c.rare.from
 	}
-	return o
+	addr := c.rc.Peer().Addr()
+	return origin{addr: addr.WithZone(""), unix: !addr.IsValid()}
 }
 
-func (o *origin) in(t *proxy.Trust) bool {
+func (o origin) in(t *proxy.Trust) bool {
 	switch {
 	case o.hidden:
 		return false
@@ -99,18 +91,34 @@ func (o *origin) in(t *proxy.Trust) bool {
 	return t.Contains(o.addr)
 }
 
+// named is whom a PROXY header named as the client, nil if none did.
+func (c *conn) named() *origin {
+	if r := c.rare; r != nil && r.from != nil && r.from.named {
+		return r.from
+	}
+	return nil
+}
+
 // remote is the client of the connection, as far as the connection tells.
 func (c *conn) remote() (host string, port int) {
-	if c.from.named {
-		return c.from.text, int(c.from.port)
+	if o := c.named(); o != nil {
+		return o.text, int(o.port)
 	}
 	return c.rc.RemoteAddr()
 }
 
+// remote is the same, for a request. Most come from the address that the one before came from.
+func (x *exchange) remote(c *conn) (host string, port int) {
+	if o := c.named(); o != nil {
+		return o.text, int(o.port)
+	}
+	return c.rc.RemoteText(&x.peer)
+}
+
 // arrived decides about a new connection. False: it has been refused.
 func (s *Server) arrived(c *conn) bool {
-	if s.version != proxy.Off && c.from.of(c.rc).in(s.senders) {
-		c.from.awaited = true // who it is will be seen then
+	if s.version != proxy.Off && c.origin().in(s.senders) {
+		c.awaited = true // who it is will be seen then
 		return true
 	}
 	if s.room(c) {
@@ -126,23 +134,23 @@ func (s *Server) room(c *conn) bool {
 	if s.conns == nil {
 		return true
 	}
-	o := c.from.of(c.rc)
+	o := c.origin()
 	if !o.addr.IsValid() || o.hidden || !s.rules.Trust.Everybody() && o.in(s.rules.Trust) {
 		return true
 	}
-	o.counted = s.conns.Enter(o.addr)
-	if !o.counted && s.connsLog.due(s.loop.NowNanos()) {
+	c.counted = s.conns.Enter(o.addr)
+	if !c.counted && s.connsLog.due(s.loop.NowNanos()) {
 		s.log.Warn("a client has too many connections; further ones are refused", "client", o.addr.String(),
 			"limit", s.cfg.LimitAddressConnections)
 	}
-	return o.counted
+	return c.counted
 }
 
 // left is the end of a connection.
 func (s *Server) left(c *conn) {
-	if c.from.counted {
-		c.from.counted = false
-		s.conns.Leave(c.from.addr)
+	if c.counted {
+		c.counted = false
+		s.conns.Leave(c.origin().addr)
 	}
 }
 
@@ -197,17 +205,18 @@ func (t *thread) proxyHeader(c *conn) (done, ok bool) {
 		return false, false
 	}
 	c.r += n
-	o := &c.from
-	o.awaited = false
+	c.awaited = false
 	switch {
 	case h.Local: // the proxy itself
 	case h.Source.IsValid():
-		o.addr, o.port, o.unix, o.named = h.Source.Addr(), h.Source.Port(), false, true
-		o.text = o.addr.String()
+		a := h.Source.Addr()
+		c.withRare().from = &origin{addr: a, text: a.String(), port: h.Source.Port(), named: true}
 	case h.Unix:
-		*o = origin{known: true, unix: true, named: true}
+		c.withRare().from = &origin{unix: true, named: true}
 	default:
+		o := c.origin()
 		o.hidden = true
+		c.withRare().from = &o
 	}
 	if !t.s.room(c) {
 		c.begun = true
@@ -222,12 +231,9 @@ func (t *thread) proxyHeader(c *conn) (done, ok bool) {
 // been answered.
 func (t *thread) admit(c *conn, x *exchange) bool {
 	s, h := t.s, &x.p.Request
-	if c.from.named {
-		x.req.RemoteAddr, x.req.RemotePort = c.from.text, int(c.from.port)
-	}
 	var client netip.Addr
 	if proxy.Mentioned(h, x.req.Arena) {
-		if !c.from.of(c.rc).in(s.rules.Trust) {
+		if !c.origin().in(s.rules.Trust) {
 			proxy.Strip(h, x.req.Arena)
 			if !s.stripped.Swap(true) {
 				s.log.Warn("X-Forwarded-* or Forwarded fields of a peer that is not in --forwarded-allow-ips were removed; "+
@@ -246,8 +252,8 @@ func (t *thread) admit(c *conn, x *exchange) bool {
 	if s.rates == nil {
 		return true
 	}
-	if !client.IsValid() && !c.from.hidden {
-		client = c.from.of(c.rc).addr
+	if o := c.origin(); !client.IsValid() && !o.hidden {
+		client = o.addr
 	}
 	if !client.IsValid() { // a unix socket, or a proxy that would not say
 		return true

@@ -314,7 +314,8 @@ func (t *thread) file(c *conn, x *exchange, res *bridge.Response) {
 	c.rc.Send(t.pieces...)
 	clear(t.pieces)
 	if c.rc.Pending() {
-		c.finish, c.onFinish = finish, t
+		r := c.withRare()
+		r.finish, r.onFinish = finish, t
 	} else {
 		t.beginCall()
 		t.py.Finish(finish)

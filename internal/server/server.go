@@ -48,7 +48,7 @@ type Server struct {
 	log    *slog.Logger
 
 	listeners []*reactor.Listener
-	templates map[*reactor.Listener]uint32
+	templates map[*reactor.Listener]uint8
 
 	threads []*thread // of Python; 0 is the one that called Serve
 	standby *thread
@@ -72,7 +72,7 @@ type dateLine struct {
 
 // New makes a server that logs to log. Listen and Serve follow.
 func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
-	s := &Server{cfg: cfg, log: log, templates: map[*reactor.Listener]uint32{}}
+	s := &Server{cfg: cfg, log: log, templates: map[*reactor.Listener]uint8{}}
 	s.limits = httpparse.DefaultLimits()
 	s.limits.RequestLine = cfg.LimitRequestLine
 	s.limits.Fields = cfg.LimitRequestFields
@@ -157,8 +157,8 @@ func (s *Server) addTemplates() error {
 		if err != nil {
 			return err
 		}
-		s.templates[ln] = index
-		t.Scheme = "https" // secureTemplate
+		s.templates[ln] = uint8(index) // there are 64 at most
+		t.Scheme = "https"             // secureTemplate
 		if _, err := bridge.AddTemplate(t); err != nil {
 			return err
 		}
@@ -167,9 +167,9 @@ func (s *Server) addTemplates() error {
 }
 
 // secureTemplate is the template for requests that a trusted proxy got by TLS; it stands behind the plain one.
-func secureTemplate(plain uint32) uint32 { return plain + 1 }
+func secureTemplate(plain uint8) uint32 { return uint32(plain) + 1 }
 
-func (s *Server) templateOf(ln *reactor.Listener) uint32 { return s.templates[ln] }
+func (s *Server) templateOf(ln *reactor.Listener) uint8 { return s.templates[ln] }
 
 // Serve runs the server on the calling thread, which Python knows with the state saved, and on the others that it starts,
 // until it is stopped. started is called when everything is up. Python and the application are there.
