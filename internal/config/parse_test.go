@@ -253,3 +253,16 @@ func TestForwardedAllowIPsOfTheEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// TestParseAllocations: what the command line leaves behind stays in the process's memory.
+func TestParseAllocations(t *testing.T) {
+	args := []string{"--bind", "127.0.0.1:0", "--threads", "4", "app:app"}
+	n := testing.AllocsPerRun(10, func() {
+		if _, _, err := Parse(args, func(string) string { return "" }, &bytes.Buffer{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 5000 {
+		t.Errorf("%v allocations", n)
+	}
+}
