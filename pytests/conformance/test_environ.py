@@ -287,6 +287,22 @@ def test_a_request_without_host_or_port_has_no_such_key(server):
             assert "HTTP_HOST" in json.loads(client.response().body)["environ"]
 
 
+@pytest.mark.core
+def test_requests_of_a_connection_do_not_share_their_environ(serve):
+    """What is the same for all of them is kept with the connection; an app that empties its environ empties only that."""
+    server = serve("clears")
+    clients = [server.connect() for _ in range(3)]
+    told = {}
+    for _ in range(5):
+        for client in clients:
+            client.request("GET", "/")
+            told.setdefault(client, []).append(json.loads(client.response().body))
+    for client, answers in told.items():
+        assert answers == answers[:1] * 5
+        wanted = {"REMOTE_ADDR": "127.0.0.1", "REMOTE_PORT": str(client.port), "disconnected": False, "same": True}
+        assert wanted.items() <= answers[0].items()
+
+
 def test_fields_behind_many_invented_names(serve):
     """The table of names is full then; what it would have known must come out the same."""
     server = serve("show_environ")

@@ -53,6 +53,17 @@ def trusting_nobody(serve_module):
     return serve_module("show_environ", NOBODY)
 
 
+def test_requests_of_several_clients_on_one_connection(trusting):
+    """A proxy's connection carries requests for itself and for others, in any order."""
+    with trusting.connect() as client:
+        for turn in range(4):
+            for named in ("192.0.2.1", None, "192.0.2.2", "2001:db8::1", None):
+                headers = [("X-Forwarded-For", named)] if named else []
+                env = json.loads(ask(client, headers).body)["environ"]
+                assert env["REMOTE_ADDR"] == (named or "127.0.0.1"), turn
+                assert env.get("REMOTE_PORT") == (None if named else str(client.port)), turn
+
+
 def test_fields_of_a_stranger_never_reach_the_app(trusting_nobody):
     env = environ(trusting_nobody, *EVERY_NAME)
     assert proxied(env) == set()

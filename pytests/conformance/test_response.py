@@ -39,6 +39,15 @@ def test_repeated_headers_stay_separate_and_in_order(apps):
     assert names == ["set-cookie", "x-between", "set-cookie"]
 
 
+def test_names_that_come_again_are_right(apps):
+    """What is known of names is kept by object; these are new objects each time, likely where the last ones were."""
+    for turn in range(40):
+        wanted = [[f"X-Number-{turn:05}", str(turn)], ["X-Length-Not-", "x"], ["Content-Length", "4"], ["X-A", "1"]]
+        response = respond(apps, headers=wanted)
+        assert [list(pair) for pair in response.headers if pair[0].startswith("X-")] == [wanted[0], wanted[1], wanted[3]]
+        assert response.all("Content-Length") == ["4"]
+
+
 @pytest.mark.parametrize("status", ["200 OK", "201 ", "299 Custom", "404 Not Found", "599 Last"])
 def test_any_status_of_three_digits(apps, status):
     response = respond(apps, status=status)

@@ -142,7 +142,7 @@ void gw_conn_forget(uint32_t id) {
 }
 
 void gw_conn_cut(gw_conn *c) {
-	PyObject **owned[] = {&c->address, &c->port, &c->client, &c->socket, &c->hints};
+	PyObject **owned[] = {&c->environ, &c->address, &c->port, &c->client, &c->socket, &c->hints};
 	c->t = NULL;
 	for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
 		PyObject *o = *owned[i];

@@ -61,6 +61,9 @@ struct gw_conn {
 	gw_thread *t; /* that runs its request; NULL between requests */
 	uint64_t gen; /* of that request */
 	PyObject *address, *port, *client, *socket, *hints; /* owned */
+	PyObject *environ; /* owned; what environs of the connection begin with; NULL before its second request */
+	uint32_t tmpl; /* that it was made from */
+	int again; /* it had a request */
 	uint16_t port_number;
 	uint32_t remote_len;
 	char remote[64];
