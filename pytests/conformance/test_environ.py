@@ -289,7 +289,7 @@ def test_a_request_without_host_or_port_has_no_such_key(server):
 
 @pytest.mark.core
 def test_requests_of_a_connection_do_not_share_their_environ(serve):
-    """What is the same for all of them is kept with the connection; an app that empties its environ empties only that."""
+    """What is the same for all of them is kept with the connection; emptying an environ empties nothing else."""
     server = serve("clears")
     clients = [server.connect() for _ in range(3)]
     told = {}

@@ -44,7 +44,8 @@ def test_names_that_come_again_are_right(apps):
     for turn in range(40):
         wanted = [[f"X-Number-{turn:05}", str(turn)], ["X-Length-Not-", "x"], ["Content-Length", "4"], ["X-A", "1"]]
         response = respond(apps, headers=wanted)
-        assert [list(pair) for pair in response.headers if pair[0].startswith("X-")] == [wanted[0], wanted[1], wanted[3]]
+        own = [list(pair) for pair in response.headers if pair[0].startswith("X-")]
+        assert own == [wanted[0], wanted[1], wanted[3]]
         assert response.all("Content-Length") == ["4"]
 
 
