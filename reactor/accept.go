@@ -10,13 +10,25 @@ import (
 // acceptRetry is how long accepting rests after the process ran out of descriptors or memory, unless a connection closes.
 const acceptRetry = 100 * time.Millisecond
 
+// maxBacklog is more than the kernel lets wait (net.core.somaxconn, 4096 by default).
+const maxBacklog = 1 << 16
+
+// A client sends its request right behind the last packet of the handshake. When accepting ends, a connection of which
+// that packet or less is here has deferLinger for the rest, if others have come within deferLately.
+const (
+	deferLinger = 20 * time.Millisecond
+	deferLately = time.Second
+)
+
 // boundListener is a Listener as registered with one loop.
 type boundListener struct {
 	ln     *Listener
 	loop   *Loop
-	armed  bool // registered with the poller
-	queued bool // in the ready queue
-	gone   bool // closed by StopAccepting
+	armed  bool  // registered with the poller
+	queued bool  // in the ready queue
+	gone   bool  // closed by StopAccepting
+	taken  int   // since it was last noted
+	last   int64 // when one was; NowNanos
 }
 
 // acceptState says why accepting rests.
@@ -40,8 +52,40 @@ func (l *Loop) AddListener(ln *Listener) error {
 	return nil
 }
 
-// StopAccepting takes all listeners from the poller and closes them. Leader only.
+// StopAccepting ends accepting and closes all listeners, without losing a connection that a client has got. Leader only.
+//
+// Closing a listener resets what waits in its queue, and under TCP what has not come that far. So one that Listen made
+// first admits nobody new; then all that wait are accepted; then it is closed. If connections came lately, another may be
+// on its way: listeners stay open for it a moment longer, see Accepting. Who inherited a listener leaves its queue to the
+// other holders.
 func (l *Loop) StopAccepting() {
+	lately := false
+	for _, b := range l.listeners {
+		if b.ln.own {
+			b.ln.admitNobody()
+			lately = lately || b.ln.deferred && l.nowNanos.Load()-b.last < int64(deferLately)
+		}
+	}
+	if lately {
+		l.After(deferLinger, l.stopListening)
+	} else {
+		l.stopListening()
+	}
+}
+
+// Accepting reports whether there are listeners. Leader only.
+func (l *Loop) Accepting() bool { return len(l.listeners) > 0 }
+
+func (l *Loop) stopListening() {
+	for _, b := range l.listeners {
+		if b.ln.own {
+			l.acceptRest(b)
+		}
+	}
+	l.closeListeners()
+}
+
+func (l *Loop) closeListeners() {
 	for _, b := range l.listeners {
 		l.disarm(b)
 		b.gone = true
@@ -114,17 +158,40 @@ func (l *Loop) exhaust(call string, err error) {
 	}
 }
 
-// acceptBatch takes up to Options.AcceptBatch connections and queues them for Accepted. If more wait, the listener, being
-// level-triggered, comes up in the next Poll again.
-func (l *Loop) acceptBatch(b *boundListener) {
-	if b.gone || !b.armed {
-		return
+// accept takes one connection, nil if it can't, and leaves b in the ready queue behind all that wait there, until nobody
+// wants to connect or Options.AcceptBatch were taken; if more wait then, the listener, being level-triggered, comes up in
+// the next Poll again. One at a time, a connection that brings its request and closes after the answer is done with before
+// the next one is touched.
+func (l *Loop) accept(b *boundListener) *Conn {
+	c := l.acceptOne(b)
+	if b.taken++; c == nil || b.taken >= l.opt.AcceptBatch {
+		b.queued, b.taken = false, 0
+	} else {
+		l.ready.push(item{accept: b})
 	}
-	for range l.opt.AcceptBatch {
+	return c
+}
+
+// acceptRest takes all that wait, for a listener that is about to close.
+func (l *Loop) acceptRest(b *boundListener) {
+	for range maxBacklog {
+		c := l.acceptOne(b)
+		if c == nil {
+			return
+		}
+		l.ready.push(item{fresh: c})
+	}
+}
+
+func (l *Loop) acceptOne(b *boundListener) *Conn {
+	if b.gone || !b.armed {
+		return nil
+	}
+	for range maxBacklog {
 		if l.opt.MaxConns > 0 && l.Conns() >= l.opt.MaxConns {
 			l.accepting.full = true
 			l.rest()
-			return
+			return nil
 		}
 		var peer rawAddr
 		fd, errno := acceptConn(b.ln.fd, &peer)
@@ -132,25 +199,29 @@ func (l *Loop) acceptBatch(b *boundListener) {
 		case 0:
 		case syscall.EAGAIN:
 			l.accepting.reported = false // all that waited were served: the shortage is over
-			return
+			return nil
 		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
 			l.exhaust("accept", errno)
-			return
+			return nil
 		case syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK, syscall.EFAULT, syscall.EOPNOTSUPP:
 			l.exhaust("accept", errno) // not a connection's fault: try again later instead of spinning
-			return
+			return nil
 		default:
 			continue // this one connection failed before we got it (ECONNABORTED, EPERM, network errors)
 		}
-		l.register(&Conn{bound: b, peer: peer}, fd) // made only now: most batches end with EAGAIN
+		c := &Conn{bound: b, peer: peer} // made only now: most batches end with EAGAIN
+		l.adopt(c, fd)
+		b.last = l.nowNanos.Load()
+		return c
 	}
+	return nil
 }
 
 // anyGen is the generation of events from pollers that cannot carry one; a connection never has it, nor 0.
 const anyGen = ^uint32(0)
 
-// register makes fd, just accepted, the descriptor of c.
-func (l *Loop) register(c *Conn, fd int) {
+// adopt makes fd, just accepted, the descriptor of c.
+func (l *Loop) adopt(c *Conn, fd int) {
 	if l.gen++; l.gen == anyGen {
 		l.gen = 1
 	}
@@ -160,12 +231,23 @@ func (l *Loop) register(c *Conn, fd int) {
 		copy(grown, l.table)
 		l.table = grown
 	}
-	if err := l.poll.addConn(fd, c.gen); err != nil {
-		closeFD(fd)
-		l.opt.Log("reactor: dropped a new connection: %v", err)
-		return
-	}
 	l.table[fd] = c
 	l.conns.Add(1)
-	l.ready.push(item{fresh: c})
+	l.unpolled = append(l.unpolled, c)
+}
+
+// register gives the poller the connections that were accepted since the last Poll and are still open. One that was served
+// and closed at once never gets there, which saves 1.5 of 23 µs.
+func (l *Loop) register() {
+	for i, c := range l.unpolled {
+		l.unpolled[i] = nil
+		if l.table[c.fd] != c {
+			continue
+		}
+		if err := l.poll.addConn(int(c.fd), c.gen); err != nil {
+			l.opt.Log("reactor: dropped a new connection: %v", err)
+			c.Abort()
+		}
+	}
+	l.unpolled = l.unpolled[:0]
 }

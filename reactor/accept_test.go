@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -69,33 +70,72 @@ func TestMaxConns(t *testing.T) {
 	}
 }
 
+// TestStopAccepting: what waits in the queue is accepted still, and what is open is served on.
 func TestStopAccepting(t *testing.T) {
-	r := newRig(t, &hooks{ready: echo}, Options{}, ListenOptions{})
-	_, nc := r.connect()
-	addr := r.ln.Addr()
-	r.dial() // not accepted yet
-	r.l.Poll(0)
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = filepath.Join(socketDir(t), "s")
+			}
+			ln, err := Listen(network, address, ListenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := newRigOn(t, ln, &hooks{ready: echo}, Options{})
+			_, nc := r.connect()
+			waiting := []net.Conn{r.dial(), r.dial(), r.dial()}
+			r.l.StopAccepting()
+			if c, err := net.Dial(network, ln.Addr()); err == nil {
+				c.Close()
+				t.Error("still listening")
+			}
+			if r.l.Accepting() {
+				t.Error("still accepting")
+			}
+			for _, nc := range append(waiting, nc) {
+				nc.Write([]byte("x"))
+				got := make(chan error)
+				go func() { _, err := nc.Read(make([]byte, 1)); got <- err }()
+				r.until("echo", func() bool {
+					select {
+					case err := <-got:
+						if err != nil {
+							t.Error(err)
+						}
+						return true
+					default:
+						return false
+					}
+				})
+			}
+		})
+	}
+}
+
+// TestStopAcceptingInherited: the queue of a listener that others hold is theirs.
+func TestStopAcceptingInherited(t *testing.T) {
+	other, err := Listen("tcp", "127.0.0.1:0", ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Dup(other.FD())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := ListenFD(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRigOn(t, ln, &hooks{}, Options{})
+	r.dial()
 	r.l.StopAccepting()
-	for r.l.Dispatch() {
+	if n := r.l.Conns(); n != 0 || r.l.Accepting() {
+		t.Errorf("%d connections taken, accepting: %v", n, r.l.Accepting())
 	}
-	if r.l.Conns() != 1 {
-		t.Errorf("%d connections", r.l.Conns())
-	}
-	if c, err := net.Dial("tcp", addr); err == nil {
-		c.Close()
-		t.Error("still listening")
-	}
-	nc.Write([]byte("x")) // what is open is served on
-	got := make(chan struct{})
-	go func() { nc.Read(make([]byte, 1)); close(got) }()
-	r.until("echo", func() bool {
-		select {
-		case <-got:
-			return true
-		default:
-			return false
-		}
-	})
+	r = newRigOn(t, other, &hooks{}, Options{})
+	r.until("the other holder has it", func() bool { return len(r.conns) == 1 })
+	r.connect()
 }
 
 func TestAcceptExhaustion(t *testing.T) {
@@ -208,7 +248,7 @@ func TestAcceptNobody(t *testing.T) {
 		t.Skip("it allocates by itself")
 	}
 	r := newRig(t, &hooks{}, Options{}, ListenOptions{})
-	if n := testing.AllocsPerRun(100, func() { r.l.acceptBatch(r.l.listeners[0]) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { r.l.accept(r.l.listeners[0]) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -7,7 +7,7 @@ package reactor
 type item struct {
 	conn   *Conn          // look at its notes
 	fresh  *Conn          // accepted, not announced yet
-	accept *boundListener // take what waits
+	accept *boundListener // take one that waits
 	watch  *watch
 	timer  *Timer
 	fn     func()
@@ -32,6 +32,13 @@ func (r *ring) push(it item) {
 	r.n++
 }
 
+// pushFront puts it before all others.
+func (r *ring) pushFront(it item) {
+	r.push(item{}) // makes room; what is behind the last item is free
+	r.head = (r.head - 1) & (len(r.items) - 1)
+	r.items[r.head] = it
+}
+
 func (r *ring) pop() (it item, ok bool) {
 	if r.n == 0 {
 		return it, false
@@ -45,7 +52,7 @@ func (r *ring) pop() (it item, ok bool) {
 }
 
 // Dispatch takes items from the ready queue until one made it do something worth a look at the clock: it calls the
-// Handler, a posted function, a timer's or a watch's function once, or accepts one batch. It returns false when nothing is
+// Handler, a posted function, a timer's or a watch's function once, or finds nobody to accept. It returns false when nothing is
 // left. Leader only.
 func (l *Loop) Dispatch() bool {
 	for {
@@ -59,12 +66,13 @@ func (l *Loop) Dispatch() bool {
 			}
 		case it.fresh != nil:
 			if it.fresh.state.Load()&stClosed == 0 {
-				l.h.Accepted(it.fresh)
+				l.announce(it.fresh)
 				return true
 			}
 		case it.accept != nil:
-			it.accept.queued = false
-			l.acceptBatch(it.accept)
+			if c := l.accept(it.accept); c != nil {
+				l.announce(c)
+			}
 			return true
 		case it.watch != nil:
 			it.watch.queued = false
@@ -83,6 +91,16 @@ func (l *Loop) Dispatch() bool {
 			return true
 		}
 	}
+}
+
+// announce tells the Handler of c. If c was accepted because it has sent something, that is read next.
+func (l *Loop) announce(c *Conn) {
+	if c.bound.ln.deferred {
+		c.state.Or(stReadable | stEvent)
+		c.inReady = true
+		l.ready.pushFront(item{conn: c})
+	}
+	l.h.Accepted(c)
 }
 
 // dispatchConn acts on the notes of c and reports whether it called the Handler. When several calls are due it makes the

@@ -324,17 +324,20 @@ func TestIdleSleeps(t *testing.T) {
 	r.l.Poll(0)
 	for r.l.Dispatch() {
 	}
-	for range 2 {
-		start := time.Now()
+	// A signal may end a wait early; Go sends some.
+	start := time.Now()
+	polls := 0
+	for time.Since(start) < 299*time.Millisecond {
 		if err := r.l.Poll(150 * time.Millisecond); err != nil {
 			t.Fatal(err)
-		}
-		if d := time.Since(start); d < 149*time.Millisecond {
-			t.Errorf("Poll woke up after %v", d)
 		}
 		if r.l.Dispatch() {
 			t.Error("something to do on an idle loop")
 		}
+		polls++
+	}
+	if polls > 10 {
+		t.Errorf("Poll woke up %d times in 0.3 s", polls)
 	}
 }
 

@@ -20,6 +20,7 @@ type ListenOptions struct {
 	Backlog   int  // waiting connections; the kernel caps it
 	ReusePort bool // SO_REUSEPORT, for a listener per process
 	UnixMode  int  // permissions of a unix socket's path; 0 or -1: as the process's umask has it
+	Defer     bool // accept connections that have sent something, others after a second; only on Linux, only TCP
 	SndBuf    int  // SO_SNDBUF of the connections; 0: the kernel's own tuning, which is nearly always better
 }
 
@@ -31,6 +32,9 @@ type Listener struct {
 	port     int
 	path     string // of a unix socket; abstract ones begin with '@'
 	wildcard bool   // bound to all addresses
+	own      bool   // made by Listen: nobody else accepts from it
+	shared   bool   // other sockets have the port, too
+	deferred bool   // ListenOptions.Defer, where there is such a thing
 
 	made     bool // this process created path
 	dev, ino uint64
@@ -57,6 +61,7 @@ func Listen(network, address string, o ListenOptions) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reactor: listen %s %s: %w", network, printable(address), err)
 	}
+	ln.own = true
 	return ln, nil
 }
 
@@ -142,7 +147,7 @@ func bindTCP(ap netip.AddrPort, zone int, o ListenOptions) (*Listener, error) {
 		closeFD(fd)
 		return nil, os.NewSyscallError("listen", err)
 	}
-	ln := &Listener{fd: fd}
+	ln := &Listener{fd: fd, shared: o.ReusePort, deferred: o.Defer && deferAccept(fd, 1)}
 	if err := ln.describe(); err != nil {
 		closeFD(fd)
 		return nil, err
@@ -313,17 +318,37 @@ func (ln *Listener) Path() string { return ln.path }
 // FD returns the descriptor.
 func (ln *Listener) FD() int { return ln.fd }
 
-// Close closes the socket, and unlinks the unix path if this Listener made it and nobody has put another there.
+// admitNobody lets the connections that clients have begun come into the queue, data or not, and no others: a path is
+// unlinked, and a SYN dropped, so that its sender tries again a second later. It is not, where other sockets share the port
+// and would have taken it.
+func (ln *Listener) admitNobody() {
+	ln.unlink()
+	if ln.deferred {
+		deferAccept(ln.fd, 0)
+	}
+	if ln.network == "tcp" && !ln.shared {
+		dropSYN(ln.fd)
+	}
+}
+
+// unlink removes the unix path if this Listener made it and nobody has put another there.
+func (ln *Listener) unlink() {
+	if !ln.made {
+		return
+	}
+	ln.made = false
+	var st unix.Stat_t
+	if err := unix.Lstat(ln.path, &st); err == nil && uint64(st.Dev) == ln.dev && st.Ino == ln.ino {
+		_ = unix.Unlink(ln.path)
+	}
+}
+
+// Close closes the socket, and unlinks the unix path.
 func (ln *Listener) Close() error {
 	if ln.closed {
 		return nil
 	}
 	ln.closed = true
-	if ln.made {
-		var st unix.Stat_t
-		if err := unix.Lstat(ln.path, &st); err == nil && uint64(st.Dev) == ln.dev && st.Ino == ln.ino {
-			_ = unix.Unlink(ln.path)
-		}
-	}
+	ln.unlink()
 	return os.NewSyscallError("close", unix.Close(ln.fd))
 }

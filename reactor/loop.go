@@ -38,7 +38,7 @@ type Handler interface {
 type Options struct {
 	MaxEvents   int           // events taken from the kernel at once; 256
 	MaxConns    int           // stop accepting at so many open connections; 0 is no limit
-	AcceptBatch int           // connections accepted in one go; 64
+	AcceptBatch int           // connections accepted between two Polls, from each listener; 64
 	LingerBytes int           // unread input thrown away at most by a graceful close; 1 MiB
 	LingerTime  time.Duration // time a graceful close waits for the peer at most; 2 s
 
@@ -70,6 +70,7 @@ type Loop struct {
 	// Leader only.
 	ready     ring
 	table     []*Conn // by descriptor
+	unpolled  []*Conn // accepted since the last Poll
 	listeners []*boundListener
 	watches   []*watch
 	gen       uint32
@@ -171,6 +172,9 @@ func (l *Loop) Each(fn func(c *Conn)) {
 func (l *Loop) Poll(timeout time.Duration) error {
 	if l.closed.Load() {
 		return ErrClosed
+	}
+	if len(l.unpolled) > 0 {
+		l.register()
 	}
 	if l.ready.n > 0 {
 		timeout = 0
@@ -362,7 +366,7 @@ func (l *Loop) Close() error {
 	if l.closed.Load() {
 		return nil
 	}
-	l.StopAccepting()
+	l.closeListeners()
 	l.closed.Store(true) // from here on Release closes itself, see Conn.orphaned
 	for _, c := range l.table {
 		if c == nil {
@@ -371,7 +375,7 @@ func (l *Loop) Close() error {
 		c.state.Or(stAbort)
 		c.orphaned()
 	}
-	l.table = nil
+	l.table, l.unpolled = nil, nil
 	l.ready = ring{}
 	return l.poll.close()
 }

@@ -5,6 +5,7 @@ package reactor
 
 import (
 	"encoding/binary"
+	"math"
 	"os"
 	"syscall"
 	"unsafe"
@@ -95,6 +96,24 @@ func acceptConn(fd int, peer *rawAddr) (int, syscall.Errno) {
 	}
 	peer.set(&sa)
 	return int(n), 0
+}
+
+// deferAccept makes the kernel keep connections that have sent nothing for so many seconds (TCP_DEFER_ACCEPT).
+func deferAccept(fd, seconds int) bool {
+	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds) == nil
+}
+
+// dropSYN makes the kernel drop the first packet of every new connection. Connections accepted from now on inherit the
+// filter, and get no such packets.
+func dropSYN(fd int) {
+	const flags, syn = 13, 0x02 // of the TCP header, where the filter's data begin
+	code := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: flags},
+		{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: syn, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+		{Code: unix.BPF_RET | unix.BPF_K, K: math.MaxUint32},
+	}
+	_ = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]})
 }
 
 // localAddr asks for our end's address.

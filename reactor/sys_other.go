@@ -79,6 +79,10 @@ func acceptConn(fd int, peer *rawAddr) (int, syscall.Errno) {
 	return n, 0
 }
 
+func deferAccept(fd, seconds int) bool { return false }
+
+func dropSYN(fd int) {}
+
 func localAddr(fd int, a *rawAddr) error {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {

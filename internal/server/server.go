@@ -112,7 +112,8 @@ func (s *Server) Listen() error {
 		if b.Network == "fd" {
 			ln, err = reactor.ListenFD(b.FD)
 		} else {
-			ln, err = reactor.Listen(b.Network, b.Address, reactor.ListenOptions{Backlog: s.cfg.Backlog, ReusePort: s.cfg.ReusePort})
+			o := reactor.ListenOptions{Backlog: s.cfg.Backlog, ReusePort: s.cfg.ReusePort, Defer: true}
+			ln, err = reactor.Listen(b.Network, b.Address, o)
 		}
 		if err != nil {
 			s.closeListeners()

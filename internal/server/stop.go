@@ -188,7 +188,7 @@ func (s *Server) finished() bool {
 	if !s.stopping.Load() {
 		return false
 	}
-	return s.over.Load() || s.loop.Conns() == 0 && s.queued.Load() == 0
+	return s.over.Load() || !s.loop.Accepting() && s.loop.Conns() == 0 && s.queued.Load() == 0
 }
 
 func (s *Server) flushLogs() {

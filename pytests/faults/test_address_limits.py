@@ -31,8 +31,8 @@ def test_connections_over_the_limit_get_429_and_others_go_on(serve):
     for client in inside:
         client.request("GET", "/")
         assert client.response().status == 200
-    for _ in range(20):
-        refused(server.connect())
+    for client in [server.connect() for _ in range(20)]:
+        refused(client)
     with Client(("127.0.0.1", server.port)) as late:
         late.send(head("GET", "/"))  # a request is on its way already
         refused(late)

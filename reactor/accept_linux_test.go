@@ -1,0 +1,145 @@
+package reactor
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// polled tells whether the loop's epoll has c.
+func polled(t *testing.T, c *Conn) bool {
+	t.Helper()
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", c.Loop().poll.ep))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(info), "\n") {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "tfd:" && f[1] == fmt.Sprint(c.FD()) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestDeferred: connections that have sent something are accepted and read one after the other, and closed without having
+// been in the poller; one that sends nothing comes a little later, and is polled.
+func TestDeferred(t *testing.T) {
+	var calls []string
+	note := func(what string, c *Conn) {
+		_, port := c.RemoteAddr()
+		calls = append(calls, fmt.Sprint(what, " ", port))
+	}
+	closed := 0
+	h := &hooks{closed: func(c *Conn) { closed++ }}
+	r := newRig(t, h, Options{}, ListenOptions{Defer: true})
+	h.accepted = func(c *Conn) { note("accepted", c); r.conns = append(r.conns, c) }
+	h.ready = func(c *Conn) {
+		note("ready", c)
+		if polled(t, c) {
+			t.Error("registered with epoll although its data were there")
+		}
+		if _, err := c.Read(make([]byte, 10)); err == nil {
+			c.CloseAfterFlush()
+		}
+	}
+	silent := r.dial()
+	var want []string
+	for range 3 {
+		nc := r.dial()
+		nc.Write([]byte("x"))
+		port := nc.LocalAddr().(*net.TCPAddr).Port
+		for _, what := range []string{"accepted", "ready"} {
+			want = append(want, fmt.Sprint(what, " ", port))
+		}
+	}
+	r.l.Poll(0)
+	for r.l.Dispatch() {
+	}
+	if !slices.Equal(calls, want) || closed != 3 {
+		t.Errorf("calls: %q, want %q; %d of 3 closed", calls, want, closed)
+	}
+	r.until("the silent one", func() bool { return len(r.conns) == 4 })
+	if _, port := r.conns[3].RemoteAddr(); port != silent.LocalAddr().(*net.TCPAddr).Port {
+		t.Error("some other connection")
+	}
+	r.l.Poll(0)
+	if closed != 3 || !polled(t, r.conns[3]) {
+		t.Error("not registered with epoll")
+	}
+}
+
+// TestDeferredStaysOpen: a connection that is served and stays open is polled.
+func TestDeferredStaysOpen(t *testing.T) {
+	r := newRig(t, &hooks{ready: echo}, Options{}, ListenOptions{Defer: true})
+	nc := r.dial()
+	for range 3 {
+		nc.Write([]byte("x"))
+		got := make(chan error, 1)
+		go func() { _, err := nc.Read(make([]byte, 1)); got <- err }()
+		r.until("echo", func() bool { return len(got) == 1 })
+		if err := <-got; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAcceptBatch: others get their turn between the connections of a crowd, and the next Poll after so many.
+func TestAcceptBatch(t *testing.T) {
+	var calls []string
+	h := &hooks{ready: func(c *Conn) { calls = append(calls, "ready"); c.CloseAfterFlush() }}
+	r := newRig(t, h, Options{AcceptBatch: 3}, ListenOptions{Defer: true})
+	for range 5 {
+		r.dial().Write([]byte("x"))
+	}
+	r.l.Post(func() { calls = append(calls, "posted") })
+	r.l.Poll(0)
+	for r.l.Dispatch() {
+	}
+	if want := []string{"ready", "posted", "ready", "ready"}; !slices.Equal(calls, want) {
+		t.Errorf("in the first round: %q, want %q", calls, want)
+	}
+	r.until("the others", func() bool { return len(calls) == 6 })
+}
+
+// TestStopAcceptingDeferred: a client that got its connection just before, and has not come round to sending, is served.
+// One that comes later is not let in.
+func TestStopAcceptingDeferred(t *testing.T) {
+	h := &hooks{ready: echo}
+	r := newRig(t, h, Options{}, ListenOptions{Defer: true})
+	nc := r.dial()
+	nc.Write([]byte("x"))
+	r.until("accepted", func() bool { return len(r.conns) == 1 })
+	before := r.dial()
+	r.l.StopAccepting()
+	if !r.l.Accepting() {
+		t.Fatal("the listener was closed at once")
+	}
+	if c, err := net.DialTimeout("tcp", r.ln.Addr(), 50*time.Millisecond); err == nil {
+		c.Close()
+		t.Error("a new connection was let in")
+	}
+	before.Write([]byte("x"))
+	r.until("closed", func() bool { return !r.l.Accepting() })
+	got := make(chan error, 1)
+	go func() { _, err := before.Read(make([]byte, 1)); got <- err }()
+	r.until("echo", func() bool { return len(got) == 1 })
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+	if _, err := net.Dial("tcp", r.ln.Addr()); err == nil {
+		t.Error("still listening")
+	}
+}
+
+// TestStopAcceptingIdle: where nobody came lately, nobody is waited for.
+func TestStopAcceptingIdle(t *testing.T) {
+	r := newRig(t, &hooks{}, Options{}, ListenOptions{Defer: true})
+	r.l.StopAccepting()
+	if r.l.Accepting() {
+		t.Error("still accepting")
+	}
+}
