@@ -56,10 +56,17 @@ func (t *thread) putLate(c *conn) bool {
 	return true
 }
 
-// boundLate sends what has waited long enough. Leader only, after each piece of work.
+// boundLate sends what has waited long enough. Leader only, after each piece of work. A round of slow requests may take
+// longer than Go lets a goroutine run, so this is also the time to yield.
 func (t *thread) boundLate() {
-	if t.waits && t.s.loop.Clock()-t.since > int64(gatherFor) {
+	if !t.waits {
+		return
+	}
+	now := t.s.loop.Clock()
+	if waited := now - t.since; waited > int64(gatherFor) {
 		t.sendLate()
+		t.py.Release()
+		t.yield(now, waited)
 	}
 }
 

@@ -9,16 +9,15 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/accesslog"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
-const (
-	leaderYields = 4e6 // ns
-	poolYields   = 8e6
-)
+// hogAfter is when Go's monitor thread takes a goroutine for one that hogs its processor, with some room.
+const hogAfter = int64(9 * time.Millisecond)
 
 const (
 	wordInCall  = bridge.WatchInCall
@@ -32,6 +31,8 @@ const (
 	// the hand-over of every request). Else the standby keeps the lead until pooledFor calls in a row have not blocked.
 	rareAfter = 16
 	pooledFor = 64
+
+	poolNext = int64(time.Millisecond) // for yield; a request may take longer, but yields cost a pool much
 )
 
 // thread is a Python thread, or (py nil) the standby.
@@ -41,7 +42,8 @@ type thread struct {
 	isMain  bool
 	leading bool           // this goroutine's own view; settled after each call
 	ledFrom uint64         // word when it began to lead
-	yielded int64          // when poll last let Go schedule; loop clock
+	yielded int64          // when yield last let Go schedule; loop clock
+	polled  int64          // when the last but one Poll returned; loop clock
 	word    *atomic.Uint64 // in C memory, watched by the monitor
 
 	// flush is the connection with output that waits for more of it while the app runs; the monitor flushes it.
@@ -229,13 +231,13 @@ func (t *thread) lead() {
 	}
 }
 
-// yield lets Go schedule this goroutine anew, if that has not been done for so long: less than the 10 ms after which Go's
-// monitor thread takes it for one that hogs its processor. That one then interrupts it by a signal, takes the processor
-// away and looks every 20 µs for the next milliseconds, which were 2,000 context switches a second for a leader and a
-// quarter of the CPU of a pool. To be scheduled anew takes some 15 µs, and for a thread of a pool, which comes back behind
-// others, 100: so that one waits longer. Without the GIL.
-func (t *thread) yield(after int64) {
-	if now := t.s.loop.NowNanos(); now-t.yielded > after {
+// yield lets Go schedule this goroutine anew, if that has not been done for so long that the next chance, some time after
+// now, may come when Go's monitor thread has taken it for one that hogs its processor. That one then interrupts it by a
+// signal, takes the processor away and looks every 20 µs for the next milliseconds, which were 2,000 context switches a
+// second for a leader and a quarter of the CPU of a pool. To be scheduled anew takes some 15 µs, and for a thread of a
+// pool, which comes back behind others, 100. Without the GIL.
+func (t *thread) yield(now, next int64) {
+	if now+next-t.yielded > hogAfter {
 		t.yielded = now
 		runtime.Gosched()
 	}
@@ -247,7 +249,10 @@ func (t *thread) poll() {
 	t.sendLate()
 	t.endRound()
 	s.idleWork()
-	t.yield(leaderYields)
+	// now is when the round began that ends here, and the next one may take as long.
+	now := s.loop.NowNanos()
+	t.yield(now, 2*(now-t.polled))
+	t.polled = now
 	if err := s.loop.Poll(-1); err != nil {
 		s.fatal(err)
 	}
@@ -258,7 +263,7 @@ func (t *thread) runPooled(c *conn) {
 	t.run(c) // true: only a leader gathers answers
 	t.release(c)
 	if !t.py.HasGIL() {
-		t.yield(poolYields)
+		t.yield(t.s.loop.NowNanos(), poolNext)
 	}
 	s := t.s
 	if credit := s.watch.Credit; credit.Load() > 0 && credit.Add(-1) <= 0 {
