@@ -212,6 +212,7 @@ func (t *thread) lead() {
 		if s.queued.Load() > 0 {
 			if c := s.popJob(); c != nil {
 				t.runInline(c)
+				t.boundLate()
 				continue
 			}
 		}
