@@ -67,7 +67,8 @@ func (l *Loop) StopAccepting() {
 		}
 	}
 	if lately {
-		l.After(deferLinger, l.stopListening)
+		// Not by the timer wheel, whose ticks are longer.
+		time.AfterFunc(deferLinger, func() { l.Post(l.stopListening) })
 	} else {
 		l.stopListening()
 	}
