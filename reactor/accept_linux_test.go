@@ -78,12 +78,7 @@ func TestDeferredStaysOpen(t *testing.T) {
 	nc := r.dial()
 	for range 3 {
 		nc.Write([]byte("x"))
-		got := make(chan error, 1)
-		go func() { _, err := nc.Read(make([]byte, 1)); got <- err }()
-		r.until("echo", func() bool { return len(got) == 1 })
-		if err := <-got; err != nil {
-			t.Fatal(err)
-		}
+		r.untilAnswer(nc)
 	}
 }
 
@@ -124,15 +119,23 @@ func TestStopAcceptingDeferred(t *testing.T) {
 	}
 	before.Write([]byte("x"))
 	r.until("closed", func() bool { return !r.l.Accepting() })
-	got := make(chan error, 1)
-	go func() { _, err := before.Read(make([]byte, 1)); got <- err }()
-	r.until("echo", func() bool { return len(got) == 1 })
-	if err := <-got; err != nil {
-		t.Error(err)
-	}
+	r.untilAnswer(before)
 	if _, err := net.Dial("tcp", r.ln.Addr()); err == nil {
 		t.Error("still listening")
 	}
+}
+
+// TestStopAcceptingShared: where other sockets share the port, nobody is kept from it: who comes meanwhile is served.
+func TestStopAcceptingShared(t *testing.T) {
+	r := newRig(t, &hooks{ready: echo}, Options{}, ListenOptions{Defer: true, ReusePort: true})
+	nc := r.dial()
+	nc.Write([]byte("x"))
+	r.until("accepted", func() bool { return len(r.conns) == 1 })
+	r.l.StopAccepting()
+	late := r.dial()
+	late.Write([]byte("x"))
+	r.until("closed", func() bool { return !r.l.Accepting() })
+	r.untilAnswer(late)
 }
 
 // TestStopAcceptingIdle: where nobody came lately, nobody is waited for.

@@ -50,19 +50,7 @@ func TestMaxConns(t *testing.T) {
 			}
 		}
 		clients[0].Write([]byte("x"))
-		got := make(chan error)
-		go func() { _, err := clients[0].Read(make([]byte, 1)); got <- err }()
-		r.until("echo", func() bool {
-			select {
-			case err := <-got:
-				if err != nil {
-					t.Error(err)
-				}
-				return true
-			default:
-				return false
-			}
-		})
+		r.untilAnswer(clients[0])
 		clients[0].Close()
 		clients = clients[1:]
 		served++
@@ -95,19 +83,7 @@ func TestStopAccepting(t *testing.T) {
 			}
 			for _, nc := range append(waiting, nc) {
 				nc.Write([]byte("x"))
-				got := make(chan error)
-				go func() { _, err := nc.Read(make([]byte, 1)); got <- err }()
-				r.until("echo", func() bool {
-					select {
-					case err := <-got:
-						if err != nil {
-							t.Error(err)
-						}
-						return true
-					default:
-						return false
-					}
-				})
+				r.untilAnswer(nc)
 			}
 		})
 	}

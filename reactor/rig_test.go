@@ -156,7 +156,7 @@ func (r *rig) dial() net.Conn {
 	if r.ln.Network() == "unix" {
 		network, addr = "unix", r.ln.Path()
 	}
-	nc, err := net.Dial(network, addr)
+	nc, err := net.DialTimeout(network, addr, patience)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -178,6 +178,17 @@ func (r *rig) until(what string, cond func() bool) {
 		}
 		for r.l.Dispatch() {
 		}
+	}
+}
+
+// untilAnswer drives the loop until nc has a byte to read.
+func (r *rig) untilAnswer(nc net.Conn) {
+	r.t.Helper()
+	got := make(chan error, 1)
+	go func() { _, err := nc.Read(make([]byte, 1)); got <- err }()
+	r.until("an answer", func() bool { return len(got) == 1 })
+	if err := <-got; err != nil {
+		r.t.Error(err)
 	}
 }
 

@@ -159,8 +159,9 @@ int gw_template_add(const char *server_name, const char *server_port, const char
 gw_response *gw_thread_response(gw_thread *t);
 
 /*
- * Runs the app for one request, up to the first block that must go out. Result: GW_MORE … GW_HIJACK. rq, arena, headers, body: caller's, not kept. GIL: taken if not held; held on return, see
- * gw_release. Blocks: it runs the app. Calls back: gwgo_*.
+ * Runs the app for one request, up to the first block that must go out. Result: GW_MORE … GW_HIJACK. rq, arena, headers,
+ * body: caller's, not kept. GIL: taken if not held; held on return, see gw_release. Blocks: it runs the app. Calls back:
+ * gwgo_*.
  */
 int gw_call(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
 
