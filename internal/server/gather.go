@@ -18,6 +18,9 @@ type gathering struct {
 	slow   bool // the requests of the last round took longer than gatherAbove each
 	round  int  // requests run since the last Poll, by the leader
 
+	began   int64 // the round before this one; loop clock
+	longest int64 // ns that answers have waited in this round; boundLate lets Go schedule as often
+
 	// late are connections with all of an answer in their queues, which belong to the thread until that is sent. Under
 	// outMu, as the monitor sends them when a call blocks.
 	late      []*conn
@@ -32,13 +35,21 @@ func (t *thread) gathers(c *conn, n int) bool {
 	return t.gather
 }
 
-// endRound finds out whether gathering would pay. Leader only, before it waits.
-func (t *thread) endRound() {
+// endRound finds out whether gathering would pay, and returns what yield wants to know. Leader only, before it waits.
+func (t *thread) endRound() (now, next int64) {
+	loop := t.s.loop
+	began := loop.NowNanos()
 	if t.round > 1 { // the clock is read at the end of rounds in which there was something to gather
-		loop := t.s.loop
-		t.slow = loop.Clock()-loop.NowNanos() > int64(t.round)*int64(gatherAbove)
+		now = loop.Clock()
+		next = now - began // the next round may take as long
+		if t.slow = next > int64(t.round)*int64(gatherAbove); t.slow && t.longest > 0 {
+			next = 2 * t.longest
+		}
+	} else {
+		now, next = began, 2*(began-t.began) // this round, and the next one
 	}
-	t.round = 0
+	t.round, t.began, t.longest = 0, began, 0
+	return now, next
 }
 
 // putLate leaves c, whose answer is complete and queued, for sendLate. Not if the thread has lost the lead since gathers
@@ -66,6 +77,7 @@ func (t *thread) boundLate() {
 	if waited := now - t.since; waited > int64(gatherFor) {
 		t.sendLate()
 		t.py.Release()
+		t.longest = max(t.longest, waited)
 		t.yield(now, waited)
 	}
 }

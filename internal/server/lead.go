@@ -43,7 +43,6 @@ type thread struct {
 	leading bool           // this goroutine's own view; settled after each call
 	ledFrom uint64         // word when it began to lead
 	yielded int64          // when yield last let Go schedule; loop clock
-	polled  int64          // when the last but one Poll returned; loop clock
 	word    *atomic.Uint64 // in C memory, watched by the monitor
 
 	// flush is the connection with output that waits for more of it while the app runs; the monitor flushes it.
@@ -248,12 +247,9 @@ func (t *thread) yield(now, next int64) {
 func (t *thread) poll() {
 	s := t.s
 	t.sendLate()
-	t.endRound()
+	now, next := t.endRound()
 	s.idleWork()
-	// now is when the round began that ends here, and the next one may take as long.
-	now := s.loop.NowNanos()
-	t.yield(now, 2*(now-t.polled))
-	t.polled = now
+	t.yield(now, next)
 	if err := s.loop.Poll(-1); err != nil {
 		s.fatal(err)
 	}

@@ -13,11 +13,12 @@
 enum {
 	QUIET = 20, /* ticks without a change, then it sleeps until poked */
 	/*
-	 * After CALM ticks in which no call blocked, it sleeps SLOW ticks between two pairs of looks that are a tick apart:
-	 * looking every millisecond took 5 % of the CPU of a Flask app that never blocks.
+	 * After CALM ticks in which no call blocked, it looks every SLOW ticks, and a second time a tick later if the call it
+	 * sees may be one that blocks. A look costs 30 µs, most of them for two context switches in cold caches: one a
+	 * millisecond took 5 % of the CPU of a Flask app that never blocks.
 	 */
 	CALM = 250,
-	SLOW = 4,
+	SLOW = 8,
 	/*
 	 * Before that, while a Python thread leads, it looks ALERT times as often, and takes a leader whose call goes on without
 	 * using CPU for blocked: everybody waits for that one. With a call in a hundred that blocks, the 98.8th
@@ -31,7 +32,7 @@ typedef struct {
 	uint64_t word; /* as of the last look */
 	uint64_t told; /* of the call last told of */
 	uint64_t age; /* ns that word has been seen for */
-	uint64_t cpu; /* its thread's CPU clock at the last look, if the call leads */
+	uint64_t cpu; /* its thread's CPU clock at the last look, 0: not known */
 	clockid_t clock;
 	int has_clock;
 } seen_thread;
@@ -47,6 +48,7 @@ static struct {
 	uint64_t calm_ns; /* since a call blocked, CALM ticks at most */
 } w = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
+/* What a look finds: anything going on; a call not seen before that may block; a thread that leads. */
 enum { BUSY = 1, IN_CALL = 2, LED = 4 };
 
 /* The CPU time of a thread in ns; 0 where that cannot be asked. */
@@ -57,17 +59,14 @@ static uint64_t cpu_of(const seen_thread *s) {
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Has the leader's call, the same as ns ago, gone on without the CPU since? */
-static int sleeps(seen_thread *s, uint64_t ns) {
+/* How much of the last ns the thread has used the CPU for; unknown if that cannot be told. */
+static uint64_t used(seen_thread *s, uint64_t unknown) {
 	uint64_t before = s->cpu;
 	s->cpu = cpu_of(s);
-	return before && s->cpu && s->cpu - before < ns / 4;
+	return before && s->cpu ? s->cpu - before : unknown;
 }
 
-/*
- * One look, ns after the one before. Returns BUSY if anything is going on, IN_CALL if a thread is in a call that was not
- * seen before, LED if one leads.
- */
+/* One look, ns after the one before. */
 static int look(uint64_t ns, int alert) {
 	int found = 0;
 	for (int i = 0; i < w.n; i++) {
@@ -78,8 +77,14 @@ static int look(uint64_t ns, int alert) {
 		if (word != s->word) {
 			s->word = word;
 			s->age = 0;
-			s->cpu = leads && in_call ? cpu_of(s) : 0;
-			found |= BUSY | (in_call ? IN_CALL : 0);
+			found |= BUSY;
+			/* A leader that has computed all the time cannot have slept for a tick. If it computes on in this one call, others
+			 * wait for it until the next look. */
+			int computed = leads && in_call && used(s, 0) + w.tick_ns > ns;
+			if (!leads || !in_call)
+				s->cpu = 0;
+			if (in_call && !computed)
+				found |= IN_CALL;
 			continue;
 		}
 		if (!in_call)
@@ -88,7 +93,7 @@ static int look(uint64_t ns, int alert) {
 		s->age += ns;
 		if (s->told == word)
 			continue;
-		int asleep = leads && sleeps(s, ns);
+		int asleep = leads && used(s, ns) < ns / 4;
 		if (s->age < w.tick_ns && !(alert && asleep))
 			continue;
 		if (asleep || !leads) /* a long computation is no reason for looking more often */
@@ -126,10 +131,7 @@ static void *watch(void *unused) {
 		uint64_t ns = w.tick_ns;
 		if (alert)
 			ns /= ALERT;
-		else if (
-			calm &&
-			!(found &
-				IN_CALL)) /* a call that was just seen for the first time gets its second look a tick later */
+		else if (calm && !(found & IN_CALL)) /* else a call just seen for the first time gets its second look */
 			ns *= SLOW;
 		struct timespec nap = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 		nanosleep(&nap, NULL);
