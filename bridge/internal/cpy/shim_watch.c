@@ -13,12 +13,13 @@
 enum {
 	QUIET = 20, /* ticks without a change, then it sleeps until poked */
 	/*
-	 * After CALM ticks in which no call blocked, it looks every SLOW ticks, and a second time a tick later if the call it
-	 * sees may be one that blocks. A look costs 30 µs, most of them for two context switches in cold caches: one a
+	 * After CALM ticks in which no call blocked, it looks every SLOW ticks or SLOW_NS, whichever is less, and a second
+	 * time a tick later if the call it sees may be one that blocks. A look costs 30 µs, most of them for two context switches in cold caches: one a
 	 * millisecond took 5 % of the CPU of a Flask app that never blocks.
 	 */
 	CALM = 250,
 	SLOW = 8,
+	SLOW_NS = 8000000,
 	/*
 	 * Before that, while a Python thread leads, it looks ALERT times as often, and takes a leader whose call goes on without
 	 * using CPU for blocked: everybody waits for that one. With a call in a hundred that blocks, the 98.8th
@@ -45,6 +46,7 @@ static struct {
 	seen_thread *seen;
 	int n, stop;
 	uint64_t tick_ns;
+	uint64_t slow_ns;
 	uint64_t calm_ns; /* since a call blocked, CALM ticks at most */
 } w = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
@@ -132,7 +134,7 @@ static void *watch(void *unused) {
 		if (alert)
 			ns /= ALERT;
 		else if (calm && !(found & IN_CALL)) /* else a call just seen for the first time gets its second look */
-			ns *= SLOW;
+			ns = w.slow_ns;
 		struct timespec nap = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 		nanosleep(&nap, NULL);
 		w.calm_ns += calm ? 0 : ns;
@@ -163,6 +165,7 @@ gw_watch *gw_watch_start(int n, uint64_t tick_ns, int credit) {
 	w.n = n;
 	w.stop = 0;
 	w.tick_ns = tick_ns;
+	w.slow_ns = SLOW * tick_ns < SLOW_NS ? SLOW * tick_ns : tick_ns > SLOW_NS ? tick_ns : SLOW_NS;
 	w.calm_ns = 0;
 	sigset_t all, old;
 	sigfillset(&all);
