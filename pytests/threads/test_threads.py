@@ -151,6 +151,15 @@ def test_the_calls_run_in_few_lasting_threads(serve):
 
 @pytest.mark.core
 @pytest.mark.parametrize("threads", [1, 4])
+def test_threads_of_the_application_wake_up_in_time(serve, threads):
+    """With the kernel's default they may sleep 50 µs longer than they asked for."""
+    server = serve("slack", "--threads", threads)
+    with ThreadPoolExecutor(8) as pool:
+        assert {server.get("/").text for _ in pool.map(lambda _: server.get("/"), range(20))} == {"10000"}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("threads", [1, 4])
 def test_deep_recursion_is_an_error_and_not_a_crash(serve, threads):
     server = serve("recursion", "--threads", threads, expect_errors=True)
     with ThreadPoolExecutor(threads) as pool:

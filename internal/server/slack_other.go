@@ -1,0 +1,5 @@
+//go:build !linux
+
+package server
+
+func punctual() (undo func()) { return func() {} }
