@@ -279,6 +279,10 @@ func (t *thread) input(c *conn) {
 			t.s.submit(c)
 			return
 		}
+		if t.stages() {
+			t.s.staged.push(c)
+			return
+		}
 		if !t.run(c) {
 			return
 		}
@@ -293,7 +297,7 @@ func (t *thread) input(c *conn) {
 	}
 }
 
-// runInline runs a job of the queue on the leader.
+// runInline runs a request that has waited for the leader.
 func (t *thread) runInline(c *conn) {
 	if !t.run(c) {
 		return

@@ -1,5 +1,10 @@
 package server
 
+// What a leader does while requests are slow, so that it changes between its own work and the app's as rarely as possible:
+// each of them finds the caches full of the other.
+//
+// Staging: all requests that have come are read and parsed before the first of them runs.
+//
 // Gathering: while requests wait for the leader, answers that are ready wait for each other, a millisecond at most, and
 // leave together. A client whose answers come one by one, each after a time in which it has nothing to do, falls asleep
 // in between and is woken for each of them, by an interrupt to another core: of a Flask page's 159 µs of CPU that was 17 in
@@ -8,14 +13,14 @@ package server
 import "time"
 
 const (
-	gatherAbove = 20 * time.Microsecond // of time for each request; below that, clients have no time to fall asleep
-	gatherFor   = time.Millisecond
+	slowAbove = 20 * time.Microsecond // of time for each request; below that, clients have no time to fall asleep
+	gatherFor = time.Millisecond
 )
 
 // gathering is the part of thread that this file is about.
 type gathering struct {
 	gather bool // the answer being made is to wait for others
-	slow   bool // the requests of the last round took longer than gatherAbove each
+	slow   bool // the requests of the last round took longer than slowAbove each
 	round  int  // requests run since the last Poll, by the leader
 
 	began   int64 // the round before this one; loop clock
@@ -29,20 +34,26 @@ type gathering struct {
 	since     int64 // the first of late came; loop clock
 }
 
+// busy tells whether there is more to do before the next Poll. Leader only.
+func (s *Server) busy() bool { return s.staged.len() > 0 || s.loop.Busy() }
+
+// stages decides whether a request that is complete waits in Server.staged.
+func (t *thread) stages() bool { return t.slow && t.leading && t.s.busy() }
+
 // gathers decides whether the n bytes that end the answer on c are to wait for others, and remembers that for run.
 func (t *thread) gathers(c *conn, n int) bool {
-	t.gather = t.slow && t.leading && t.s.loop.Busy() && c.x.keep && c.rc.QueuedBytes()+int64(n) < flushAbove
+	t.gather = t.slow && t.leading && t.s.busy() && c.x.keep && c.rc.QueuedBytes()+int64(n) < flushAbove
 	return t.gather
 }
 
-// endRound finds out whether gathering would pay, and returns what yield wants to know. Leader only, before it waits.
+// endRound finds out whether staging and gathering would pay, and returns what yield wants to know. Leader only, before it waits.
 func (t *thread) endRound() (now, next int64) {
 	loop := t.s.loop
 	began := loop.NowNanos()
 	if t.round > 1 { // the clock is read at the end of rounds in which there was something to gather
 		now = loop.Clock()
 		next = now - began // the next round may take as long
-		if t.slow = next > int64(t.round)*int64(gatherAbove); t.slow && t.longest > 0 {
+		if t.slow = next > int64(t.round)*int64(slowAbove); t.slow && t.longest > 0 {
 			next = 2 * t.longest
 		}
 	} else {

@@ -139,6 +139,9 @@ func (s *Server) standbyLoop() {
 		}
 		s.cur = t
 		t.leading = true
+		for c := s.staged.pop(); c != nil; c = s.staged.pop() {
+			s.submit(c)
+		}
 		for t.leading {
 			if s.finished() {
 				s.endThreads()
@@ -165,8 +168,7 @@ func (s *Server) handLead(t *thread) {
 	if c := t.slot; c != nil {
 		// It was given a request between asking for the lead and getting it; it looks at the queue first.
 		t.slot = nil
-		s.jobs = append(s.jobs, c)
-		s.queued.Store(int32(len(s.jobs) - s.jobsHead))
+		s.putJob(c)
 	}
 	t.toLead = true
 	s.unidle(t)
@@ -220,6 +222,11 @@ func (t *thread) lead() {
 			continue
 		}
 		if s.loop.Dispatch() {
+			t.boundLate()
+			continue
+		}
+		if c := s.staged.pop(); c != nil {
+			t.runInline(c)
 			t.boundLate()
 			continue
 		}
@@ -308,7 +315,7 @@ func (t *thread) next() (c *conn, lead, ok bool) {
 			return nil, false, false
 		case s.heir.Load() == t:
 			// It is about to lead.
-		case len(s.jobs) > s.jobsHead:
+		case s.jobs.len() > 0:
 			c = s.takeJob()
 			s.mu.Unlock()
 			return c, false, true
@@ -357,34 +364,26 @@ func (s *Server) submit(c *conn) {
 		t.notify()
 		return
 	}
-	s.jobs = append(s.jobs, c)
-	s.queued.Store(int32(len(s.jobs) - s.jobsHead))
+	s.putJob(c)
 	s.mu.Unlock()
 }
 
-// takeJob is called with s.mu held and a job there.
+// putJob and takeJob are called with s.mu held.
+func (s *Server) putJob(c *conn) {
+	s.jobs.push(c)
+	s.queued.Store(int32(s.jobs.len()))
+}
+
 func (s *Server) takeJob() *conn {
-	c := s.jobs[s.jobsHead]
-	s.jobs[s.jobsHead] = nil
-	s.jobsHead++
-	if s.jobsHead == len(s.jobs) {
-		s.jobs, s.jobsHead = s.jobs[:0], 0
-	} else if s.jobsHead >= 1024 && s.jobsHead*2 > len(s.jobs) {
-		n := copy(s.jobs, s.jobs[s.jobsHead:])
-		clear(s.jobs[n:])
-		s.jobs, s.jobsHead = s.jobs[:n], 0
-	}
-	s.queued.Store(int32(len(s.jobs) - s.jobsHead))
+	c := s.jobs.pop()
+	s.queued.Store(int32(s.jobs.len()))
 	return c
 }
 
-func (s *Server) popJob() (c *conn) {
+func (s *Server) popJob() *conn {
 	s.mu.Lock()
-	if len(s.jobs) > s.jobsHead {
-		c = s.takeJob()
-	}
-	s.mu.Unlock()
-	return c
+	defer s.mu.Unlock()
+	return s.takeJob()
 }
 
 // unidle takes t off the idle list; s.mu is held.
@@ -452,11 +451,13 @@ func (t *thread) doMail() bool {
 type leadState struct {
 	cur *thread // who leads; leader only
 
-	mu       sync.Mutex
-	jobs     []*conn // jobs[jobsHead:] wait for a thread
-	jobsHead int
-	idle     []*thread // waiting in next, last in first out
-	done     bool      // threads are to end
+	// staged wait for the leader itself, see gather.go; leader only, and empty before it polls.
+	staged fifo
+
+	mu   sync.Mutex
+	jobs fifo      // wait for any thread
+	idle []*thread // waiting in next, last in first out
+	done bool      // threads are to end
 
 	watch  *bridge.Watch // the monitor; its Credit is > 0 while calls have blocked lately
 	queued atomic.Int32  // waiting jobs

@@ -193,8 +193,25 @@ def test_answers_of_slow_requests_are_gathered_for_a_short_time(serve):
     assert 1 <= max(map(max, unsent)) <= 4, unsent
 
 
+def test_slow_requests_are_read_before_the_first_of_them_runs(serve):
+    server = serve("gathered", "--threads", "1")
+    unread = [noted["unread"][0] for noted in rounds_of(server, 20, "&read=1")]
+    assert sorted(unread[10:])[5] == 0, unread  # the first rounds find out that they are slow
+
+
 @pytest.mark.core
 def test_gathered_answers_are_sent_when_a_call_blocks(serve):
     server = serve("gathered", "--threads", "1")
     for noted in rounds_of(server, 20, "&gate=1"):
         assert noted["gate"] == [0], "answers waited for a call that blocked"
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("threads", [2, 4])
+def test_requests_that_wait_for_a_slow_leader_go_elsewhere_when_a_call_blocks(serve, threads):
+    """They have been read before the first of them runs, and that one ends only after all others."""
+    server = serve("gathered", "--threads", threads)
+    for _ in range(5):
+        list(rounds_of(server, 4))  # a thread leads, and knows that requests are slow
+        for noted in rounds_of(server, 1, "&hold=1"):
+            assert noted["gate"] == [0], "requests waited for a call that blocked"

@@ -1,14 +1,19 @@
-"""Watches its own server's answers from inside the calls: which of them have left when the next call runs.
+"""Watches its own server from inside the calls: which answers have left when the next call runs, which requests are read.
 
 /round?n=8 sends a request on each of n connections of its own, which the server finds waiting when it comes back from
 this call. Each of those takes SPIN of CPU and notes how many answers of earlier ones had not left when it began. With
-&gate=1 the last one waits until they have. /report, once all are answered: what was noted since the last report.
+&read=1 the first one notes how many requests the server has not read, with &hold=1 it waits until all others are answered;
+with &gate=1 the last one waits until all before it are. /report, once all are answered: what was noted since the last report.
 /end closes the connections.
 """
 
+import fcntl
 import json
+import os
 import select
 import socket
+import struct
+import termios
 import time
 from urllib.parse import parse_qs
 
@@ -17,21 +22,49 @@ LIMIT = 10
 clients = []
 calls = []  # of this round: the client's number
 unsent = []
+unread = []
 gate = []
+
+
+def unanswered(clients):
+    return len(clients) - len(select.select(clients, [], [], 0)[0])
 
 
 def waiting():
     """How many calls of this round are done and not answered."""
-    ready, _, _ = select.select([clients[n] for n in calls], [], [], 0)
-    return len(calls) - len(ready)
+    return unanswered([clients[n] for n in calls])
+
+
+def requests_unread():
+    """How many of the server's sockets hold input, looked at from the inside."""
+    names = {client.getsockname() for client in clients}
+    count = 0
+    for entry in os.scandir("/proc/self/fd"):
+        if not os.path.realpath(entry.path).split("/")[-1].startswith("socket:"):
+            continue
+        theirs = socket.socket(fileno=int(entry.name))
+        try:
+            if theirs.getpeername() in names:
+                count += struct.unpack("i", fcntl.ioctl(theirs, termios.FIONREAD, bytes(4)))[0] > 0
+        except OSError:
+            pass  # it listens
+        finally:
+            theirs.detach()  # it is the server's
+    return count
 
 
 def begin(environ, query):
     for n in range(int(query["n"][0])):
         if n == len(clients):
             clients.append(socket.create_connection((environ["SERVER_NAME"], int(environ["SERVER_PORT"]))))
-        last = "gate" in query and n == int(query["n"][0]) - 1
-        clients[n].sendall(b"GET /%s?n=%d HTTP/1.1\r\nHost: x\r\n\r\n" % (b"gate" if last else b"call", n))
+        path = b"call"
+        if "gate" in query and n == int(query["n"][0]) - 1:
+            path = b"gate"
+        elif n == 0 and "hold" in query:
+            path = b"hold"
+        elif n == 0 and "read" in query:
+            path = b"read"
+        clients[n].sendall(b"GET /%s?n=%d HTTP/1.1\r\nHost: x\r\n\r\n" % (path, n))
 
 
 def report(n):
@@ -40,8 +73,8 @@ def report(n):
         return {"answered": len(done)}
     for client in done:
         assert client.recv(65536).startswith(b"HTTP/1.1 200 OK"), "no answer"
-    noted = {"answered": n, "unsent": unsent[:], "gate": gate[:]}
-    del unsent[:], calls[:], gate[:]
+    noted = {"answered": n, "unsent": unsent[:], "unread": unread[:], "gate": gate[:]}
+    del unsent[:], unread[:], calls[:], gate[:]
     return noted
 
 
@@ -62,6 +95,13 @@ def application(environ, start_response):
             while waiting() and time.monotonic() < end:
                 time.sleep(0.001)
             gate.append(waiting())
+        elif environ["PATH_INFO"] == "/read":
+            unread.append(requests_unread())
+        elif environ["PATH_INFO"] == "/hold":
+            end = time.monotonic() + LIMIT
+            while (others := unanswered(clients[1:])) and time.monotonic() < end:
+                time.sleep(0.001)
+            gate.append(others)
         end = time.monotonic() + SPIN
         while time.monotonic() < end:
             pass
