@@ -46,7 +46,8 @@ func (t *thread) gathers(c *conn, n int) bool {
 	return t.gather
 }
 
-// endRound finds out whether staging and gathering would pay, and returns what yield wants to know. Leader only, before it waits.
+// endRound finds out whether staging and gathering would pay, and returns what yield wants to know. Leader only, before it
+// waits.
 func (t *thread) endRound() (now, next int64) {
 	loop := t.s.loop
 	began := loop.NowNanos()
