@@ -279,7 +279,7 @@ func (t *thread) input(c *conn) {
 			t.s.submit(c)
 			return
 		}
-		if t.stages() {
+		if t.crowded() {
 			t.s.staged.push(c)
 			return
 		}

@@ -37,12 +37,12 @@ type gathering struct {
 // busy tells whether there is more to do before the next Poll. Leader only.
 func (s *Server) busy() bool { return s.staged.len() > 0 || s.loop.Busy() }
 
-// stages decides whether a request that is complete waits in Server.staged.
-func (t *thread) stages() bool { return t.slow && t.leading && t.s.busy() }
+// crowded tells whether slow requests wait for this leader: then one that is complete waits in Server.staged.
+func (t *thread) crowded() bool { return t.slow && t.leading && t.s.busy() }
 
 // gathers decides whether the n bytes that end the answer on c are to wait for others, and remembers that for run.
 func (t *thread) gathers(c *conn, n int) bool {
-	t.gather = t.slow && t.leading && t.s.busy() && c.x.keep && c.rc.QueuedBytes()+int64(n) < flushAbove
+	t.gather = t.crowded() && c.x.keep && c.rc.QueuedBytes()+int64(n) < flushAbove
 	return t.gather
 }
 

@@ -180,7 +180,6 @@ func (s *Server) handLead(t *thread) {
 
 // work is the life of a Python thread: follow, lead, follow … until the server is finished.
 func (t *thread) work() {
-	defer punctual()()
 	for {
 		if t.leading {
 			t.lead()

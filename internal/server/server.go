@@ -178,6 +178,7 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 	if err := s.addTemplates(); err != nil {
 		return err
 	}
+	defer punctual()() // and the monitor, which this thread starts
 	bridge.SetSendfile(s.cfg.Sendfile)
 	tick := s.cfg.HandoverAfter
 	if tick <= 0 {
@@ -232,6 +233,7 @@ func (s *Server) startThreads() error {
 			s.watch.ThisThread(i)
 			up <- err
 			if err == nil {
+				punctual() // for life
 				t.work()
 				py.Close()
 			}

@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 // machines that save power: of 16 threads that sleep 5 ms it takes a hundredth of all requests.
 const timerSlack = 10_000
 
-// punctual makes the calling OS thread wake up in time; the result undoes it.
+// punctual makes the calling OS thread, and those that it starts, wake up in time; the result undoes it for the caller.
 func punctual() (undo func()) {
 	before, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	if err != nil || before <= timerSlack { // stricter already, or a real-time thread, which has none

@@ -13,7 +13,7 @@ func TestPunctual(t *testing.T) {
 	slack := func() int {
 		n, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 		if err != nil {
-			t.Skip("no timer slack here:", err)
+			t.Fatal(err)
 		}
 		return n
 	}

@@ -195,8 +195,14 @@ def test_answers_of_slow_requests_are_gathered_for_a_short_time(serve):
 
 def test_slow_requests_are_read_before_the_first_of_them_runs(serve):
     server = serve("gathered", "--threads", "1")
-    unread = [noted["unread"][0] for noted in rounds_of(server, 20, "&read=1")]
-    assert sorted(unread[10:])[5] == 0, unread  # the first rounds find out that they are slow
+    unread = []
+    for noted in rounds_of(server, 200, "&read=1"):
+        unread += noted["unread"]
+        # The first rounds find out that they are slow, and on a busy machine a call may be taken for one that blocks.
+        if len(unread) >= 15 and not any(unread[-5:]):
+            server.get("/end")
+            return
+    raise AssertionError(unread)
 
 
 @pytest.mark.core

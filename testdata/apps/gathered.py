@@ -35,6 +35,14 @@ def waiting():
     return unanswered([clients[n] for n in calls])
 
 
+def left_after_wait(clients):
+    """Blocks until all of them have answers; how many have none when LIMIT is up."""
+    end = time.monotonic() + LIMIT
+    while clients and (answered := select.select(clients, [], [], max(0, end - time.monotonic()))[0]):
+        clients = [client for client in clients if client not in answered]
+    return len(clients)
+
+
 def requests_unread():
     """How many of the server's sockets hold input, looked at from the inside."""
     names = {client.getsockname() for client in clients}
@@ -57,9 +65,9 @@ def requests_unread():
 
 
 def begin(environ, query):
+    while len(clients) < int(query["n"][0]):
+        clients.append(socket.create_connection((environ["SERVER_NAME"], int(environ["SERVER_PORT"]))))
     for n in range(int(query["n"][0])):
-        if n == len(clients):
-            clients.append(socket.create_connection((environ["SERVER_NAME"], int(environ["SERVER_PORT"]))))
         path = b"call"
         if "gate" in query and n == int(query["n"][0]) - 1:
             path = b"gate"
@@ -97,17 +105,11 @@ def application(environ, start_response):
     else:
         unsent.append(waiting())
         if environ["PATH_INFO"] == "/gate":
-            end = time.monotonic() + LIMIT
-            while waiting() and time.monotonic() < end:
-                time.sleep(0.001)
-            gate.append(waiting())
+            gate.append(left_after_wait([clients[n] for n in calls]))
         elif environ["PATH_INFO"] == "/read":
             unread.append(requests_unread())
         elif environ["PATH_INFO"] == "/hold":
-            end = time.monotonic() + LIMIT
-            while (others := unanswered(clients[1:])) and time.monotonic() < end:
-                time.sleep(0.001)
-            gate.append(others)
+            gate.append(left_after_wait(clients[1:]))
         end = time.monotonic() + SPIN
         while time.monotonic() < end:
             pass

@@ -7,9 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
 #include "shim_int.h"
 
@@ -31,7 +28,6 @@ enum {
 	 * percentile of all was 2.2 ms without it, and is 0.6 with it.
 	 */
 	ALERT = 8,
-	SLACK_NS = 10000,
 };
 
 /* What the monitor remembers of a thread. */
@@ -119,9 +115,6 @@ static int look(uint64_t ns, int alert) {
 
 static void *watch(void *unused) {
 	(void)unused;
-#ifdef __linux__
-	prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0); /* naps of 125 µs would take 175 */
-#endif
 	uint64_t idle_ns = 0;
 	for (int found = 0;;) {
 		if (idle_ns >= QUIET * w.tick_ns) {
