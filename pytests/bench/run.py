@@ -3,8 +3,9 @@
 
     run.py --only plain,browser --servers gowsgi,fastwsgi,floor --seconds 3 --rounds 5
 
-Servers share one core, the client has another, rounds of all servers are interleaved. CPU per request is what to look
-at: unlike requests per second it hardly depends on what else the machine does. Everything stays on 127.0.0.1.
+Servers share one core, the client has another, rounds of all servers are interleaved, in another order each time, and
+each is served by a fresh process. CPU per request is what to look at: unlike requests per second it hardly depends on
+what else the machine does. Everything stays on 127.0.0.1.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import http.client
 import json
 import os
 import platform
+import random
 import re
 import resource
 import shutil
@@ -389,12 +391,8 @@ class Bench:
         finally:
             running.stop()
 
-    def begin(self, name, workload):
-        answer = self.answer(workload) if name.startswith("floor") else None
-        return self.start(name, workload, answer)
-
     def run(self, workload):
-        rows, running = {}, {}
+        rows, answers = {}, {}
         self.results[workload.name] = rows
         for name in self.options.servers:
             server = servers.BY_NAME[name]
@@ -405,25 +403,18 @@ class Bench:
                 rows[name]["unfit"] = self.unfit[name]
                 continue
             with self.noting(rows[name], name, workload):
-                running[name] = self.begin(name, workload)[0]
-                if workload.kind in ("startup", "idle"):
-                    # These start the server anew for each round; this start was the check.
-                    running[name].stop()
+                answers[name] = self.answer(workload) if name.startswith("floor") else None
         rounds = self.options.rounds if workload.kind != "idle" else 1
-        try:
-            for number in range(rounds):
-                # Each round begins with another server, so that none always follows the same one.
-                names = list(running)
-                shift = number % len(names) if names else 0
-                for name in names[shift:] + names[:shift]:
-                    with self.noting(rows[name], name, workload):
-                        rows[name]["rounds"].append(self.round(workload, running[name]))
-                    if "unfit" in rows[name]:
-                        running.pop(name).stop()
-                say(f"{workload.name}: round {number + 1} of {rounds}: {report.brief(workload, rows)}")
-        finally:
-            for one in running.values():
-                one.stop()
+        for number in range(rounds):
+            # Each round has another order, the same in every run of the benchmark: none always follows the same one.
+            names = sorted(answers)
+            random.Random(f"{workload.name} {number}").shuffle(names)
+            for name in names:
+                with self.noting(rows[name], name, workload):
+                    rows[name]["rounds"].append(self.round(name, workload, answers[name]))
+                if "unfit" in rows[name]:
+                    del answers[name]
+            say(f"{workload.name}: round {number + 1} of {rounds}: {report.brief(workload, rows)}")
         for row in rows.values():
             row.update(report.summary(row["rounds"]))
 
@@ -435,24 +426,27 @@ class Bench:
             row["unfit"] = str(reason)[:300]
             say(f"{workload.name}: {name}: {reason}")
 
-    def round(self, workload, running):
-        if workload.kind in ("wrk", "ab"):
-            if not getattr(running, "warm", False):
-                running.warm = True
-                self.warm_up(running)
-            return load(running, self.options)
-        again, took = self.start(running.server.name, workload, running.answer)
+    def round(self, name, workload, answer):
+        """Starts the server, alone on its core, for this round only.
+
+        How a process happens to lie in memory makes a tenth of its CPU per request, the same in all its rounds: only other
+        processes show it.
+        """
+        running, took = self.start(name, workload, answer)
         try:
             if workload.kind == "startup":
                 return {
                     "time": took * 1e3,
                     "errors": 0,
-                    "pss": procs.pss(again.pid),
-                    "threads": procs.threads(again.pid),
+                    "pss": procs.pss(running.pid),
+                    "threads": procs.threads(running.pid),
                 }
-            return idle(again, self.options)
+            if workload.kind == "idle":
+                return idle(running, self.options)
+            self.warm_up(running)
+            return load(running, self.options)
         finally:
-            again.stop()
+            running.stop()
 
     def warm_up(self, running):
         if running.workload.kind == "ab":
