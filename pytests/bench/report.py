@@ -148,10 +148,11 @@ def head(document):
     return (
         f"`{document['command']}`, {document['date']}: {', '.join(versions)}; Python "
         f"{python}; {tools['wrk']}; {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}. Medians of "
-        f"{rounds} interleaved rounds of {seconds} s, each by a fresh process, the least and the greatest in parentheses. The machine was "
-        f"shared: its load average was {machine['load']} before and {machine.get('load_after', '?')} after, so look at "
-        "CPU per request rather than at requests per second. CPU, user and system are microseconds per request, of all "
-        "the server's processes; ratios are medians of the rounds' own.\n"
+        f"{rounds} interleaved rounds of {seconds} s, each by a fresh process, the least and the greatest in "
+        f"parentheses. The machine was shared: its load average was {machine['load']} before and "
+        f"{machine.get('load_after', '?')} after, so look at CPU per request rather than at requests per second. CPU, "
+        "user and system are microseconds per request, of all the server's processes; ratios are medians of the "
+        "rounds' own.\n"
     )
 
 
