@@ -40,9 +40,10 @@ func (s *Server) busy() bool { return s.staged.len() > 0 || s.loop.Busy() }
 // crowded tells whether slow requests wait for this leader: then one that is complete waits in Server.staged.
 func (t *thread) crowded() bool { return t.slow && t.leading && t.s.busy() }
 
-// gathers decides whether the n bytes that end the answer on c are to wait for others, and remembers that for run.
+// gathers decides whether the n bytes that end the answer on c are to wait for others, and remembers that for run. A large
+// answer is written in a call (see whole), where the thread does not know whether it still leads: the size is asked first.
 func (t *thread) gathers(c *conn, n int) bool {
-	t.gather = t.crowded() && c.x.keep && c.rc.QueuedBytes()+int64(n) < flushAbove
+	t.gather = c.x.keep && c.rc.QueuedBytes()+int64(n) < flushAbove && t.crowded()
 	return t.gather
 }
 

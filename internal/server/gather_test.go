@@ -24,6 +24,17 @@ func TestOnlyTheLeaderGathers(t *testing.T) {
 	}
 }
 
+// A large answer is written in a call, which may have cost the thread the lead: what else waits is not its to look at then.
+func TestLargeAnswersDoNotAskForOthers(t *testing.T) {
+	s, th := queueServer()
+	c := &conn{s: s, rc: accepted(t), x: &exchange{keep: true}}
+	s.loop = nil // any look at it panics
+	th.slow, th.leading = true, true
+	if th.gathers(c, largeBody+1) {
+		t.Fatal("a large answer waits for others")
+	}
+}
+
 // acceptor takes the first connection.
 type acceptor struct {
 	reactor.Handler

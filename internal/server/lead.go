@@ -87,6 +87,7 @@ func (t *thread) beginCall() {
 	if t.flush.Load() != nil {
 		w |= wordPending
 	}
+	t.publishes()
 	t.word.Store(w | wordInCall)
 	if w := t.s.watch; w.Ticking.Load() == 0 {
 		w.Poke()
@@ -109,6 +110,7 @@ func (t *thread) endCall() {
 // that waits for more.
 func (s *Server) callBlocked(i int, w uint64) {
 	t := s.threads[i]
+	t.seen()
 	if w&wordLeads != 0 && t.word.CompareAndSwap(w, w&^wordLeads) {
 		credit := int32(pooledFor)
 		if (w-t.ledFrom)/wordStep > rareAfter {

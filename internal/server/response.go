@@ -84,6 +84,7 @@ func (t *thread) whole(c *conn, x *exchange, res *bridge.Response) {
 		total = 0
 	} else if x.left >= 0 && total > x.left {
 		x.excess = true
+		total = x.left
 	}
 	if total <= copyBelow && !x.excess {
 		t.small(c, x, res, pieces, total)
