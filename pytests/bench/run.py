@@ -429,8 +429,8 @@ class Bench:
     def round(self, name, workload, answer):
         """Starts the server, alone on its core, for this round only.
 
-        How a process happens to lie in memory makes a tenth of its CPU per request, the same in all its rounds: only
-        other processes show it.
+        CPU per request differs by a tenth between processes of one server and hardly within one, probably by how each
+        lies in memory: only other processes show it.
         """
         running, took = self.start(name, workload, answer)
         try:
