@@ -17,8 +17,8 @@ import sys
 import time
 
 import envs
-import run
 import servers
+import started
 
 BENCHSTAT = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da"
 RELEASED = envs.HERE / "results" / "micro.txt"
@@ -63,7 +63,7 @@ def go_benchmarks(options, python):
         env=env,
         text=True,
         # One core, so that a benchmark is not moved while it runs.
-        preexec_fn=lambda: run.before_exec(options.core),
+        preexec_fn=lambda: started.before_exec(options.core),
     )
     for line in process.stdout:
         print(line, end="", flush=True)
@@ -108,7 +108,7 @@ def instructions(options, python, name, each, request):
     folder = envs.CACHE / "callgrind"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    port = run.free_port()
+    port = started.free_port()
     command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out"]
     command += [envs.ROOT / "build" / "gowsgi", "--python", python, "--bind", f"127.0.0.1:{port}", "apps:plain"]
     # Hash seeds change how often keys collide; callgrind does not survive the signals by which Go preempts.
@@ -120,7 +120,7 @@ def instructions(options, python, name, each, request):
             stdout=log,
             stderr=log,
             env=env,
-            preexec_fn=lambda: run.before_exec(options.core),
+            preexec_fn=lambda: started.before_exec(options.core),
         )
     try:
         s = connect(port, process, folder / "log")

@@ -282,7 +282,7 @@ func DropConn(conn uint32) { C.gw_conn_drop(C.uint32_t(conn)) }
 // UnholdWaiting tells whether objects wait for a thread with the GIL.
 func UnholdWaiting() bool { return C.gw_unhold_waiting() != 0 }
 
-// headerKey is the environ key of a field name, as the cache of shim_environ.c gives it; for tests.
+// headerKey is the environ key of a field name, as the cache of shim_fields.c gives it; for tests.
 func headerKey(name []byte) (string, bool) {
 	out := make([]byte, len(name)+16)
 	n := C.gw_header_key_text((*C.char)(unsafe.Pointer(unsafe.SliceData(name))), C.size_t(len(name)),

@@ -124,6 +124,8 @@ static inline int gw_is(PyObject *o, PyTypeObject *exact, unsigned long flag) {
 /* New references. The environ of a request; NULL with an exception set. GIL: held. */
 PyObject *gw_environ(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
 PyObject *gw_start_new(gw_thread *t);
+/* The environ key of a field name. *secret: its value must not be kept. NULL with an exception set. */
+PyObject *gw_header_key(const char *name, size_t n, int *secret);
 /* The str of a value that clients send again and again, perhaps one that is kept. */
 PyObject *gw_header_value(const char *s, size_t n);
 PyObject *gw_port_text(unsigned port);
