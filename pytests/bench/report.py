@@ -1,6 +1,7 @@
 """What the figures of a run become: medians with their spread, tables, JSON, a plot."""
 
 import json
+import math
 import statistics
 import sys
 from pathlib import Path
@@ -18,17 +19,32 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
 def summary(rounds):
-    """Per figure the median of the rounds and, as `figure_range`, their least and greatest."""
+    """Per figure the median of the rounds, as `figure_range` their least and greatest, and `figure_notch`."""
     found = {}
     for figure in FIGURES:
         values = [r[figure] for r in rounds if figure in r]
         if values:
             found[figure] = statistics.median(values)
             found[figure + "_range"] = [min(values), max(values)]
+            found[figure + "_notch"] = notch(values)
     if rounds:
         found["errors"] = sum(r["errors"] for r in rounds)
         found["requests"] = sum(r.get("requests", 0) for r in rounds)
     return found
+
+
+def notch(values):
+    """Between which values the median lies, so that two medians differ where these do not overlap.
+
+    The notch of a box plot, 1.57 times the interquartile range by the root of the number (McGill, Tukey and Larsen:
+    Variations of Box Plots, 1978).
+    """
+    middle = statistics.median(values)
+    if len(values) < 2:
+        return [middle, middle]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    half = 1.57 * (high - low) / math.sqrt(len(values))
+    return [middle - half, middle + half]
 
 
 def brief(workload, rows):
@@ -69,6 +85,17 @@ def ratio(rows, name, base, figure):
     pairs = zip(rows[name]["rounds"], rows[base]["rounds"])
     found = [one[figure] / other[figure] for one, other in pairs if figure in one and other.get(figure)]
     return statistics.median(found) if found else None
+
+
+def verdict(workload, rows, name, base):
+    """Whether name is "ahead" of base, "behind" it, or "level": their medians do not differ."""
+    figure = workload.by
+    if figure not in rows.get(name, {}) or figure not in rows.get(base, {}):
+        return ""
+    (low, high), (base_low, base_high) = rows[name][figure + "_notch"], rows[base][figure + "_notch"]
+    if low <= base_high and base_low <= high:
+        return "level"
+    return "ahead" if (low > base_high) == (figure == "rate") else "behind"
 
 
 def shown(value):
@@ -161,12 +188,15 @@ UNITS = {"cpu": "µs CPU", "rate": "requests/s", "p50": "ms at the median", "mem
 
 def overview(document):
     """One line per workload: gowsgi, the best peer, the floor."""
-    lines = ["| workload | | gowsgi | best peer | | floor | gowsgi ÷ best peer |", "|---|---|---:|---:|---|---:|---:|"]
+    lines = [
+        "| workload | | gowsgi | best peer | | floor | gowsgi ÷ best peer | |",
+        "|---|---|---:|---:|---|---:|---:|---|",
+    ]
     for name, rows in document["results"].items():
         workload = workloads.BY_NAME[name]
         figure, best, own = workload.by, best_peer(workload, rows), rows.get("gowsgi", {})
         lines.append(
-            "| {} | {} | {} | {} | {} | {} | {} |".format(
+            "| {} | {} | {} | {} | {} | {} | {} | {} |".format(
                 f"`{name}`: {workload.title}",
                 UNITS[figure],
                 short(own[figure]) if figure in own else clean(own.get("unfit", "–")),
@@ -174,6 +204,7 @@ def overview(document):
                 best or "",
                 short(rows["floor"][figure]) if figure in rows.get("floor", {}) else "–",
                 shown(ratio(rows, "gowsgi", best, figure)),
+                verdict(workload, rows, "gowsgi", best),
             )
         )
     return "\n".join(lines) + "\n"
@@ -187,7 +218,8 @@ def readme(document):
         "Less is better, except for requests/s. One core for the server, one for the client, one worker process each, "
         "the settings of [servers.py](pytests/bench/servers.py). The floor is a C program that answers the same bytes "
         "without looking at the request. All servers, CPU split into user and system, latencies, errors and memory: "
-        "[table.md](pytests/bench/results/table.md).\n\n" + overview(document) + "\n" + head(document) + END
+        "[table.md](pytests/bench/results/table.md). Level: the medians differ no more than the spread of the rounds "
+        "explains (the notches of their box plots overlap).\n\n" + overview(document) + "\n" + head(document) + END
     )
 
 

@@ -42,7 +42,8 @@ def say(text):
 # --- measuring ------------------------------------------------------------------------------------------------------
 
 
-def client(command, core, timeout, **env):
+def client(command, core, timeout, interrupt=None, **env):
+    """Runs it; `interrupt` is after how many seconds it is told by SIGINT to come to its end."""
     env = dict(os.environ, BENCH_LUA=str(HERE / "lua"), **env)
     process = subprocess.Popen(
         [str(part) for part in command],
@@ -53,6 +54,10 @@ def client(command, core, timeout, **env):
         preexec_fn=lambda: before_exec(core),
     )
     try:
+        if interrupt:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(interrupt)
+            process.send_signal(signal.SIGINT)
         return process.communicate(timeout=timeout)[0], process.returncode
     except subprocess.TimeoutExpired:
         return "", -1
@@ -61,10 +66,11 @@ def client(command, core, timeout, **env):
         process.wait()
 
 
-def wrk(running, seconds, core):
+def wrk(running, seconds, core, interrupt=None):
     command = ["wrk", "-t1", f"-c{running.workload.connections}", f"-d{seconds}s", "--timeout", "2s"]
     command += ["-s", HERE / "lua" / (running.workload.script + ".lua"), f"http://127.0.0.1:{running.port}/"]
-    output, code = client(command, core, seconds + 20, BENCH_CONNECTIONS=str(running.workload.connections))
+    connections = str(running.workload.connections)
+    output, code = client(command, core, seconds + 20, interrupt, BENCH_CONNECTIONS=connections)
     line = [line for line in output.splitlines() if line.startswith("RESULT ")]
     if code or not line:
         raise Unfit(f"wrk failed ({code}): {output.strip()[-200:]}")
@@ -286,7 +292,7 @@ class Bench:
         if running.workload.kind == "ab":
             ab(running, 1000, self.options.cores[1])
         else:
-            wrk(running, 1, self.options.cores[1])
+            wrk(running, 1, self.options.cores[1], interrupt=0.4)
 
 
 def machine():

@@ -90,6 +90,19 @@ def test_the_object_is_closed_once(apps, path):
     assert apps.get("/files/closed?name=real").text == "1"
 
 
+@pytest.mark.parametrize("more", ["", "&iterate=1"])
+def test_a_close_that_the_application_put_on_an_open_file_is_called(apps, path, more):
+    name = "patched" + more.strip("&=1")
+    assert apps.request("GET", f"/files?kind=patched&name={name}&path={path}{more}").body == DATA
+    assert apps.get(f"/files/closed?name={name}").text == "1"
+
+
+def test_a_file_that_was_closed_already_is_an_error(serve):
+    server = serve("every", expect_errors=True)
+    assert server.request("GET", "/files?kind=shut").status == 500
+    assert server.request("GET", "/hello").status == 200
+
+
 def test_the_object_is_closed_once_when_the_client_leaves(apps, path, tmp_path):
     big = tmp_path / "big.bin"
     with open(str(big), "wb") as file:

@@ -1,4 +1,4 @@
-"""wsgi.file_wrapper over what the query names: kind=file|bytesio|pipe|closing|text, path=, offset=, block=, length=."""
+"""wsgi.file_wrapper over what the query names: kind= as below, path=, offset=, block=, length=."""
 
 import io
 import os
@@ -53,6 +53,20 @@ class Watched:
             changed.notify_all()
 
 
+def remember_close(file, name):
+    """An open file whose close() is replaced, as Django's FileResponse does it."""
+    close = file.close
+
+    def closing():
+        close()
+        with changed:
+            closed[name] = closed.get(name, 0) + 1
+            changed.notify_all()
+
+    file.close = closing
+    return file
+
+
 def application(environ, start_response):
     query = {key: values[0] for key, values in parse_qs(environ["QUERY_STRING"]).items()}
     if environ["PATH_INFO"] == "/closed":
@@ -68,6 +82,11 @@ def application(environ, start_response):
         stream = open(query["path"], "rb", buffering=0)
     elif kind == "watched":
         stream = Watched(query["path"], query["name"])
+    elif kind == "patched":
+        stream = remember_close(open(query["path"], "rb"), query["name"])
+    elif kind == "shut":
+        stream = open(os.devnull, "rb")
+        stream.close()
     elif kind == "bytesio":
         stream = io.BytesIO(query["data"].encode())
     elif kind == "nofileno":

@@ -3,7 +3,7 @@
 package cpy
 
 /*
-#cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter -fvisibility=hidden
+#cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter -Werror=implicit -fvisibility=hidden
 #cgo LDFLAGS: -ldl -lpthread
 #cgo noescape gw_call
 #cgo nocallback unhold

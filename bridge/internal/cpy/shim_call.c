@@ -125,22 +125,13 @@ static void set_line(gw_thread *t, const gw_request *rq, const char *arena) {
 
 /* Calls close() of what the app returned, if it has one. Exceptions are logged: the response is not theirs to change. */
 static void call_close(gw_thread *t, PyObject *iterable) {
-	PyObject *close = NULL;
-	if (py.PyObject_GetOptionalAttr) {
-		if (py.PyObject_GetOptionalAttr(iterable, str_close, &close) < 0)
-			gw_log_exception(t, "looking for close()");
-	} else {
-		close = py.PyObject_GetAttr(iterable, str_close);
-		if (!close) {
-			if (py.PyErr_ExceptionMatches(py.PyExc_AttributeError))
-				py.PyErr_Clear();
-			else
-				gw_log_exception(t, "looking for close()");
-		}
-	}
-	if (!close)
+	PyObject *close;
+	int found = gw_getattr_optional(iterable, str_close, &close);
+	if (found < 0)
+		gw_log_exception(t, "looking for close()");
+	if (found <= 0)
 		return;
-	PyObject *r = py.PyObject_CallObject(close, NULL);
+	PyObject *r = gw_call_noargs(close);
 	py.Py_DecRef(close);
 	if (r)
 		py.Py_DecRef(r);

@@ -6,15 +6,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shim_compat.h"
 #include "shim_int.h"
 
 typedef struct wrapper_object {
 	PyObject *filelike; /* owned */
-	PyObject *read;     /* owned: its read method */
+	PyObject *read;     /* owned: its read method; NULL until it is needed */
 	Py_ssize_t block;
 } wrapper_object;
 
 PyObject *gw_type_wrapper;
+static PyTypeObject *reader_type; /* io.BufferedReader: what open(path, "rb") gives */
+static PyObject *str_read, *str_close, *str_fileno, *str_tell;
 
 static PyObject *wrapper_new(PyObject *type, PyObject *args, PyObject *kwargs) {
 	static char *names[] = {"filelike", "blksize", NULL};
@@ -27,12 +30,13 @@ static PyObject *wrapper_new(PyObject *type, PyObject *args, PyObject *kwargs) {
 		py.PyErr_SetString(py.PyExc_ValueError, "FileWrapper: blksize must be positive");
 		return NULL;
 	}
-	PyObject *read = py.PyObject_GetAttrString(filelike, "read");
-	if (!read)
+	PyObject *read = NULL;
+	if (gw_type_of(filelike) != reader_type && !(read = py.PyObject_GetAttr(filelike, str_read)))
 		return NULL;
 	PyObject *o = gw_new(gw_type_wrapper, GW_CNT_WRAPPERS);
 	if (!o) {
-		py.Py_DecRef(read);
+		if (read)
+			py.Py_DecRef(read);
 		return NULL;
 	}
 	wrapper_object *w = GW_SELF(wrapper_object, o);
@@ -45,6 +49,8 @@ static PyObject *wrapper_new(PyObject *type, PyObject *args, PyObject *kwargs) {
 
 static PyObject *wrapper_next(PyObject *self) {
 	wrapper_object *w = GW_SELF(wrapper_object, self);
+	if (!w->read && !(w->read = py.PyObject_GetAttr(w->filelike, str_read)))
+		return NULL;
 	PyObject *n = py.PyLong_FromSsize_t(w->block);
 	PyObject *data = n ? py.PyObject_CallFunctionObjArgs(w->read, n, NULL) : NULL;
 	if (n)
@@ -62,15 +68,15 @@ static PyObject *wrapper_next(PyObject *self) {
 static PyObject *wrapper_close(PyObject *self, PyObject *ignored) {
 	wrapper_object *w = GW_SELF(wrapper_object, self);
 	(void)ignored;
-	PyObject *close = py.PyObject_GetAttrString(w->filelike, "close");
-	if (!close) {
-		if (!py.PyErr_ExceptionMatches(py.PyExc_AttributeError))
-			return NULL;
-		py.PyErr_Clear(); /* PEP 3333: close is optional */
+	PyObject *close;
+	int found = gw_getattr_optional(w->filelike, str_close, &close);
+	if (found < 0)
+		return NULL;
+	if (!found) { /* PEP 3333: close is optional */
 		py.Py_IncRef(Py_None);
 		return Py_None;
 	}
-	PyObject *r = py.PyObject_CallObject(close, NULL);
+	PyObject *r = gw_call_noargs(close);
 	py.Py_DecRef(close);
 	return r;
 }
@@ -96,26 +102,42 @@ static void wrapper_dealloc(PyObject *self) {
 	gw_delete(self, gw_type_wrapper, GW_CNT_WRAPPERS);
 }
 
+/* Of a BufferedReader: its descriptor and where it is. 0, or -1 with an exception set. */
+static int reader_range(PyObject *f, int *source, long long *at) {
+	PyObject *self[] = {f}, *fd = gw_call_method(str_fileno, self, 1, NULL);
+	PyObject *position = fd ? gw_call_method(str_tell, self, 1, NULL) : NULL;
+	if (position) {
+		*source = (int)py.PyLong_AsLong(fd);
+		*at = py.PyLong_AsLongLong(position);
+		py.Py_DecRef(position);
+	}
+	if (fd)
+		py.Py_DecRef(fd);
+	return py.PyErr_Occurred() ? -1 : 0;
+}
+
 /*
- * The support module answers (descriptor, offset) or None: it knows which objects have a fileno() that does not stand for
- * their content (compressed files, text files) and where a buffered reader really is.
+ * Of anything else the support module tells, by (descriptor, offset) or None: it knows which objects have a fileno() that
+ * does not stand for their content (compressed files, text files). 0, or -1, perhaps with an exception set.
  */
-int gw_file_range(PyObject *wrapper, int *fd, int64_t *off, int64_t *len) {
-	wrapper_object *w = GW_SELF(wrapper_object, wrapper);
+static int other_range(PyObject *filelike, int *source, long long *at) {
 	PyObject *f = py.PyObject_GetAttrString(gw_support, "file_range");
-	PyObject *r = f ? py.PyObject_CallFunctionObjArgs(f, w->filelike, NULL) : NULL;
+	PyObject *r = f ? py.PyObject_CallFunctionObjArgs(f, filelike, NULL) : NULL;
 	if (f)
 		py.Py_DecRef(f);
-	if (!r) {
-		py.PyErr_Clear();
-		return 0;
-	}
+	int ok = r && r != Py_None && py.PyArg_ParseTuple(r, "iL", source, at);
+	if (r)
+		py.Py_DecRef(r);
+	return ok ? 0 : -1;
+}
+
+int gw_file_range(PyObject *wrapper, int *fd, int64_t *off, int64_t *len) {
+	PyObject *f = GW_SELF(wrapper_object, wrapper)->filelike;
 	long long at = 0;
 	int source = -1;
 	struct stat st;
-	int ok = r != Py_None && py.PyArg_ParseTuple(r, "iL", &source, &at);
-	py.Py_DecRef(r);
-	if (!ok) {
+	int found = gw_type_of(f) == reader_type ? reader_range(f, &source, &at) : other_range(f, &source, &at);
+	if (found < 0) {
 		py.PyErr_Clear();
 		return 0;
 	}
@@ -153,6 +175,20 @@ int gw_file_init(PyObject *module) {
 	};
 	static PyType_Spec spec = {.name = "gowsgi._gowsgi.FileWrapper", .flags = Py_TPFLAGS_DEFAULT, .slots = slots};
 	slots[6] = (PyType_Slot){Py_tp_iter, py.PyObject_SelfIter};
+	struct {
+		PyObject **to;
+		const char *text;
+	} names[] = {{&str_read, "read"}, {&str_close, "close"}, {&str_fileno, "fileno"}, {&str_tell, "tell"}};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!*names[i].to && !(*names[i].to = py.PyUnicode_InternFromString(names[i].text)))
+			return -1;
+	PyObject *io = py.PyImport_ImportModule("io");
+	if (io && !reader_type)
+		reader_type = (PyTypeObject *)py.PyObject_GetAttrString(io, "BufferedReader");
+	if (io)
+		py.Py_DecRef(io);
+	if (!reader_type)
+		return -1;
 	gw_type_wrapper = gw_make_type(module, &spec, sizeof(wrapper_object));
 	return gw_type_wrapper ? 0 : -1;
 }

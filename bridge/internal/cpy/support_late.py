@@ -158,9 +158,10 @@ def _evaluate(module, expression, spec):
 
 
 def file_range(f):
-    """(descriptor, offset) when the file's bytes are what reading f would give, else None."""
-    if type(f) is io.BufferedReader:  # what open(path, "rb") gives: a third of the time
-        return f.fileno(), f.tell()
+    """(descriptor, offset) when the file's bytes are what reading f would give, else None.
+
+    A BufferedReader does not come here: shim_file.c asks it itself.
+    """
     if isinstance(f, io.TextIOBase):
         return None
     for name in ("_compression", "compression._common._streams"):
