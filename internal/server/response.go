@@ -144,10 +144,15 @@ func (t *thread) small(c *conn, x *exchange, res *bridge.Response, pieces []brid
 	}
 	t.held = nil
 	t.outMu.Unlock()
+	t.sendOut(c, true)
+}
+
+// sendOut sends t.out, which is not held. last: it ends an answer, which may be gathered with others.
+func (t *thread) sendOut(c *conn, last bool) {
 	if !t.leading {
 		t.py.Release() // before the system call: others wait for the GIL
 	}
-	if t.gathers(c, len(t.out)) {
+	if last && t.gathers(c, len(t.out)) {
 		c.rc.Append([]reactor.Piece{{Bytes: t.out}})
 		c.rc.Settle()
 	} else {
@@ -237,9 +242,16 @@ func (t *thread) blocks(c *conn, x *exchange, res *bridge.Response, last bool) b
 	if res.Flags&bridge.HasHead == 0 {
 		return true
 	}
-	t.out = t.out[:0]
-	if !x.headOut {
+	first := !x.headOut
+	if first {
 		x.decide(res, last && !x.p.HeadMethod, 0) // the last step brings no block
+	}
+	if t.hold(c, x, res, first, last) {
+		return !c.rc.Broken() && !c.rc.Closing()
+	}
+	t.sendHeld()
+	t.out = t.out[:0]
+	if first {
 		t.out = x.head(t.out, res)
 	}
 	t.compose(x, res.Pieces(), true)
@@ -267,6 +279,56 @@ func (t *thread) blocks(c *conn, x *exchange, res *bridge.Response, last bool) b
 		t.endCall()
 		return ok
 	}
+	return true
+}
+
+// hold keeps the small blocks of a step, framed, in memory like the answers of a pipeline (see small): a copy each, where
+// the queue of the connection takes 900 instructions. The last step sends them. False: they have to go through the queue.
+func (t *thread) hold(c *conn, x *exchange, res *bridge.Response, first, last bool) bool {
+	pieces := res.Pieces()
+	var total int64
+	for i := range pieces {
+		total += int64(pieces[i].Len)
+	}
+	if total > copyBelow || x.noBody || x.left >= 0 && total > x.left {
+		return false
+	}
+	t.outMu.Lock()
+	if t.held == nil {
+		if last || c.rc.Pending() || c.rc.QueuedBytes() > 0 {
+			t.outMu.Unlock()
+			return false
+		}
+		t.out = t.out[:0]
+	}
+	if first {
+		t.out = x.head(t.out, res)
+	}
+	for i := range pieces {
+		if x.chunked {
+			t.out = appendChunk(t.out, pieces[i].Bytes())
+		} else {
+			t.out = append(t.out, pieces[i].Bytes()...)
+		}
+	}
+	x.took(total)
+	if last && x.chunked {
+		t.out = append(t.out, httpparse.LastChunk...)
+	}
+	if !last && len(t.out) < flushAbove {
+		t.held = c.rc
+		if t.flush.Load() != c.rc {
+			t.flush.Store(c.rc)
+		}
+		t.outMu.Unlock()
+		return true
+	}
+	t.held = nil
+	t.outMu.Unlock()
+	if last {
+		t.flush.Store(nil)
+	}
+	t.sendOut(c, last)
 	return true
 }
 
@@ -340,6 +402,7 @@ func (t *thread) end(c *conn, x *exchange) {
 // cut ends a response that cannot be completed, so that the client can tell.
 func (t *thread) cut(c *conn, x *exchange) {
 	x.keep = false
+	t.sendHeld()
 	t.flush.Store(nil)
 	if x.chunked || x.left > 0 {
 		return // the framing shows that something is missing

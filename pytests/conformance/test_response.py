@@ -1,6 +1,9 @@
 """start_response, write, the iterable, and what reaches the wire."""
 
 import json
+import socket
+import struct
+import sys
 
 import pytest
 
@@ -83,6 +86,39 @@ def test_every_kind_of_iterable_gives_its_pieces(apps, iterable, chunks, version
     assert response.body == "".join(chunks).encode()
     if version == "HTTP/1.0":
         assert response.framing in ("length", "close")
+
+
+@pytest.mark.parametrize("sized", [False, True])
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
+def test_small_and_large_pieces_come_in_their_order(apps, version, sized):
+    """Small ones wait in memory for more, large ones (8 KiB) go past that; 64 KiB are sent at once."""
+    chunks = ["a", "b" * 9000, "c", "d" * 100_000, "e", "f" * 8192, "g" * 8193, "h"] + ["i" * 5000] * 30 + ["j"]
+    body = "".join(chunks).encode()
+    headers = [["Content-Length", str(len(body))]] if sized else []
+    response = respond(apps, version=version, iterable="generator", chunks=chunks, headers=headers)
+    assert response.body == body
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts segments by Linux's tcp_info")
+def test_small_pieces_leave_together(apps):
+    """As long as the application goes on without a wait; if the machine takes that for one, they go sooner."""
+    chunks = [f"{n:03}" for n in range(50)]
+    segments = []
+    for _ in range(5):
+        with apps.connect() as client:
+            assert respond(apps, client=client, iterable="generator", chunks=chunks).body == "".join(chunks).encode()
+            info = client.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+            segments += struct.unpack_from("I", info, 152)  # tcpi_data_segs_in
+    assert min(segments) == 1, segments
+
+
+@pytest.mark.parametrize("more", ["kept ", "x" * 9000])
+def test_a_body_longer_than_its_content_length_is_cut_within_its_pieces(apps, more):
+    start = apps.stderr.position()
+    chunks = ["one ", "two ", more, "never"]
+    response = respond(apps, iterable="generator", chunks=chunks, headers=[["Content-Length", "10"]])
+    assert response.body == b"one two " + more[:2].encode()
+    assert apps.stderr.wait_for(rb"sent more than its Content-Length", start)
 
 
 def test_a_body_of_one_piece_gets_its_length(apps):
