@@ -59,6 +59,24 @@ def stream(environ, start_response):
     return (CHUNK % number for number in range(50))
 
 
+class Closing:
+    """A response that counts how many of its kind were closed."""
+
+    closed = 0
+
+    def __iter__(self):
+        yield HELLO
+
+    def close(self):
+        Closing.closed += 1
+
+
+def closing(environ, start_response):
+    """For run.py, which asks ?closed at the end."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % Closing.closed] if environ.get("QUERY_STRING") == "closed" else Closing()
+
+
 def sleep5ms(environ, start_response):
     time.sleep(0.005)
     return plain(environ, start_response)

@@ -19,14 +19,13 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
 def summary(rounds):
-    """Per figure the median of the rounds, as `figure_range` their least and greatest, and `figure_notch`."""
+    """Per figure the median of the rounds and, as `figure_range`, their least and greatest."""
     found = {}
     for figure in FIGURES:
         values = [r[figure] for r in rounds if figure in r]
         if values:
             found[figure] = statistics.median(values)
             found[figure + "_range"] = [min(values), max(values)]
-            found[figure + "_notch"] = notch(values)
     if rounds:
         found["errors"] = sum(r["errors"] for r in rounds)
         found["requests"] = sum(r.get("requests", 0) for r in rounds)
@@ -60,14 +59,17 @@ def short(value):
 def best_peer(workload, rows, figure=None):
     """The name of the peer to compare with, or None.
 
-    Peers that erred or could not run the workload are no measure. Where the application blocks, a server that patches
-    time.sleep away does something else, and one with a single thread is only there to be seen.
+    Peers that erred or could not run the workload are no measure, nor are those that leave out part of it: close() of
+    the responses, in which frameworks end a request. Where the application blocks, a server that patches time.sleep
+    away does something else, and one with a single thread is only there to be seen.
     """
     figure = figure or workload.by
     found = []
     for name, row in rows.items():
         server = servers.BY_NAME[name]
         if not server.peer or "unfit" in row or row.get("errors") or figure not in row:
+            continue
+        if row.get("unclosed"):
             continue
         if workload.threads > 1 and (server.green or not server.threaded):
             continue
@@ -92,7 +94,7 @@ def verdict(workload, rows, name, base):
     figure = workload.by
     if figure not in rows.get(name, {}) or figure not in rows.get(base, {}):
         return ""
-    (low, high), (base_low, base_high) = rows[name][figure + "_notch"], rows[base][figure + "_notch"]
+    (low, high), (base_low, base_high) = (notch([r[figure] for r in rows[n]["rounds"]]) for n in (name, base))
     if low <= base_high and base_low <= high:
         return "level"
     return "ahead" if (low > base_high) == (figure == "rate") else "behind"
@@ -136,6 +138,9 @@ def table(workload, rows):
         elif workload.threads > 1 and not servers.BY_NAME[name].threaded:
             label += " ²"
             notes.append("² has one thread for the application.")
+        if row.get("unclosed"):
+            label += " ³"
+            notes.append("³ does not call `close()` of responses (PEP 3333): the framework's work in it is left out.")
         if "unfit" in row or figure not in row:
             lines.append(f"| {label} | {clean(row.get('unfit', 'not measured'))} |" + " |" * (len(columns) - 1))
             continue

@@ -191,7 +191,7 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.pythons, self.unfit, self.versions = {}, {}, {}
-        self.results = {}
+        self.results, self.closing = {}, {}
 
     def prepare(self):
         envs.tools()
@@ -231,6 +231,16 @@ class Bench:
         finally:
             running.stop()
 
+    def closes(self, name):
+        """Whether the server calls close() of responses; asked once."""
+        if name not in self.closing:
+            running, _ = self.start(name, workloads.CLOSING)
+            try:
+                self.closing[name] = running.closes()
+            finally:
+                running.stop()
+        return self.closing[name]
+
     def run(self, workload):
         rows, answers = {}, {}
         self.results[workload.name] = rows
@@ -244,6 +254,8 @@ class Bench:
                 continue
             with self.noting(rows[name], name, workload):
                 answers[name] = self.answer(workload) if name.startswith("floor") else None
+                if workload.closes and not self.closes(name):
+                    rows[name]["unclosed"] = True
         rounds = self.options.rounds if workload.kind != "idle" else 1
         for number in range(rounds):
             # Each round has another order, the same in every run of the benchmark: none always follows the same one.

@@ -118,6 +118,17 @@ class Running:
         if data.count(b"HTTP/1.") != count:
             raise Unfit(f"answers {data.count(b'HTTP/1.')} of {count} pipelined requests")
 
+    def closes(self):
+        """Whether close() of responses is called, as PEP 3333 wants it. For the workload CLOSING."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/?closed")
+            return int(connection.getresponse().read()) > 0
+        except (OSError, http.client.HTTPException) as error:
+            raise Unfit(f"wrong answer: {error!r}")
+        finally:
+            connection.close()
+
     def stop(self):
         if self not in STARTED:
             return

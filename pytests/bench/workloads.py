@@ -20,6 +20,7 @@ class Workload:
         self.body_size = more.pop("body_size", 0)
         self.expect = more.pop("expect", lambda body: body == apps.HELLO)
         self.http10 = more.pop("http10", False)
+        self.closes = more.pop("closes", False)  # the application ends a request in close() of its response
         assert not more, more
 
 
@@ -78,10 +79,13 @@ WORKLOADS = [
     Workload(
         "connect", "a connection per request: ab -c 100 -n 10000", "plain", kind="ab", connections=100, http10=True
     ),
-    Workload("flask", "Flask: a template and a query", "flask", "plain", expect=in_page),
-    Workload("django", "Django: a template and a query", "django", "plain", expect=in_page),
+    Workload("flask", "Flask: a template and a query", "flask", "plain", expect=in_page, closes=True),
+    Workload("django", "Django: a template and a query", "django", "plain", expect=in_page, closes=True),
     Workload("idle", "memory of 10,000 idle connections", "plain", kind="idle", connections=10000, by="memory"),
     Workload("startup", "time from start to the first answer", "plain", kind="startup", by="time"),
 ]
+
+# Not measured: it finds out which servers call close().
+CLOSING = Workload("closing", "a response with close()", "closing")
 
 BY_NAME = {workload.name: workload for workload in WORKLOADS}
