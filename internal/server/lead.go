@@ -51,7 +51,7 @@ type thread struct {
 	gathering // see gather.go
 
 	outMu   sync.Mutex
-	held    *reactor.Conn   // out is answers that wait for those of the pipeline behind them; nil: out is free. Under outMu.
+	held    *reactor.Conn   // out waits for the answers of the pipeline, or blocks, behind it; nil: out is free. Under outMu.
 	out     []byte          // head and small bodies are put together here
 	fresh   *exchange       // spare, so that a request takes none from the pool
 	unread  *unread         // spare, with its block, so that reading takes none from the pools

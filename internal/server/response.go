@@ -134,7 +134,13 @@ func (t *thread) small(c *conn, x *exchange, res *bridge.Response, pieces []brid
 		}
 		x.took(total)
 	}
-	if c.r < c.w && len(t.out) < flushAbove {
+	t.holdOrSend(c, c.r < c.w, true)
+}
+
+// holdOrSend keeps t.out back if more is to come behind it, and else sends it. last: it ends an answer, which may be gathered
+// with others. Unlocks outMu.
+func (t *thread) holdOrSend(c *conn, more, last bool) {
+	if more && len(t.out) < flushAbove {
 		t.held = c.rc
 		if t.flush.Load() != c.rc {
 			t.flush.Store(c.rc)
@@ -144,11 +150,6 @@ func (t *thread) small(c *conn, x *exchange, res *bridge.Response, pieces []brid
 	}
 	t.held = nil
 	t.outMu.Unlock()
-	t.sendOut(c, true)
-}
-
-// sendOut sends t.out, which is not held. last: it ends an answer, which may be gathered with others.
-func (t *thread) sendOut(c *conn, last bool) {
 	if !t.leading {
 		t.py.Release() // before the system call: others wait for the GIL
 	}
@@ -160,8 +161,8 @@ func (t *thread) sendOut(c *conn, last bool) {
 	}
 }
 
-// sendHeld sends the answers that are held back, if there are any. The thread that holds them calls it before it uses out
-// for anything else; the monitor, or another thread of the app, while that one is in the app.
+// sendHeld sends the answers and blocks that are held back, if there are any. The thread that holds them calls it before it
+// uses out for anything else; the monitor, or another thread of the app, while that one is in the app.
 func (t *thread) sendHeld() {
 	t.outMu.Lock()
 	if t.held != nil {
@@ -315,20 +316,10 @@ func (t *thread) hold(c *conn, x *exchange, res *bridge.Response, first, last bo
 	if last && x.chunked {
 		t.out = append(t.out, httpparse.LastChunk...)
 	}
-	if !last && len(t.out) < flushAbove {
-		t.held = c.rc
-		if t.flush.Load() != c.rc {
-			t.flush.Store(c.rc)
-		}
-		t.outMu.Unlock()
-		return true
-	}
-	t.held = nil
-	t.outMu.Unlock()
 	if last {
 		t.flush.Store(nil)
 	}
-	t.sendOut(c, last)
+	t.holdOrSend(c, !last, last)
 	return true
 }
 

@@ -67,9 +67,7 @@ def best_peer(workload, rows, figure=None):
     found = []
     for name, row in rows.items():
         server = servers.BY_NAME[name]
-        if not server.peer or "unfit" in row or row.get("errors") or figure not in row:
-            continue
-        if row.get("unclosed"):
+        if not server.peer or "unfit" in row or row.get("errors") or row.get("unclosed") or figure not in row:
             continue
         if workload.threads > 1 and (server.green or not server.threaded):
             continue
