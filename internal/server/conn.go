@@ -227,7 +227,7 @@ func (c *conn) close() {
 // reject answers a request that cannot be served and ends the connection: nothing more of it is read as a request.
 func (t *thread) reject(c *conn, status int, reason string) {
 	s := t.s
-	t.sendHeld()
+	t.box.sendHeld()
 	if c.x == nil && !c.begun && c.r == c.w && status == 408 {
 		c.close() // nothing was asked, so nothing is answered
 		return
@@ -280,7 +280,7 @@ func (t *thread) input(c *conn) {
 			return
 		}
 		if t.crowded() {
-			t.s.staged.push(c)
+			t.stage(c)
 			return
 		}
 		if !t.run(c) {
@@ -386,7 +386,7 @@ func (t *thread) parse(c *conn) (done, ready bool) {
 			return false, false
 		}
 	}
-	x := t.freshExchange()
+	x := t.nextExchange()
 	if c.begun {
 		x.p.SetState(c.partial)
 	} else {
@@ -411,7 +411,7 @@ func (t *thread) parse(c *conn) (done, ready bool) {
 		return false, false
 	}
 	c.begun = false
-	t.fresh = nil
+	t.fresh = t.fresh[:len(t.fresh)-1]
 	c.x = x
 	x.begin(c, c.buf[c.r:c.r+n])
 	c.r += n

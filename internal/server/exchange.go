@@ -102,13 +102,13 @@ func (t *thread) run(c *conn) (release bool) {
 		c.rc.SetDeadline(0)
 		x.t = t
 		t.serve(c, x)
+		gathered := t.gather // c is no more ours to close: only to be left as it is between requests
 		keep := t.settleInput(c, x) && !(t.s.stopping.Load() && c.r == c.w)
 		c.x = nil
-		x.reset()
-		if t.fresh == nil {
-			t.fresh = x
-		} else {
-			t.s.putExchange(x)
+		t.recycle(x)
+		if gathered {
+			t.dropInput(c)
+			return false
 		}
 		if !keep {
 			t.flushAll(c)
@@ -123,9 +123,6 @@ func (t *thread) run(c *conn) (release bool) {
 		more := c.r < c.w
 		if !more {
 			t.dropInput(c)
-			if t.gather && t.putLate(c) {
-				return false
-			}
 		}
 		if !more || c.rc.QueuedBytes() > flushAbove || c.finishing() {
 			t.flushAll(c)
@@ -156,7 +153,7 @@ func (t *thread) run(c *conn) (release bool) {
 
 func (t *thread) flushAll(c *conn) {
 	if t.flush.Load() != nil {
-		t.sendHeld()
+		t.box.sendHeld()
 		t.flush.Store(nil)
 	}
 	if c.rc.QueuedBytes() > 0 {
@@ -174,10 +171,10 @@ func (t *thread) serve(c *conn, x *exchange) {
 		t.logAccess(c, x, res)
 		return
 	}
-	t.sendHeld()
+	t.box.sendHeld()
 	for n := 0; step == bridge.More; n++ {
 		if n == 1 {
-			t.sendLate() // this may go on for long, a short step at a time
+			t.sendGathered() // this may go on for long, a short step at a time
 		}
 		if !t.blocks(c, x, res, false) {
 			t.beginCall()

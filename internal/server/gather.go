@@ -1,50 +1,99 @@
 package server
 
-// What a leader does while requests are slow, so that it changes between its own work and the app's as rarely as possible:
-// each of them finds the caches full of the other.
+// What a leader does so that it changes between its own work, the app's and the kernel's as rarely as possible: each of them
+// finds the caches full of the others.
 //
 // Staging: all requests that have come are read and parsed before the first of them runs.
 //
-// Gathering: while requests wait for the leader, answers that are ready wait for each other, a millisecond at most, and
-// leave together. A client whose answers come one by one, each after a time in which it has nothing to do, falls asleep
-// in between and is woken for each of them, by an interrupt to another core: of a Flask page's 159 µs of CPU that was 17 in
-// the kernel, and as much again in user space, whose caches the kernel's work for each answer empties.
+// Gathering: while requests wait for the leader, small answers that are ready wait for each other, a millisecond at most, and
+// leave one after the other. A client whose answers come one by one, each after a time in which it has nothing to do, falls
+// asleep in between and is woken for each of them, by an interrupt to another core: of a Flask page's 159 µs of CPU that was
+// 17 in the kernel, and as much again in user space, whose caches the kernel's work for each answer empties.
 
-import "time"
+import (
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+)
 
 const (
-	slowAbove = 20 * time.Microsecond // of time for each request; below that, clients have no time to fall asleep
+	slowAbove = 20 * time.Microsecond // of time for each request
 	gatherFor = time.Millisecond
+	gatherMax = 64 << 10 // bytes
+	lookEvery = 4        // answers; how often gatherFor is looked at while requests are not slow
+
+	headsSize      = 64 << 10
+	spareExchanges = 64 // that a thread keeps
 )
 
 // gathering is the part of thread that this file is about.
 type gathering struct {
-	gather bool // the answer being made is to wait for others
-	slow   bool // the requests of the last round took longer than slowAbove each
-	round  int  // requests run since the last Poll, by the leader
+	gather bool   // the answer just made waits for others
+	slow   bool   // the requests of the last round took longer than slowAbove each
+	round  int    // requests run since the last Poll, by the leader
+	heads  []byte // of requests in Server.staged, see stage
 
 	began   int64 // the round before this one; loop clock
-	longest int64 // ns that answers have waited in this round; boundLate lets Go schedule as often
+	longest int64 // ns that answers have waited in this round; boundWait lets Go schedule as often
 
-	// late are connections with all of an answer in their queues, which belong to the thread until that is sent. Under
-	// outMu, as the monitor sends them when a call blocks.
-	late      []*conn
-	lateSpare []*conn
-	waits     bool  // late may hold something; this thread's own view
-	since     int64 // the first of late came; loop clock
+	// Of what waits in the outbox, the thread's own view:
+	waiting int   // answers, or those that the monitor has sent when the thread lost the lead
+	size    int   // bytes
+	since   int64 // the first of them came; loop clock
 }
 
 // busy tells whether there is more to do before the next Poll. Leader only.
 func (s *Server) busy() bool { return s.staged.len() > 0 || s.loop.Busy() }
 
-// crowded tells whether slow requests wait for this leader: then one that is complete waits in Server.staged.
-func (t *thread) crowded() bool { return t.slow && t.leading && t.s.busy() }
+// crowded tells whether requests wait for this leader: then one that is complete waits in Server.staged.
+func (t *thread) crowded() bool { return t.leading && t.s.busy() }
 
-// gathers decides whether the n bytes that end the answer on c are to wait for others, and remembers that for run. A large
-// answer is written in a call (see whole), where the thread does not know whether it still leads: the size is asked first.
-func (t *thread) gathers(c *conn, n int) bool {
-	t.gather = c.x.keep && c.rc.QueuedBytes()+int64(n) < flushAbove && t.crowded()
-	return t.gather
+// stage leaves c, whose request is complete, for when all that have come are read. If nothing else is in its block, the head
+// moves to where the others are, and the next connection is read into the same block, which is in the caches.
+func (t *thread) stage(c *conn) {
+	s, x := t.s, c.x
+	if s.staged.len() == 0 {
+		t.heads = t.heads[:0]
+	}
+	if t.heads == nil { // whoever loses the lead leaves it to the requests in it
+		t.heads = make([]byte, 0, headsSize)
+	}
+	n := len(t.heads)
+	if c.r == c.w && x.req.Body == bridge.BodyNone && x.block == nil && len(x.req.Arena) <= headsSize-n {
+		t.heads = append(t.heads, x.req.Arena...)
+		x.req.Arena = t.heads[n:len(t.heads):len(t.heads)]
+		t.dropInput(c)
+	}
+	s.staged.push(c)
+}
+
+// copies is up to which size a body is copied to the outbox.
+func (t *thread) copies() int64 {
+	if t.slow {
+		return flushAbove // a microsecond or two, where the request takes more than twenty
+	}
+	return copyBelow
+}
+
+// gathers decides whether the answer of size bytes that is complete now, on c, is to wait for others. Only for answers that
+// settle the connection's state: afterwards it belongs to the outbox.
+func (t *thread) gathers(c *conn, size int) bool {
+	x := c.x
+	return x.keep && x.left <= 0 && x.req.Body != bridge.BodyStream && size < flushAbove && t.crowded() &&
+		c.r == c.w && !c.rc.Pending() && !c.rc.Broken() && !c.finishing() && !t.s.stopping.Load()
+}
+
+// gathered is called when that answer is in the outbox.
+func (t *thread) gathered(size int) {
+	if t.waiting == 0 {
+		t.since = t.s.loop.Clock()
+	}
+	if t.flush.Load() != nil { // it ends a pipeline
+		t.flush.Store(nil)
+	}
+	t.waiting++
+	t.size += size
+	t.gather = true
 }
 
 // endRound finds out whether staging and gathering would pay, and returns what yield wants to know. Leader only, before it
@@ -65,64 +114,40 @@ func (t *thread) endRound() (now, next int64) {
 	return now, next
 }
 
-// putLate leaves c, whose answer is complete and queued, for sendLate. Not if the thread has lost the lead since gathers
-// was asked: the monitor has been here then, and nobody comes again.
-func (t *thread) putLate(c *conn) bool {
-	if !t.leading || c.rc.Broken() || c.finishing() || c.rc.QueuedBytes() == 0 {
-		return false
-	}
-	if !t.waits {
-		t.waits, t.since = true, t.s.loop.Clock()
-	}
-	t.outMu.Lock()
-	t.late = append(t.late, c)
-	t.outMu.Unlock()
-	return true
-}
-
-// boundLate sends what has waited long enough. Leader only, after each piece of work. A round of slow requests may take
+// boundWait sends what has waited long enough. Leader only, after each piece of work. A round of slow requests may take
 // longer than Go lets a goroutine run, so this is also the time to yield.
-func (t *thread) boundLate() {
-	if !t.waits {
-		return
-	}
-	now := t.s.loop.Clock()
-	if waited := now - t.since; waited > int64(gatherFor) {
-		t.sendLate()
-		t.py.Release()
-		t.longest = max(t.longest, waited)
-		t.yield(now, waited)
-	}
-}
-
-// sendLate sends the gathered answers. By the thread itself.
-func (t *thread) sendLate() {
-	if t.waits {
-		t.waits = false
-		t.releaseLate()
-	}
-}
-
-// releaseLate sends the gathered answers and releases their connections. By the thread, or by the monitor while the thread
-// is in a call that blocks.
-func (t *thread) releaseLate() {
-	t.outMu.Lock()
-	list := t.late
-	t.late, t.lateSpare = t.lateSpare[:0], nil
-	t.outMu.Unlock()
-	for _, c := range list {
-		c.rc.Flush()
-	}
-	for i, c := range list {
-		if c.rc.Pending() {
-			c.enter(phaseWriting, t.s.cfg.WriteTimeout)
-		} else {
-			t.finishWriting(c)
+func (t *thread) boundWait() {
+	switch {
+	case t.waiting == 0:
+	case t.size >= gatherMax:
+		t.sendGathered()
+	case t.slow || t.waiting%lookEvery == 0:
+		now := t.s.loop.Clock()
+		waited := now - t.since
+		t.slow = t.slow || waited > int64(t.waiting)*int64(slowAbove) // not only from the next round on
+		if waited > int64(gatherFor) {
+			t.sendGathered()
+			t.py.Release()
+			t.longest = max(t.longest, waited)
+			t.yield(now, waited)
 		}
-		t.release(c)
-		list[i] = nil
 	}
-	t.outMu.Lock()
-	t.lateSpare = list[:0]
-	t.outMu.Unlock()
+}
+
+// sendGathered sends the gathered answers. By the thread itself.
+func (t *thread) sendGathered() {
+	if t.waiting > 0 {
+		t.waiting, t.size = 0, 0
+		t.box.sendWhole(t.answered)
+	}
+}
+
+// answered releases a connection whose gathered answer was sent. By the thread or the monitor, see outbox.sendWhole.
+func (t *thread) answered(c *conn) {
+	if c.rc.Pending() {
+		c.enter(phaseWriting, t.s.cfg.WriteTimeout)
+	} else {
+		t.finishWriting(c)
+	}
+	t.release(c)
 }

@@ -1,37 +1,121 @@
 package server
 
 import (
+	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
-// A call that writes a large answer may be taken for blocked: what was to be gathered when it began must not be kept by a
-// thread that leads no more, where nobody would send it.
-func TestOnlyTheLeaderGathers(t *testing.T) {
+// gatherer is a thread that leads, with a request staged, and a connection of its with an answer to be given.
+func gatherer(t *testing.T) (*thread, *conn, net.Conn) {
+	t.Helper()
 	s, th := queueServer()
-	c := &conn{s: s, rc: accepted(t)}
-	s.loop = c.rc.Loop()
-	c.rc.Append([]reactor.Piece{{Bytes: []byte("an answer")}})
-	if th.putLate(c) || len(th.late) != 0 {
-		t.Fatal("an answer waits for a thread that does not lead")
-	}
+	s.cfg = &config.Config{}
+	rc, client := accepted(t)
+	c := &conn{s: s, rc: rc, unread: nothing, x: &exchange{keep: true, left: -1}}
+	rc.Owner = c
+	s.loop = rc.Loop()
+	s.staged.push(&conn{})
 	th.leading = true
-	if !th.putLate(c) || len(th.late) != 1 {
-		t.Fatal("the leader did not keep the answer")
+	return th, c, client
+}
+
+// An answer waits for others only if it leaves nothing to be decided about its connection, and only with a leader who has
+// more to do: nobody else would send it.
+func TestWhichAnswersAreGathered(t *testing.T) {
+	for name, change := range map[string]func(th *thread, c *conn){
+		"":                         func(*thread, *conn) {},
+		"no leader":                func(th *thread, _ *conn) { th.leading = false },
+		"nothing else to do":       func(th *thread, _ *conn) { th.s.staged.pop() },
+		"the last answer":          func(_ *thread, c *conn) { c.x.keep = false },
+		"too short for its length": func(_ *thread, c *conn) { c.x.left = 1 },
+		"a body being read":        func(_ *thread, c *conn) { c.x.req.Body = bridge.BodyStream },
+		"a pipeline goes on":       func(_ *thread, c *conn) { c.unread = &unread{buf: make([]byte, 1), w: 1} },
+		"a file to close":          func(_ *thread, c *conn) { c.withRare().finish = 1 },
+		"output before it":         func(_ *thread, c *conn) { c.rc.Append([]reactor.Piece{{Bytes: []byte("x")}}) },
+		"a stop":                   func(th *thread, _ *conn) { th.s.stopping.Store(true) },
+	} {
+		th, c, _ := gatherer(t)
+		change(th, c)
+		if got := th.gathers(c, 10); got != (name == "") {
+			t.Errorf("%q: gathered: %v", name, got)
+		}
+	}
+	th, c, _ := gatherer(t)
+	if th.gathers(c, flushAbove) {
+		t.Error("a large answer is gathered")
 	}
 }
 
-// A large answer is written in a call, which may have cost the thread the lead: what else waits is not its to look at then.
-func TestLargeAnswersDoNotAskForOthers(t *testing.T) {
+// What waits is sent when there is enough of it, however short the time.
+func TestGatheredBytesAreBounded(t *testing.T) {
+	th, c, client := gatherer(t)
+	th.box.open()
+	th.box.bytes = append(th.box.bytes, make([]byte, gatherMax)...)
+	size := th.box.size()
+	th.box.keep(c)
+	c.rc.Acquire()
+	th.gathered(size)
+	th.boundWait()
+	if c.rc.Owned() || th.waiting != 0 {
+		t.Fatal("the answer still waits")
+	}
+	got := make([]byte, gatherMax)
+	client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadFull(client, got); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Staged heads stand behind each other, and a connection whose head has moved holds no block; one with more input, or whose
+// head finds no room, stays as it is.
+func TestStage(t *testing.T) {
 	s, th := queueServer()
-	c := &conn{s: s, rc: accepted(t), x: &exchange{keep: true}}
-	s.loop = nil // any look at it panics
-	th.slow, th.leading = true, true
-	if th.gathers(c, largeBody+1) {
-		t.Fatal("a large answer waits for others")
+	staged := func(head string, more int, th *thread) *conn {
+		u := &unread{buf: reactor.GetBuffer()}
+		u.r = copy(u.buf, head)
+		u.w = u.r + more
+		c := &conn{s: s, unread: u, x: &exchange{}}
+		c.x.req.Arena = u.buf[:u.r]
+		th.stage(c)
+		return c
+	}
+	a, b := staged("first", 0, th), staged("second", 0, th)
+	if a.unread != nothing || b.unread != nothing || string(a.x.req.Arena) != "first" || string(b.x.req.Arena) != "second" {
+		t.Fatalf("%q, %q", a.x.req.Arena, b.x.req.Arena)
+	}
+	if string(th.heads) != "firstsecond" {
+		t.Fatalf("heads are %q", th.heads)
+	}
+	if c := staged("third", 1, th); c.unread == nothing || string(c.x.req.Arena) != "third" {
+		t.Fatal("a connection with more input has lost it")
+	}
+	th.heads = th.heads[:headsSize-3]
+	if c := staged("fourth", 0, th); c.unread == nothing || string(c.x.req.Arena) != "fourth" {
+		t.Fatal("a head was moved to where is no room")
+	}
+	for s.staged.pop() != nil {
+	}
+	if staged("fifth", 0, th); string(th.heads) != "fifth" {
+		t.Fatalf("heads are %q in a new round", th.heads)
+	}
+}
+
+// A thread that has lost the lead must not write over the heads of requests that others run now.
+func TestHeadsAreLeftToOthers(t *testing.T) {
+	_, th := queueServer()
+	th.word = new(atomic.Uint64)
+	th.heads = append(make([]byte, 0, headsSize), "somebody else's"...)
+	th.leading = true // and its word says that it does not: it was deposed in the call
+	th.endCall()
+	if th.leading || th.heads != nil {
+		t.Fatalf("leading: %v, heads %q", th.leading, th.heads)
 	}
 }
 
@@ -42,9 +126,10 @@ type acceptor struct {
 }
 
 func (a *acceptor) Accepted(c *reactor.Conn) { a.conn = c }
+func (a *acceptor) Ready(*reactor.Conn)      {}
 
-// accepted is a connection of a loop of its own, whose client says nothing.
-func accepted(t *testing.T) *reactor.Conn {
+// accepted is a connection of a loop of its own, whose client says nothing, and the client.
+func accepted(t *testing.T) (*reactor.Conn, net.Conn) {
 	t.Helper()
 	a := &acceptor{}
 	loop, err := reactor.NewLoop(a, reactor.Options{})
@@ -76,5 +161,7 @@ func accepted(t *testing.T) *reactor.Conn {
 	if a.conn == nil {
 		t.Fatal("no connection came")
 	}
-	return a.conn
+	for loop.Dispatch() {
+	}
+	return a.conn, client
 }

@@ -50,10 +50,9 @@ type thread struct {
 
 	gathering // see gather.go
 
-	outMu   sync.Mutex
-	held    *reactor.Conn   // out waits for the answers of the pipeline, or blocks, behind it; nil: out is free. Under outMu.
-	out     []byte          // head and small bodies are put together here
-	fresh   *exchange       // spare, so that a request takes none from the pool
+	box     outbox
+	out     []byte          // heads, and small blocks, of what does not go through the box
+	fresh   []*exchange     // spare, so that a request takes none from the pool
 	unread  *unread         // spare, with its block, so that reading takes none from the pools
 	pieces  []reactor.Piece // what goes out with it
 	scratch []byte          // for body bytes on their way to a file
@@ -101,7 +100,8 @@ func (t *thread) endCall() {
 		if w&wordLeads != 0 && t.word.CompareAndSwap(w, w&^wordInCall) {
 			return
 		}
-		t.leading = false // the standby has the reactor
+		t.leading = false                      // the standby has the reactor
+		t.waiting, t.size, t.heads = 0, 0, nil // the monitor sends what waited, and others run what was staged
 	}
 	t.word.Store(t.word.Load() &^ (wordInCall | wordLeads))
 }
@@ -111,7 +111,10 @@ func (t *thread) endCall() {
 func (s *Server) callBlocked(i int, w uint64) {
 	t := s.threads[i]
 	t.seen()
-	if w&wordLeads != 0 && t.word.CompareAndSwap(w, w&^wordLeads) {
+	if w&wordLeads != 0 {
+		if !t.word.CompareAndSwap(w, w&^wordLeads) {
+			return // the call has ended
+		}
 		credit := int32(pooledFor)
 		if (w-t.ledFrom)/wordStep > rareAfter {
 			credit = 1
@@ -121,10 +124,12 @@ func (s *Server) callBlocked(i int, w uint64) {
 		s.standby.notify()
 	}
 	if c := t.flush.Load(); c != nil {
-		t.sendHeld()
+		t.box.sendHeld()
 		c.Flush()
 	}
-	t.releaseLate()
+	if w&wordLeads != 0 {
+		t.box.sendWhole(t.answered)
+	}
 }
 
 // ------------------------------------------------------------------------------------------------ standby
@@ -208,6 +213,7 @@ func (t *thread) lead() {
 	s := t.s
 	for t.leading {
 		if s.finished() {
+			t.sendGathered()
 			s.endThreads()
 			t.leading = false
 			return
@@ -215,7 +221,7 @@ func (t *thread) lead() {
 		if s.queued.Load() > 0 {
 			if c := s.popJob(); c != nil {
 				t.runInline(c)
-				t.boundLate()
+				t.boundWait()
 				continue
 			}
 		}
@@ -223,12 +229,12 @@ func (t *thread) lead() {
 			continue
 		}
 		if s.loop.Dispatch() {
-			t.boundLate()
+			t.boundWait()
 			continue
 		}
 		if c := s.staged.pop(); c != nil {
 			t.runInline(c)
-			t.boundLate()
+			t.boundWait()
 			continue
 		}
 		if t.isMain && s.signalled.Load() {
@@ -255,7 +261,7 @@ func (t *thread) yield(now, next int64) {
 // poll waits for events. Without the GIL.
 func (t *thread) poll() {
 	s := t.s
-	t.sendLate()
+	t.sendGathered()
 	now, next := t.endRound()
 	s.idleWork()
 	t.yield(now, next)

@@ -259,7 +259,7 @@ func (t *thread) admit(c *conn, x *exchange) bool {
 		return true
 	}
 	if wait, ok := s.rates.Allow(client, time.Now()); !ok {
-		t.sendHeld()
+		t.box.sendHeld()
 		t.out = s.tooMany(t.out[:0], "too many requests from this address", wait, h.HeadMethod)
 		t.refuse(c, 429)
 		return false

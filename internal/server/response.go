@@ -86,10 +86,10 @@ func (t *thread) whole(c *conn, x *exchange, res *bridge.Response) {
 		x.excess = true
 		total = x.left
 	}
-	if total <= copyBelow && !x.excess {
+	if total <= t.copies() && !x.excess {
 		t.small(c, x, res, pieces, total)
 	} else {
-		t.sendHeld()
+		t.box.sendHeld()
 		t.out = x.head(t.out[:0], res)
 		// With the GIL kept the blocks stay where they are; what the socket does not take of them is little enough to copy.
 		stay := t.leading && total <= flushAbove
@@ -120,56 +120,43 @@ func (x *exchange) took(n int64) {
 // that pipeline to come it is held back too, so that answers leave together: a memory copy each, and one system call for
 // all (queueing each in the connection took 130 ns).
 func (t *thread) small(c *conn, x *exchange, res *bridge.Response, pieces []bridge.Piece, total int64) {
-	t.outMu.Lock()
-	if t.held == nil {
-		t.out = t.out[:0]
-	}
-	t.out = x.head(t.out, res)
+	o := &t.box
+	o.open()
+	o.bytes = x.head(o.bytes, res)
 	if x.noBody {
 		x.left = -1
 	}
 	if total > 0 {
 		for i := range pieces {
-			t.out = append(t.out, pieces[i].Bytes()...)
+			o.bytes = append(o.bytes, pieces[i].Bytes()...)
 		}
 		x.took(total)
 	}
 	t.holdOrSend(c, c.r < c.w, true)
 }
 
-// holdOrSend keeps t.out back if more is to come behind it, and else sends it. last: it ends an answer, which may be gathered
-// with others. Unlocks outMu.
+// holdOrSend ends the writing of what was begun by open. It is held back if more is to come behind it, else sent, or gathered
+// with others if it is the last of an answer.
 func (t *thread) holdOrSend(c *conn, more, last bool) {
-	if more && len(t.out) < flushAbove {
-		t.held = c.rc
+	o := &t.box
+	size := o.size()
+	switch {
+	case more && size < flushAbove:
 		if t.flush.Load() != c.rc {
 			t.flush.Store(c.rc)
 		}
-		t.outMu.Unlock()
+		o.hold(c.rc)
+		return
+	case last && t.gathers(c, size):
+		o.keep(c)
+		t.gathered(size)
 		return
 	}
-	t.held = nil
-	t.outMu.Unlock()
+	b := o.take()
 	if !t.leading {
 		t.py.Release() // before the system call: others wait for the GIL
 	}
-	if last && t.gathers(c, len(t.out)) {
-		c.rc.Append([]reactor.Piece{{Bytes: t.out}})
-		c.rc.Settle()
-	} else {
-		c.rc.Send(reactor.Piece{Bytes: t.out})
-	}
-}
-
-// sendHeld sends the answers and blocks that are held back, if there are any. The thread that holds them calls it before it
-// uses out for anything else; the monitor, or another thread of the app, while that one is in the app.
-func (t *thread) sendHeld() {
-	t.outMu.Lock()
-	if t.held != nil {
-		t.held.Send(reactor.Piece{Bytes: t.out})
-		t.held = nil
-	}
-	t.outMu.Unlock()
+	c.rc.Send(reactor.Piece{Bytes: b})
 }
 
 // compose appends blocks, framed, to t.out (which may hold the head) and lists everything in t.pieces. hold: large blocks
@@ -216,15 +203,8 @@ func (t *thread) compose(x *exchange, pieces []bridge.Piece, hold bool) {
 	cut()
 }
 
-// sendPieces queues t.pieces and flushes if now (and answers are not gathered), or if enough is there.
+// sendPieces queues t.pieces and flushes if now, or if enough is there.
 func (t *thread) sendPieces(c *conn, now bool) {
-	if now {
-		n := 0
-		for i := range t.pieces {
-			n += len(t.pieces[i].Bytes)
-		}
-		now = !t.gathers(c, n)
-	}
 	if now && !c.rc.Pending() && c.rc.QueuedBytes() == 0 {
 		c.rc.Send(t.pieces...)
 	} else {
@@ -250,7 +230,7 @@ func (t *thread) blocks(c *conn, x *exchange, res *bridge.Response, last bool) b
 	if t.hold(c, x, res, first, last) {
 		return !c.rc.Broken() && !c.rc.Closing()
 	}
-	t.sendHeld()
+	t.box.sendHeld()
 	t.out = t.out[:0]
 	if first {
 		t.out = x.head(t.out, res)
@@ -291,30 +271,28 @@ func (t *thread) hold(c *conn, x *exchange, res *bridge.Response, first, last bo
 	for i := range pieces {
 		total += int64(pieces[i].Len)
 	}
-	if total > copyBelow || x.noBody || x.left >= 0 && total > x.left {
+	if total > t.copies() || x.noBody || x.left >= 0 && total > x.left {
 		return false
 	}
-	t.outMu.Lock()
-	if t.held == nil {
-		if last || c.rc.Pending() || c.rc.QueuedBytes() > 0 {
-			t.outMu.Unlock()
-			return false
-		}
-		t.out = t.out[:0]
+	o := &t.box
+	o.open()
+	if o.held == nil && (last || c.rc.Pending() || c.rc.QueuedBytes() > 0) {
+		o.mu.Unlock()
+		return false
 	}
 	if first {
-		t.out = x.head(t.out, res)
+		o.bytes = x.head(o.bytes, res)
 	}
 	for i := range pieces {
 		if x.chunked {
-			t.out = appendChunk(t.out, pieces[i].Bytes())
+			o.bytes = appendChunk(o.bytes, pieces[i].Bytes())
 		} else {
-			t.out = append(t.out, pieces[i].Bytes()...)
+			o.bytes = append(o.bytes, pieces[i].Bytes()...)
 		}
 	}
 	x.took(total)
 	if last && x.chunked {
-		t.out = append(t.out, httpparse.LastChunk...)
+		o.bytes = append(o.bytes, httpparse.LastChunk...)
 	}
 	if last {
 		t.flush.Store(nil)
@@ -393,7 +371,7 @@ func (t *thread) end(c *conn, x *exchange) {
 // cut ends a response that cannot be completed, so that the client can tell.
 func (t *thread) cut(c *conn, x *exchange) {
 	x.keep = false
-	t.sendHeld()
+	t.box.sendHeld()
 	t.flush.Store(nil)
 	if x.chunked || x.left > 0 {
 		return // the framing shows that something is missing

@@ -303,15 +303,26 @@ func (s *Server) ownLines() *dateLine {
 	return d
 }
 
-func (t *thread) freshExchange() *exchange {
-	if t.fresh == nil {
-		if x, ok := t.s.exchanges.Get().(*exchange); ok {
-			t.fresh = x
-		} else {
-			t.fresh = newExchange(t.s.limits)
+// nextExchange is the one for the next request; t.fresh holds it until it is taken.
+func (t *thread) nextExchange() *exchange {
+	if len(t.fresh) == 0 {
+		x, ok := t.s.exchanges.Get().(*exchange)
+		if !ok {
+			x = newExchange(t.s.limits)
 		}
+		t.fresh = append(t.fresh, x)
 	}
-	return t.fresh
+	return t.fresh[len(t.fresh)-1]
+}
+
+// recycle takes back an exchange whose request is answered.
+func (t *thread) recycle(x *exchange) {
+	if len(t.fresh) >= spareExchanges {
+		t.s.putExchange(x)
+		return
+	}
+	x.reset()
+	t.fresh = append(t.fresh, x)
 }
 
 func (s *Server) putExchange(x *exchange) {

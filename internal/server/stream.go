@@ -16,7 +16,7 @@ import (
 func (x *exchange) Write(res *bridge.Response, data []byte) bridge.WriteResult {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.t.sendHeld()
+	x.t.box.sendHeld()
 	c := x.c
 	var out []byte
 	if !x.headOut {
@@ -57,7 +57,7 @@ func (x *exchange) EarlyHints(lines []byte) {
 	if x.headOut || x.p.Minor == 0 {
 		return // too late, or the client would not understand it
 	}
-	x.t.sendHeld()
+	x.t.box.sendHeld()
 	out := append([]byte("HTTP/1.1 103 Early Hints\r\n"), lines...)
 	x.c.rc.Send(reactor.Piece{Bytes: append(out, "\r\n"...)})
 }
@@ -65,7 +65,7 @@ func (x *exchange) EarlyHints(lines []byte) {
 // SocketTaken implements bridge.Responder.
 func (x *exchange) SocketTaken() {
 	x.hijacked = true
-	x.t.sendHeld()
+	x.t.box.sendHeld()
 	x.c.rc.Flush()
 }
 
@@ -102,7 +102,7 @@ func (x *exchange) Read(dst []byte, wait bool) int64 {
 		// The client may be waiting for this before it sends anything (RFC 9110 10.1.1).
 		if x.p.Expect100 && !x.continued && !x.headOut {
 			x.continued = true
-			x.t.sendHeld()
+			x.t.box.sendHeld()
 			c.rc.Send(reactor.Piece{Bytes: continueLine})
 			continue
 		}
