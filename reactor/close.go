@@ -69,7 +69,8 @@ func (l *Loop) lingerOn(c *Conn) bool {
 		PutBuffer(scratch)
 	}
 	if !done {
-		c.state.And(^uint32(stEvent | stKick | stDrained | stFailed | stFire | stExpired))
+		c.event = false
+		c.state.And(^uint32(stKick | stDrained | stFailed | stFire | stExpired))
 		l.schedule(c) // the note of expiry may have been for the deadline before
 		return false
 	}

@@ -19,7 +19,6 @@ const (
 	stGone                         // the peer's write side is closed, or more
 	stBroken                       // reset, or a write failed
 	stEOF                          // the end of the input was read
-	stEvent                        // an input event Ready has not been called for
 	stWritable                     // the socket became writable and nobody has flushed since
 	stKick                         // PostConn
 	stDrained                      // Drained is due
@@ -42,7 +41,7 @@ const (
 	// stNoted makes Release hand the connection to the leader.
 	stNoted = stInput | stClose | stAbort | stExpired
 	// stDue is what dispatchConn may have to call the Handler for.
-	stDue = stEvent | stKick | stDrained | stFailed | stFire | stExpired | stClose | stAbort
+	stDue = stKick | stDrained | stFailed | stFire | stExpired | stClose | stAbort
 )
 
 // Conn is one accepted connection. There may be very many, nearly all of them idle: what is needed only while something
@@ -68,6 +67,7 @@ type Conn struct {
 	peer       rawAddr
 	lingerLeft int32 // leader only, like inReady
 	inReady    bool  // in the ready queue
+	event      bool  // an input event Ready has not been called for; leader only
 }
 
 // rawAddr is a peer's address as the kernel gave it.

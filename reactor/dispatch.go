@@ -96,8 +96,8 @@ func (l *Loop) Dispatch() bool {
 // announce tells the Handler of c. If c was accepted because it has sent something, that is read next.
 func (l *Loop) announce(c *Conn) {
 	if c.bound.ln.deferred {
-		c.state.Or(stReadable | stEvent)
-		c.inReady = true
+		c.state.Or(stReadable)
+		c.event, c.inReady = true, true
 		l.ready.pushFront(item{conn: c})
 	}
 	l.h.Accepted(c)
@@ -132,7 +132,7 @@ func (l *Loop) dispatchConn(c *Conn) bool {
 		}
 		s = c.state.Load()
 		if progress {
-			if s&stDue != 0 {
+			if c.event || s&stDue != 0 {
 				l.enqueue(c)
 			}
 			l.h.Progress(c)
@@ -152,7 +152,8 @@ func (l *Loop) dispatchConn(c *Conn) bool {
 	case s&stClose != 0 && (s&stBroken != 0 || !c.Pending()):
 		return l.closeGracefully(c, s)
 	case s&stFailed != 0:
-		c.state.And(^uint32(stFailed | stEvent | stKick))
+		c.event = false
+		c.state.And(^uint32(stFailed | stKick))
 		err := c.failure()
 		l.h.Failed(c, err)
 		return true
@@ -160,7 +161,7 @@ func (l *Loop) dispatchConn(c *Conn) bool {
 	if s&(stFire|stExpired) != 0 {
 		c.state.And(^uint32(stFire | stExpired))
 		if c.expired() {
-			if s&(stDue&^(stFire|stExpired)) != 0 {
+			if c.event || s&(stDue&^(stFire|stExpired)) != 0 {
 				l.enqueue(c)
 			}
 			l.h.Expired(c)
@@ -171,15 +172,18 @@ func (l *Loop) dispatchConn(c *Conn) bool {
 	if s&stDrained != 0 {
 		c.state.And(^uint32(stDrained))
 		if !c.Pending() {
-			if s&(stEvent|stKick) != 0 {
+			if c.event || s&stKick != 0 {
 				l.enqueue(c)
 			}
 			l.h.Drained(c)
 			return true
 		}
 	}
-	if s&(stEvent|stKick) != 0 {
-		c.state.And(^uint32(stEvent | stKick))
+	if c.event || s&stKick != 0 {
+		c.event = false
+		if s&stKick != 0 {
+			c.state.And(^uint32(stKick))
+		}
 		if s&stClose == 0 && s&(stReadable|stGone|stBroken|stKick) != 0 {
 			l.h.Ready(c)
 			return true
@@ -190,8 +194,9 @@ func (l *Loop) dispatchConn(c *Conn) bool {
 
 // dispatchOwned is dispatchConn for an owned connection. Most notes stay where they are: Release looks at them.
 func (l *Loop) dispatchOwned(c *Conn, s uint32) bool {
-	if s&(stEvent|stFailed) != 0 {
-		c.state.And(^uint32(stEvent | stFailed))
+	c.event = false
+	if s&stFailed != 0 {
+		c.state.And(^uint32(stFailed))
 	}
 	if s&stFire != 0 {
 		c.state.And(^uint32(stFire)) // stExpired stays, for Release

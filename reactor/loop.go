@@ -228,14 +228,15 @@ func (l *Loop) note(fd int, gen, bits uint32) {
 		s = stWritable
 	}
 	if bits&evRead != 0 {
-		s |= stReadable | stEvent
+		s |= stReadable
 	}
 	if bits&evGone != 0 {
-		s |= stGone | stReadable | stEvent // readable: the end of the stream is there to be read
+		s |= stGone | stReadable // readable: the end of the stream is there to be read
 	}
 	if bits&evErr != 0 {
-		s |= stBroken | stFailed | stGone | stReadable | stEvent
+		s |= stBroken | stFailed | stGone | stReadable
 	}
+	c.event = c.event || s&stReadable != 0
 	c.state.Or(s)
 	if s == stWritable && !c.Pending() {
 		return // stays noted: who queues output looks at it, see finishFlush

@@ -207,12 +207,18 @@ func (l *Loop) fired(n *timerNode) {
 }
 
 // SetDeadline sets the absolute deadline on the clock of NowNanos, 0 for none. By the owner, or by the leader when the
-// connection is not owned. Moving it later, or away, is a field write.
+// connection is not owned. It is rounded up to a tick, when it is looked at in any case; so moving it often, as requests
+// do, is mostly nothing at all. Moving it later, or away, is a field write.
 func (c *Conn) SetDeadline(nanos int64) {
-	if c.deadline.Load() != nanos {
-		c.deadline.Store(nanos)
+	if nanos != 0 {
+		nanos = tickFor(nanos) << tickShift
 	}
 	s := c.state.Load()
+	if c.deadline.Load() != nanos {
+		c.deadline.Store(nanos)
+	} else if s&stExpired == 0 {
+		return
+	}
 	if s&stExpired != 0 {
 		c.state.And(^uint32(stExpired | stFire))
 	}

@@ -63,6 +63,11 @@ func (c *Conn) Send(ps ...Piece) (queued int, err error) {
 		c.enqueueLocked(ps)
 		r = c.flushLocked()
 	}
+	return c.settleUnlock(r)
+}
+
+// settleUnlock ends a Send that came to r and may have left something in the queue.
+func (c *Conn) settleUnlock(r flushResult) (queued int, err error) {
 	if err := c.settleLocked(); err != nil {
 		c.breakLocked(err)
 		r = flushFailed
@@ -72,6 +77,26 @@ func (c *Conn) Send(ps ...Piece) (queued int, err error) {
 	c.unlock()
 	c.announce(r)
 	return int(mem), err
+}
+
+// SendBytes is Send of one piece of bytes, nearly always all that an answer is: no list, and no look at its kinds.
+func (c *Conn) SendBytes(b []byte) error {
+	c.mu.Lock()
+	if c.out != nil || c.state.Load()&(stAbort|stClosed) != 0 {
+		c.unlock()
+		_, err := c.Send(Piece{Bytes: b})
+		return err
+	}
+	n, errno := send(int(c.fd), b, false)
+	c.sent.Add(uint32(n))
+	if errno == 0 && n == len(b) {
+		c.unlock()
+		return nil
+	}
+	ps := [1]Piece{{Bytes: b}}
+	_, r := c.restDirect(ps[:], n, errno, "send")
+	_, err := c.settleUnlock(r)
+	return err
 }
 
 // directPieces is how many pieces Send tries to write without a queue.
@@ -112,15 +137,20 @@ func (c *Conn) sendDirect(ps []Piece) (done bool, r flushResult) {
 		n, errno = sendVec(int(c.fd), iov[:k], total, false)
 	}
 	c.sent.Add(uint32(n))
-	switch {
-	case errno == 0 && int64(n) == total:
+	if errno == 0 && int64(n) == total {
 		for i := range ps {
 			if h := ps[i].Hold; h != 0 {
 				c.bound.loop.opt.Unhold(h)
 			}
 		}
 		return true, flushDone
-	case errno != 0 && errno != syscall.EAGAIN:
+	}
+	return c.restDirect(ps, n, errno, call)
+}
+
+// restDirect queues ps, of which the socket has taken n bytes, or drops them when the call has failed: then it is done.
+func (c *Conn) restDirect(ps []Piece, n int, errno syscall.Errno, call string) (done bool, r flushResult) {
+	if errno != 0 && errno != syscall.EAGAIN {
 		c.discard(ps)
 		c.breakLocked(sysErr(call, errno))
 		return true, flushFailed

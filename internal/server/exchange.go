@@ -99,7 +99,6 @@ func (t *thread) run(c *conn) (release bool) {
 		t.round++
 		x := c.x
 		c.phase = phaseRun
-		c.rc.SetDeadline(0)
 		x.t = t
 		t.serve(c, x)
 		gathered := t.gather // c is no more ours to close: only to be left as it is between requests

@@ -67,7 +67,7 @@ func (o *outbox) take() []byte {
 func (o *outbox) sendHeld() {
 	o.mu.Lock()
 	if o.held != nil {
-		o.held.Send(reactor.Piece{Bytes: o.bytes[o.from:]})
+		o.held.SendBytes(o.bytes[o.from:])
 		o.bytes, o.held = o.bytes[:o.from], nil
 	}
 	o.mu.Unlock()
@@ -88,7 +88,7 @@ func (o *outbox) sendWhole(sent func(c *conn)) {
 	o.mu.Unlock()
 	for i := range whole {
 		a := &whole[i]
-		a.c.rc.Send(reactor.Piece{Bytes: bytes[a.from:a.to]})
+		a.c.rc.SendBytes(bytes[a.from:a.to])
 	}
 	for i := range whole {
 		sent(whole[i].c)

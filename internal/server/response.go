@@ -156,7 +156,7 @@ func (t *thread) holdOrSend(c *conn, more, last bool) {
 	if !t.leading {
 		t.py.Release() // before the system call: others wait for the GIL
 	}
-	c.rc.Send(reactor.Piece{Bytes: b})
+	c.rc.SendBytes(b)
 }
 
 // compose appends blocks, framed, to t.out (which may hold the head) and lists everything in t.pieces. hold: large blocks
