@@ -26,6 +26,7 @@ func DropConn(conn uint32) { cpy.DropConn(conn) }
 type Request struct {
 	Head       *httpparse.Request
 	Arena      []byte // what Head's spans point into
+	Number     uint64 // of the head: requests of one connection with the same number have the same head; 0: not known
 	Template   uint32
 	HasHost    bool
 	FD         int

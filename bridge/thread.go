@@ -125,6 +125,7 @@ func (t *Thread) CheckSignals() { t.c.CheckSignals() }
 
 func (t *Thread) fill(r *Request) {
 	h, q := r.Head, &t.rq
+	q.Head = r.Number
 	q.Conn = r.Conn
 	q.Job = t.job.index
 	q.Tmpl = r.Template

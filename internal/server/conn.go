@@ -392,6 +392,11 @@ func (t *thread) parse(c *conn) (done, ready bool) {
 	} else {
 		x.p.Reset()
 	}
+	if !c.begun && t.recent != nil {
+		if n, number := t.recent.Find(x.p, c.buf[c.r:c.w]); n > 0 {
+			return t.complete(c, x, n, number)
+		}
+	}
 	n, err := x.p.Parse(c.buf[c.r:c.w])
 	if err != nil {
 		var bad *httpparse.Error
@@ -410,10 +415,19 @@ func (t *thread) parse(c *conn) (done, ready bool) {
 		}
 		return false, false
 	}
+	if t.recent != nil {
+		t.recent.Note(x.p, c.buf[c.r:c.w])
+	}
+	return t.complete(c, x, n, 0)
+}
+
+// complete goes on with x, whose head are the next n bytes of the input.
+func (t *thread) complete(c *conn, x *exchange, n int, number uint64) (done, ready bool) {
 	c.begun = false
 	t.fresh = t.fresh[:len(t.fresh)-1]
 	c.x = x
 	x.begin(c, c.buf[c.r:c.r+n])
+	x.req.Number = number
 	c.r += n
 	return true, t.admit(c, x) && t.startBody(c, x)
 }

@@ -61,7 +61,7 @@ func (x *exchange) begin(c *conn, arena []byte) {
 	}
 	h := &x.p.Request
 	r := &x.req
-	r.Head, r.Arena = h, arena
+	r.Head, r.Arena, r.Number = h, arena, 0
 	r.Template = uint32(c.tmpl)
 	r.HasHost = h.Host.Len > 0
 	r.FD = c.rc.FD()

@@ -6,12 +6,14 @@ package server
 // takeover (clear the lead of exactly this call) and a return from the call (was I deposed?) cannot both succeed.
 
 import (
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
 	"github.com/gowsgi/gowsgi/internal/accesslog"
 	"github.com/gowsgi/gowsgi/reactor"
 )
@@ -51,11 +53,12 @@ type thread struct {
 	gathering // see gather.go
 
 	box     outbox
-	out     []byte          // heads, and small blocks, of what does not go through the box
-	fresh   []*exchange     // spare, so that a request takes none from the pool
-	unread  *unread         // spare, with its block, so that reading takes none from the pools
-	pieces  []reactor.Piece // what goes out with it
-	scratch []byte          // for body bytes on their way to a file
+	out     []byte            // heads, and small blocks, of what does not go through the box
+	recent  *httpparse.Recent // nil: heads are not remembered
+	fresh   []*exchange       // spare, so that a request takes none from the pool
+	unread  *unread           // spare, with its block, so that reading takes none from the pools
+	pieces  []reactor.Piece   // what goes out with it
+	scratch []byte            // for body bytes on their way to a file
 
 	line   []byte
 	record accesslog.Record
@@ -74,7 +77,11 @@ func (s *Server) newThread(i int) *thread {
 	if i >= 0 {
 		word = &s.watch.Words[i]
 	}
-	return &thread{s: s, word: word, parker: newParker()}
+	t := &thread{s: s, word: word, parker: newParker()}
+	if os.Getenv("GOWSGI_COLD") == "" { // see gw_cold in shim_int.h
+		t.recent = new(httpparse.Recent)
+	}
+	return t
 }
 
 // beginCall and endCall stand around every call into Python that may block.

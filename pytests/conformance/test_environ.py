@@ -278,6 +278,27 @@ def test_hosts_that_come_again_are_right(server):
             assert environ(server, headers=[("Host", host)])["HTTP_HOST"] == host
 
 
+def test_heads_that_come_again_are_right(server):
+    """One that comes again byte by byte is not taken apart again; every other one is, on whichever connection."""
+    base = [("Host", "x"), ("X-A", "1")]
+    heads = [("/one", base), ("/two", base), ("/one", [*base, ("X-B", "2")]), ("/one?q=%2F", base), ("/o%6Ee", base[:1])]
+    heads += [("/one", [*base, ("Cookie", "a=1")]), ("/one", [*base, ("Cookie", "a=2")])]
+    # Runs of the same one, and then each beside each other.
+    order = [n for n in range(len(heads)) for _ in range(12)]
+    order += [n for a in range(len(heads)) for b in range(len(heads)) for n in (a, b, a)]
+    with server.connect() as one, server.connect() as two:
+        for turn, n in enumerate(order):
+            path, headers = heads[n]
+            for client in (one, two)[: 1 + turn % 2]:
+                client.request("GET", path, headers)
+                env = json.loads(client.response().body)["environ"]
+                brought = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers}
+                assert {key: env[key] for key in env if key.startswith("HTTP_")} == brought
+                raw, _, query = path.partition("?")
+                assert (env["RAW_URI"], env["PATH_INFO"], env["QUERY_STRING"]) == (path, raw.replace("%6E", "n"), query)
+                assert env["REMOTE_PORT"] == str(client.port)
+
+
 def test_a_request_without_host_or_port_has_no_such_key(server):
     with server.connect() as client:
         for _ in range(2):
@@ -293,12 +314,12 @@ def test_requests_of_a_connection_do_not_share_their_environ(serve):
     server = serve("clears")
     clients = [server.connect() for _ in range(3)]
     told = {}
-    for _ in range(5):
+    for _ in range(20):  # long enough for their heads to be remembered
         for client in clients:
             client.request("GET", "/")
             told.setdefault(client, []).append(json.loads(client.response().body))
     for client, answers in told.items():
-        assert answers == answers[:1] * 5
+        assert answers == answers[:1] * 20
         wanted = {"REMOTE_ADDR": "127.0.0.1", "REMOTE_PORT": str(client.port), "disconnected": False, "same": True}
         assert wanted.items() <= answers[0].items()
 
@@ -324,3 +345,14 @@ def test_what_is_kept_between_requests(serve, form):
     assert "HTTP_COOKIE" not in answer["values"]
     assert {"HTTP_USER_AGENT", "HTTP_X_SHORT", "PATH_INFO", "wsgi.input"} <= set(answer["keys"])
     assert answer["vectorcall"] == (form.interpreter.version >= (3, 9))
+
+
+@pytest.mark.skipif("GOWSGI_COLD" in os.environ, reason="nothing is kept when cold")
+@pytest.mark.parametrize("field", ["X-Plain", "Cookie", "Authorization"])
+def test_environs_are_kept_of_heads_that_say_nothing_of_the_user(serve, field):
+    server = serve("kept")
+    with server.connect() as client:
+        for _ in range(40):
+            client.request("GET", "/a/path", [("Host", "x"), (field, "value")])
+            kept = json.loads(client.response().body)["values"]
+    assert ("RAW_URI" in kept) == (field == "X-Plain"), kept

@@ -49,6 +49,7 @@ const (
 // Request is gw_request. It holds no Go pointer.
 type Request struct {
 	Gen                               uint64
+	Head                              uint64
 	Conn                              uint32
 	Job                               uint32
 	Tmpl                              uint32
@@ -123,6 +124,7 @@ func cOffsets() map[string][2]uintptr {
 	var crq C.gw_request
 	var crs C.gw_response
 	return map[string][2]uintptr{
+		"head":           {unsafe.Offsetof(rq.Head), unsafe.Offsetof(crq.head)},
 		"method":         {unsafe.Offsetof(rq.Method), unsafe.Offsetof(crq.method)},
 		"host":           {unsafe.Offsetof(rq.Host), unsafe.Offsetof(crq.host)},
 		"server_port":    {unsafe.Offsetof(rq.ServerPort), unsafe.Offsetof(crq.server_port)},

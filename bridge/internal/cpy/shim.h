@@ -35,6 +35,7 @@ enum {
 /* One request, offsets into the arena given beside it. Plain data. */
 typedef struct gw_request {
 	uint64_t gen; /* number of this request on this job; never 0 */
+	uint64_t head; /* number of its head: that of another request with the same bytes; 0: nobody has counted */
 	uint32_t conn; /* number of its connection, which no other connection of the process has */
 	uint32_t job; /* index that upcalls carry */
 	uint32_t tmpl; /* index of the environ template, see gw_template_add */

@@ -63,6 +63,8 @@ struct gw_conn {
 	PyObject *address, *port, *client, *socket, *hints; /* owned */
 	PyObject *environ; /* owned; what environs of the connection begin with; NULL before its second request */
 	uint32_t tmpl; /* that it was made from */
+	uint64_t head; /* gw_request.head of the last request */
+	uint64_t whole; /* 0, or environ is all of that for a request with this head */
 	int again; /* it had a request */
 	uint16_t port_number;
 	uint32_t remote_len;
