@@ -281,8 +281,8 @@ def test_hosts_that_come_again_are_right(server):
 def test_heads_that_come_again_are_right(server):
     """One that comes again byte by byte is not taken apart again; every other one is, on whichever connection."""
     base = [("Host", "x"), ("X-A", "1")]
-    heads = [("/one", base), ("/two", base), ("/one", [*base, ("X-B", "2")]), ("/one?q=%2F", base), ("/o%6Ee", base[:1])]
-    heads += [("/one", [*base, ("Cookie", "a=1")]), ("/one", [*base, ("Cookie", "a=2")])]
+    heads = [("/one", base), ("/two", base), ("/one", [*base, ("X-B", "2")]), ("/one?q=%2F", base)]
+    heads += [("/o%6Ee", base[:1]), ("/one", [*base, ("Cookie", "a=1")]), ("/one", [*base, ("Cookie", "a=2")])]
     # Runs of the same one, and then each beside each other.
     order = [n for n in range(len(heads)) for _ in range(12)]
     order += [n for a in range(len(heads)) for b in range(len(heads)) for n in (a, b, a)]
