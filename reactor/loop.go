@@ -137,6 +137,9 @@ func (l *Loop) Clock() int64 { return l.clock() }
 // Busy reports whether there is more to dispatch before the next Poll. Leader only.
 func (l *Loop) Busy() bool { return l.ready.n > 0 }
 
+// Waiting is how much there is to dispatch; a listener counts as one, however many wait to be accepted. Leader only.
+func (l *Loop) Waiting() int { return l.ready.n }
+
 func (l *Loop) refresh() int64 {
 	now := l.clock()
 	l.nowNanos.Store(now)

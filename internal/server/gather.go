@@ -20,6 +20,7 @@ const (
 	slowAbove = 20 * time.Microsecond // of time for each request
 	gatherFor = time.Millisecond
 	gatherMax = 64 << 10 // bytes
+	crowd     = 12       // with fewer that are fast, clients better work on the first answers while the others are made
 	lookEvery = 4        // answers; how often gatherFor is looked at while requests are not slow
 
 	headsSize      = 64 << 10
@@ -30,6 +31,7 @@ const (
 type gathering struct {
 	gather bool   // the answer just made waits for others
 	slow   bool   // the requests of the last round took longer than slowAbove each
+	many   bool   // this round began with so many of them that it pays at any speed
 	round  int    // requests run since the last Poll, by the leader
 	heads  []byte // of requests in Server.staged, see stage
 
@@ -45,8 +47,11 @@ type gathering struct {
 // busy tells whether there is more to do before the next Poll. Leader only.
 func (s *Server) busy() bool { return s.staged.len() > 0 || s.loop.Busy() }
 
-// crowded tells whether requests wait for this leader: then one that is complete waits in Server.staged.
-func (t *thread) crowded() bool { return t.leading && t.s.busy() }
+// crowded tells whether so many requests wait for this leader that it works by rounds: then one that is complete waits in
+// Server.staged.
+func (t *thread) crowded() bool {
+	return t.leading && (t.slow || t.many || t.round >= crowd) && t.s.busy()
+}
 
 // stage leaves c, whose request is complete, for when all that have come are read. If nothing else is in its block, the head
 // moves to where the others are, and the next connection is read into the same block, which is in the caches.

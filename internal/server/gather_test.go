@@ -22,7 +22,7 @@ func gatherer(t *testing.T) (*thread, *conn, net.Conn) {
 	rc.Owner = c
 	s.loop = rc.Loop()
 	s.staged.push(&conn{})
-	th.leading = true
+	th.leading, th.many = true, true
 	return th, c, client
 }
 
@@ -44,6 +44,18 @@ func TestWhichAnswersAreGathered(t *testing.T) {
 		th, c, _ := gatherer(t)
 		change(th, c)
 		if got := th.gathers(c, 10); got != (name == "") {
+			t.Errorf("%q: gathered: %v", name, got)
+		}
+	}
+	for name, change := range map[string]func(th *thread){
+		"few":                func(*thread) {},
+		"few, but slow":      func(th *thread) { th.slow = true },
+		"few since the poll": func(th *thread) { th.round = crowd },
+	} {
+		th, c, _ := gatherer(t)
+		th.many = false
+		change(th)
+		if got := th.gathers(c, 10); got != (name != "few") {
 			t.Errorf("%q: gathered: %v", name, got)
 		}
 	}

@@ -275,6 +275,7 @@ func (t *thread) poll() {
 	if err := s.loop.Poll(-1); err != nil {
 		s.fatal(err)
 	}
+	t.many = s.loop.Waiting() >= crowd
 }
 
 // runPooled runs a request that the standby has handed over.

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	copyBelow  = 16 << 10  // blocks up to this size are copied behind the head, larger ones are written where they are
+	copyBelow  = 16 << 10 // blocks up to this size are copied behind the head, larger ones are written where they are
 	largeBody  = 1 << 20  // a body that may take long to write, or to spool
 	flushAbove = 64 << 10 // coalesced output that does not wait for more
 )
