@@ -172,7 +172,9 @@ gw_watch *gw_watch_start(int n, uint64_t tick_ns, int credit) {
 	w.stop = 0;
 	w.tick_ns = tick_ns;
 	w.slow_ns = SLOW * tick_ns < SLOW_NS ? SLOW * tick_ns : tick_ns > SLOW_NS ? tick_ns : SLOW_NS;
-	w.calm_ns = w.awake_ns = 0;
+	/* No call has blocked yet: looking out for one from the start took 2 of a new server's 16 µs for a connection. */
+	w.calm_ns = CALM * tick_ns;
+	w.awake_ns = 0;
 	sigset_t all, old;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old); /* signals are for threads that can handle them */

@@ -71,6 +71,37 @@ func TestWatchAlert(t *testing.T) {
 	}
 }
 
+// TestWatchStartsCalm: before any call has blocked, a leader that sleeps in its call has to do so for a whole tick like
+// every other thread: looking more often costs a new server a tenth of its CPU.
+func TestWatchStartsCalm(t *testing.T) {
+	const tick = 400 * time.Millisecond
+	told := make(chan int, 16)
+	var w *Watch
+	w, err := StartWatch(2, tick, 1, func(thread int, word uint64) {
+		w.Words[thread].CompareAndSwap(word, word&^WatchLeads)
+		told <- thread
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	ready, end := make(chan bool), make(chan bool)
+	go func() { // thread 1, which sleeps
+		runtime.LockOSThread()
+		w.ThisThread(1)
+		close(ready)
+		<-end
+	}()
+	defer close(end)
+	<-ready
+	w.Words[0].Store(WatchStep | WatchInCall | WatchPending)
+	w.Words[1].Store(WatchStep | WatchInCall | WatchLeads)
+	w.Poke()
+	if first, second := <-told, <-told; first != 0 || second != 1 {
+		t.Errorf("told of %d before %d: the monitor was on the alert", first, second)
+	}
+}
+
 // TestWatchCalm: when no call has blocked for long, the monitor passes over a leader that computes in short calls, but not
 // over the one of them that lasts, nor over one that sleeps.
 func TestWatchCalm(t *testing.T) {
