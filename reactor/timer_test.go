@@ -189,6 +189,31 @@ func TestDeadlineOfOwned(t *testing.T) {
 
 // TestDeadlineCostDoesNotGrow: with many idle connections, moving deadlines later touches no wheel, and a sweep looks at
 // nothing that is not due.
+// A deadline is never early, and at most a tick late; moving it within a tick changes nothing.
+func TestDeadlinesAreTicks(t *testing.T) {
+	r := newRig(t, &hooks{}, Options{}, ListenOptions{})
+	c, _ := r.connect()
+	now := r.l.NowNanos()
+	for _, nanos := range []int64{now + 1, now + tickNanos, now + 75*int64(time.Second)} {
+		c.SetDeadline(nanos)
+		d := c.Deadline()
+		if d < nanos || d >= nanos+tickNanos {
+			t.Fatalf("%d became %d", nanos, d)
+		}
+		c.SetDeadline(d - 1)
+		if c.Deadline() != d {
+			t.Fatalf("%d became %d, %d %d", nanos, d, d-1, c.Deadline())
+		}
+		c.SetDeadline(d + 1)
+		if c.Deadline() != d+tickNanos {
+			t.Fatalf("%d became %d", d+1, c.Deadline())
+		}
+	}
+	if c.SetDeadline(0); c.Deadline() != 0 {
+		t.Fatal("no deadline became one")
+	}
+}
+
 func TestDeadlineCostDoesNotGrow(t *testing.T) {
 	l := idleLoop(t, 10_000)
 	nearest, count := l.wheel.nearest, l.wheel.count

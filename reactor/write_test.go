@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -12,8 +13,8 @@ import (
 	"time"
 )
 
-// TestMixedPieces sends random mixtures of transient bytes, held bytes and file ranges, by Send and by Append, to a reader
-// that starts late, and compares every byte. Transient bytes are overwritten as soon as the contract allows it, held ones
+// TestMixedPieces sends random mixtures of transient bytes, held bytes and file ranges, by Send, SendBytes and Append, to a
+// reader that starts late, and compares every byte. Transient bytes are overwritten as soon as the contract allows it, held ones
 // when they are given back.
 func TestMixedPieces(t *testing.T) {
 	for _, tc := range []struct {
@@ -49,6 +50,14 @@ func TestMixedPieces(t *testing.T) {
 			var want []byte
 			var in *reader
 			for i := range 60 {
+				if rnd.IntN(3) == 0 {
+					b := pattern(i, rnd.IntN(tc.size))
+					want = append(want, b...)
+					if err := c.SendBytes(b); err != nil {
+						t.Fatal(err)
+					}
+					scribble(b)
+				}
 				var ps []Piece
 				var transient [][]byte
 				for range rnd.IntN(12) {
@@ -132,6 +141,30 @@ func TestMixedPieces(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestSendBytesToNobody(t *testing.T) {
+	r := newRig(t, &hooks{}, Options{}, ListenOptions{})
+	aborted, _ := r.connect()
+	aborted.Acquire()
+	aborted.Abort()
+	if err := aborted.SendBytes([]byte("x")); !errors.Is(err, ErrClosed) {
+		t.Errorf("to an aborted connection: %v", err)
+	}
+	reset, nc := r.connect()
+	reset.Acquire()
+	nc.(*net.TCPConn).SetLinger(0)
+	nc.Close()
+	r.until("the reset noticed", func() bool { return reset.SendBytes([]byte("x")) != nil })
+	if !reset.Broken() || reset.Pending() {
+		t.Errorf("after a reset: broken %v, pending %v", reset.Broken(), reset.Pending())
+	}
+	if n := aborted.SentBytes(); n != 0 {
+		t.Errorf("%d bytes were sent", n)
+	}
+	reset.Abort()
+	reset.Release()
+	aborted.Release()
 }
 
 // fill sends until the socket takes no more, and as much again as both ends' buffers may still grow by. It returns what was

@@ -26,6 +26,7 @@ type exchange struct {
 	// Request body, see body.go and stream.go.
 	body      httpparse.Body
 	block     []byte // pooled block with the head, once it is no longer the connection's
+	own       []byte // the head of a request that was staged; kept for the next
 	mem       []byte // pooled
 	counted   int64  // of Server.bodyMemory
 	size      int64

@@ -23,17 +23,16 @@ const (
 	crowd     = 12       // with fewer that are fast, clients better work on the first answers while the others are made
 	lookEvery = 4        // answers; how often gatherFor is looked at while requests are not slow
 
-	headsSize      = 64 << 10
-	spareExchanges = 64 // that a thread keeps
+	ownHead        = 4 << 10 // bytes of the largest head that moves, see stage
+	spareExchanges = 64      // that a thread keeps
 )
 
 // gathering is the part of thread that this file is about.
 type gathering struct {
-	gather bool   // the answer just made waits for others
-	slow   bool   // the requests of the last round took longer than slowAbove each
-	many   bool   // this round began with so many of them that it pays at any speed
-	round  int    // requests run since the last Poll, by the leader
-	heads  []byte // of requests in Server.staged, see stage
+	gather bool // the answer just made waits for others
+	slow   bool // the requests of the last round took longer than slowAbove each
+	many   bool // the last round had so many of them, or this one begins so, that it pays at any speed
+	round  int  // requests run since the last Poll, by the leader
 
 	began   int64 // the round before this one; loop clock
 	longest int64 // ns that answers have waited in this round; boundWait lets Go schedule as often
@@ -54,27 +53,19 @@ func (t *thread) crowded() bool {
 }
 
 // stage leaves c, whose request is complete, for when all that have come are read. If nothing else is in its block, the head
-// moves to where the others are, and the next connection is read into the same block, which is in the caches.
+// moves to a place of its own, and the next connection is read into the same block, which is in the caches.
 func (t *thread) stage(c *conn) {
-	s, x := t.s, c.x
-	if s.staged.len() == 0 {
-		t.heads = t.heads[:0]
-	}
-	if t.heads == nil { // whoever loses the lead leaves it to the requests in it
-		t.heads = make([]byte, 0, headsSize)
-	}
-	n := len(t.heads)
-	if c.r == c.w && x.req.Body == bridge.BodyNone && x.block == nil && len(x.req.Arena) <= headsSize-n {
-		t.heads = append(t.heads, x.req.Arena...)
-		x.req.Arena = t.heads[n:len(t.heads):len(t.heads)]
+	if x := c.x; c.r == c.w && x.req.Body == bridge.BodyNone && x.block == nil && len(x.req.Arena) <= ownHead {
+		x.own = append(x.own[:0], x.req.Arena...)
+		x.req.Arena = x.own
 		t.dropInput(c)
 	}
-	s.staged.push(c)
+	t.s.staged.push(c)
 }
 
 // copies is up to which size a body is copied to the outbox.
 func (t *thread) copies() int64 {
-	if t.slow {
+	if t.slow && t.leading {
 		return flushAbove // a microsecond or two, where the request takes more than twenty
 	}
 	return copyBelow

@@ -3,7 +3,7 @@ package server
 import (
 	"io"
 	"net"
-	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,49 +85,65 @@ func TestGatheredBytesAreBounded(t *testing.T) {
 	}
 }
 
-// Staged heads stand behind each other, and a connection whose head has moved holds no block; one with more input, or whose
-// head finds no room, stays as it is.
+// A staged connection holds no block, unless there is more in it than a head of moderate size.
 func TestStage(t *testing.T) {
 	s, th := queueServer()
-	staged := func(head string, more int, th *thread) *conn {
+	staged := func(head string, more int, x *exchange) *conn {
 		u := &unread{buf: reactor.GetBuffer()}
 		u.r = copy(u.buf, head)
 		u.w = u.r + more
-		c := &conn{s: s, unread: u, x: &exchange{}}
-		c.x.req.Arena = u.buf[:u.r]
+		c := &conn{s: s, unread: u, x: x}
+		x.req.Arena = u.buf[:u.r]
 		th.stage(c)
+		scribble := u.buf[:u.r]
+		if c.unread == nothing { // it is somebody else's now
+			copy(scribble, make([]byte, len(scribble)))
+		}
 		return c
 	}
-	a, b := staged("first", 0, th), staged("second", 0, th)
-	if a.unread != nothing || b.unread != nothing || string(a.x.req.Arena) != "first" || string(b.x.req.Arena) != "second" {
-		t.Fatalf("%q, %q", a.x.req.Arena, b.x.req.Arena)
+	long := strings.Repeat("x", ownHead)
+	x := &exchange{}
+	for _, head := range []string{"first", "a second one", long, "x"} {
+		if c := staged(head, 0, x); c.unread != nothing || string(x.req.Arena) != head || s.staged.pop() != c {
+			t.Fatalf("%.20q: staged %.20q, holds its block: %v", head, x.req.Arena, c.unread != nothing)
+		}
+		x.reset()
 	}
-	if string(th.heads) != "firstsecond" {
-		t.Fatalf("heads are %q", th.heads)
-	}
-	if c := staged("third", 1, th); c.unread == nothing || string(c.x.req.Arena) != "third" {
-		t.Fatal("a connection with more input has lost it")
-	}
-	th.heads = th.heads[:headsSize-3]
-	if c := staged("fourth", 0, th); c.unread == nothing || string(c.x.req.Arena) != "fourth" {
-		t.Fatal("a head was moved to where is no room")
-	}
-	for s.staged.pop() != nil {
-	}
-	if staged("fifth", 0, th); string(th.heads) != "fifth" {
-		t.Fatalf("heads are %q in a new round", th.heads)
+	body := &exchange{}
+	body.req.Body = bridge.BodyMemory
+	for name, c := range map[string]*conn{
+		"more input": staged("head", 1, &exchange{}), "a long head": staged(long+"x", 0, &exchange{}), "a body": staged("head", 0, body),
+	} {
+		if c.unread == nothing || c.x.req.Arena[0] == 0 {
+			t.Errorf("%s: the block is gone", name)
+		}
 	}
 }
 
-// A thread that has lost the lead must not write over the heads of requests that others run now.
-func TestHeadsAreLeftToOthers(t *testing.T) {
-	_, th := queueServer()
-	th.word = new(atomic.Uint64)
-	th.heads = append(make([]byte, 0, headsSize), "somebody else's"...)
-	th.leading = true // and its word says that it does not: it was deposed in the call
-	th.endCall()
-	if th.leading || th.heads != nil {
-		t.Fatalf("leading: %v, heads %q", th.leading, th.heads)
+// Leaders keep exchanges, up to a limit, and others give them back to all: else each thread of a pool would hoard its own.
+func TestWhoKeepsExchanges(t *testing.T) {
+	s, th := queueServer()
+	var taken []*exchange
+	for range spareExchanges + 3 {
+		taken = append(taken, th.nextExchange())
+		th.fresh = th.fresh[:len(th.fresh)-1]
+	}
+	for _, x := range taken {
+		x.c = &conn{s: s}
+		th.recycle(x)
+	}
+	if len(th.fresh) != 0 {
+		t.Errorf("a thread that does not lead keeps %d", len(th.fresh))
+	}
+	th.leading = true
+	for _, x := range taken {
+		th.recycle(x)
+		if x.c != nil {
+			t.Fatal("what is kept still holds its connection")
+		}
+	}
+	if len(th.fresh) != spareExchanges {
+		t.Errorf("a leader keeps %d", len(th.fresh))
 	}
 }
 

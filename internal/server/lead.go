@@ -107,8 +107,8 @@ func (t *thread) endCall() {
 		if w&wordLeads != 0 && t.word.CompareAndSwap(w, w&^wordInCall) {
 			return
 		}
-		t.leading = false                      // the standby has the reactor
-		t.waiting, t.size, t.heads = 0, 0, nil // the monitor sends what waited, and others run what was staged
+		t.leading = false        // the standby has the reactor
+		t.waiting, t.size = 0, 0 // the monitor sends what waited
 	}
 	t.word.Store(t.word.Load() &^ (wordInCall | wordLeads))
 }
@@ -269,13 +269,14 @@ func (t *thread) yield(now, next int64) {
 func (t *thread) poll() {
 	s := t.s
 	t.sendGathered()
+	last := t.round
 	now, next := t.endRound()
 	s.idleWork()
 	t.yield(now, next)
 	if err := s.loop.Poll(-1); err != nil {
 		s.fatal(err)
 	}
-	t.many = s.loop.Waiting() >= crowd
+	t.many = last >= crowd || s.loop.Waiting() >= crowd // a listener is one, however many it brings
 }
 
 // runPooled runs a request that the standby has handed over.

@@ -30,7 +30,7 @@ type answer struct {
 	from, to int
 }
 
-// open begins to write behind what is held, or anew. Until close the caller has the lock.
+// open begins to write behind what is held, or anew. Until hold, keep or take the caller has the lock.
 func (o *outbox) open() {
 	o.mu.Lock()
 	if o.held == nil && len(o.whole) == 0 {

@@ -315,9 +315,10 @@ func (t *thread) nextExchange() *exchange {
 	return t.fresh[len(t.fresh)-1]
 }
 
-// recycle takes back an exchange whose request is answered.
+// recycle takes back an exchange whose request is answered. Those of a pool's requests are the standby's, who takes them
+// from Server.exchanges.
 func (t *thread) recycle(x *exchange) {
-	if len(t.fresh) >= spareExchanges {
+	if !t.leading || len(t.fresh) >= spareExchanges {
 		t.s.putExchange(x)
 		return
 	}
