@@ -60,8 +60,9 @@ def best_peer(workload, rows, figure=None):
     """The name of the peer to compare with, or None.
 
     Peers that erred or could not run the workload are no measure, nor are those that leave out part of it: close() of
-    the responses, in which frameworks end a request. Where the application blocks, a server that patches time.sleep
-    away does something else, and one with a single thread is only there to be seen.
+    the responses, in which frameworks end a request. A latency leaves out how long making a connection takes, as wrk
+    measures it: who wants one for each request is no measure of that. Where the application blocks, a server that
+    patches time.sleep away does something else, and one with a single thread is only there to be seen.
     """
     figure = figure or workload.by
     found = []
@@ -70,6 +71,8 @@ def best_peer(workload, rows, figure=None):
         if not server.peer or "unfit" in row or row.get("errors") or row.get("unclosed") or figure not in row:
             continue
         if workload.threads > 1 and (server.green or not server.threaded):
+            continue
+        if figure == "p50" and not server.keeps_alive:
             continue
         found.append((row[figure], name))
     if not found:
@@ -136,6 +139,9 @@ def table(workload, rows):
         elif workload.threads > 1 and not servers.BY_NAME[name].threaded:
             label += " ²"
             notes.append("² has one thread for the application.")
+        if figure == "p50" and not servers.BY_NAME[name].keeps_alive:
+            label += " ⁴"
+            notes.append("⁴ a connection per request, whose making wrk leaves out of the latency.")
         if row.get("unclosed"):
             label += " ³"
             notes.append("³ does not call `close()` of responses (PEP 3333): the framework's work in it is left out.")

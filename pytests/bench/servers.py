@@ -47,6 +47,8 @@ class Server:
         self.libraries = more.pop("libraries", [])  # of a C program
         self.threaded = more.pop("threaded", True)  # False: one thread runs the application, whatever was asked
         self.green = more.pop("green", False)  # True: time.sleep of the application is patched and blocks nothing
+        # False: a connection per request in every workload
+        self.keeps_alive = more.pop("keeps_alive", True)
         self.peer = more.pop("peer", True)  # False: left out when the best peer is looked for
         self.env = more.pop("env", {})
         self.workloads = more.pop("workloads", None)  # None: all
@@ -174,6 +176,7 @@ SERVERS = [
         ["uWSGI"],
         uwsgi(lambda run: ["--http-socket", f"127.0.0.1:{run.port}", "--add-header", "Connection: close"]),
         "The same without the router, as behind a proxy. It closes the connection after each answer, and must say so.",
+        keeps_alive=False,
         workloads=[name for name in ALL if name not in ("pipeline", "idle")],
     ),
     Server(
