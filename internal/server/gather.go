@@ -34,9 +34,6 @@ type gathering struct {
 	many   bool // the last round had so many of them, or this one begins so, that it pays at any speed
 	round  int  // requests run since the last Poll, by the leader
 
-	began   int64 // the round before this one; loop clock
-	longest int64 // ns that answers have waited in this round; boundWait lets Go schedule as often
-
 	// Of what waits in the outbox, the thread's own view:
 	waiting int   // answers, or those that the monitor has sent when the thread lost the lead
 	size    int   // bytes
@@ -92,40 +89,26 @@ func (t *thread) gathered(size int) {
 	t.gather = true
 }
 
-// endRound finds out whether staging and gathering would pay, and returns what yield wants to know. Leader only, before it
-// waits.
-func (t *thread) endRound() (now, next int64) {
-	loop := t.s.loop
-	began := loop.NowNanos()
+// endRound finds out whether staging and gathering would pay in the next round. Leader only, before it waits.
+func (t *thread) endRound() {
 	if t.round > 1 { // the clock is read at the end of rounds in which there was something to gather
-		now = loop.Clock()
-		next = now - began // the next round may take as long
-		if t.slow = next > int64(t.round)*int64(slowAbove); t.slow && t.longest > 0 {
-			next = 2 * t.longest
-		}
-	} else {
-		now, next = began, 2*(began-t.began) // this round, and the next one
+		loop := t.s.loop
+		t.slow = loop.Clock()-loop.NowNanos() > int64(t.round)*int64(slowAbove)
 	}
-	t.round, t.began, t.longest = 0, began, 0
-	return now, next
+	t.round = 0
 }
 
-// boundWait sends what has waited long enough. Leader only, after each piece of work. A round of slow requests may take
-// longer than Go lets a goroutine run, so this is also the time to yield.
+// boundWait sends what has waited long enough. Leader only, after each piece of work.
 func (t *thread) boundWait() {
 	switch {
 	case t.waiting == 0:
 	case t.size >= gatherMax:
 		t.sendGathered()
 	case t.slow || t.waiting%lookEvery == 0:
-		now := t.s.loop.Clock()
-		waited := now - t.since
+		waited := t.s.loop.Clock() - t.since
 		t.slow = t.slow || waited > int64(t.waiting)*int64(slowAbove) // not only from the next round on
 		if waited > int64(gatherFor) {
 			t.sendGathered()
-			t.py.Release()
-			t.longest = max(t.longest, waited)
-			t.yield(now, waited)
 		}
 	}
 }

@@ -18,9 +18,6 @@ import (
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
-// hogAfter is when Go's monitor thread takes a goroutine for one that hogs its processor, with some room.
-const hogAfter = int64(9 * time.Millisecond)
-
 const (
 	wordInCall  = bridge.WatchInCall
 	wordLeads   = bridge.WatchLeads
@@ -34,7 +31,11 @@ const (
 	rareAfter = 16
 	pooledFor = 64
 
-	poolNext = int64(time.Millisecond) // for yield; a request may take longer, but yields cost a pool much
+	// A thread with plenty to do lets go of the GIL between requests, but has it back before another thread of Python, which
+	// that wakes, can take it; nor does that one get it by its right after 5 ms, since it begins to wait anew each time. So
+	// who has computed for a quarter of the last fairAfter or more leaves it alone for pauseFor.
+	fairAfter = int64(8 * time.Millisecond)
+	pauseFor  = 50 * time.Microsecond
 )
 
 // thread is a Python thread, or (py nil) the standby.
@@ -44,7 +45,8 @@ type thread struct {
 	isMain  bool
 	leading bool           // this goroutine's own view; settled after each call
 	ledFrom uint64         // word when it began to lead
-	yielded int64          // when yield last let Go schedule; loop clock
+	fairAt  int64          // when fair last looked; loop clock
+	fairCPU int64          // the thread's CPU time then, ns
 	word    *atomic.Uint64 // in C memory, watched by the monitor
 
 	// flush is the connection with output that waits for more of it while the app runs; the monitor flushes it.
@@ -144,6 +146,7 @@ func (s *Server) callBlocked(i int, w uint64) {
 // standby leads while calls block: it polls, reads and writes, and hands requests to Python threads.
 func (s *Server) standbyLoop() {
 	runtime.LockOSThread()
+	punctual()
 	defer close(s.standbyDone)
 	t := s.standby
 	for {
@@ -253,16 +256,17 @@ func (t *thread) lead() {
 	}
 }
 
-// yield lets Go schedule this goroutine anew, if that has not been done for so long that the next chance, some time after
-// now, may come when Go's monitor thread has taken it for one that hogs its processor. That one then interrupts it by a
-// signal, takes the processor away and looks every 20 µs for the next milliseconds, which were 2,000 context switches a
-// second for a leader and a quarter of the CPU of a pool. To be scheduled anew takes some 15 µs, and for a thread of a
-// pool, which comes back behind others, 100. Without the GIL.
-func (t *thread) yield(now, next int64) {
-	if now+next-t.yielded > hogAfter {
-		t.yielded = now
-		runtime.Gosched()
+// fair sees to it that other threads of Python get the GIL, see fairAfter. Without the GIL.
+func (t *thread) fair() {
+	now := t.s.loop.NowNanos()
+	if now-t.fairAt < fairAfter || t.py == nil {
+		return
 	}
+	cpu := threadCPU()
+	if cpu-t.fairCPU > (now-t.fairAt)/4 {
+		pause()
+	}
+	t.fairAt, t.fairCPU = now, cpu
 }
 
 // poll waits for events. Without the GIL.
@@ -270,9 +274,9 @@ func (t *thread) poll() {
 	s := t.s
 	t.sendGathered()
 	last := t.round
-	now, next := t.endRound()
+	t.endRound()
 	s.idleWork()
-	t.yield(now, next)
+	t.fair()
 	if err := s.loop.Poll(-1); err != nil {
 		s.fatal(err)
 	}
@@ -284,7 +288,7 @@ func (t *thread) runPooled(c *conn) {
 	t.run(c) // true: only a leader gathers answers
 	t.release(c)
 	if !t.py.HasGIL() {
-		t.yield(t.s.loop.NowNanos(), poolNext)
+		t.fair()
 	}
 	s := t.s
 	if credit := s.watch.Credit; credit.Load() > 0 && credit.Add(-1) <= 0 {

@@ -44,3 +44,16 @@ func (p *parker) give() {
 		_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&p.state)), futexWakePrivate, 1, 0, 0, 0)
 	}
 }
+
+// pause waits for pauseFor and what the kernel needs to switch to another thread and back.
+func pause() {
+	t := unix.Timespec{Nsec: int64(pauseFor)}
+	_ = unix.Nanosleep(&t, nil)
+}
+
+// threadCPU is the CPU time of the calling thread in ns.
+func threadCPU() int64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return t.Nano()
+}

@@ -2,6 +2,8 @@
 
 package server
 
+import "time"
+
 // parker lets one thread wait for a token, which any thread gives.
 type parker struct{ token chan struct{} }
 
@@ -17,3 +19,9 @@ func (p *parker) give() {
 	default:
 	}
 }
+
+// pause waits for pauseFor.
+func pause() { time.Sleep(pauseFor) }
+
+// threadCPU stands for the CPU time of the calling thread: it is taken to compute all the time.
+func threadCPU() int64 { return time.Now().UnixNano() }

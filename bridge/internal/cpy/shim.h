@@ -120,6 +120,13 @@ void gw_watch_poke(void); /* Any thread. Blocks: no. */
 void gw_watch_this_thread(int index); /* Lets the monitor ask for the CPU time of the calling thread, words[index]'s. */
 void gw_watch_stop(void); /* Blocks: until the monitor has ended. */
 
+/* Ends on the calling thread, once Go runs, what sysmon_linux.c began for Go's first one. Any thread. Blocks: no. */
+#ifdef __linux__
+void gw_sysmon_made(void);
+#else
+static inline void gw_sysmon_made(void) {}
+#endif
+
 /* Counters for leak tests; indexes of gw_counters. */
 enum { GW_CNT_INPUTS, GW_CNT_STARTS, GW_CNT_WRAPPERS, GW_CNT_CLIENTS, GW_CNT_HELD, GW_CNT_FDS, GW_CNT_N };
 

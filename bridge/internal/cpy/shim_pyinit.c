@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "embed.h"
+#include "shim.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -120,6 +121,7 @@ __attribute__((visibility("default"))) PyObject *PyInit__gowsgi(void);
 PyObject *PyInit__gowsgi(void) {
 	char err[256];
 
+	gw_sysmon_made();
 	/* A child that inherits the loaded library but not the imported module comes here, with nothing to run it. */
 	if (gw_in_forked_child)
 		return import_error(
