@@ -297,8 +297,8 @@ class Bench:
             if workload.kind == "idle":
                 return idle(running, self.options)
             self.warm_up(running)
-            # What the warm-up left in the queue, of clients that are gone, the run need not wait for: 64 calls of 5 ms in
-            # 16 threads were the slowest of its 3,000 requests, and so its 99th percentile.
+            # What the warm-up left in the queue, of clients that are gone, the run need not wait for: 64 calls of 5 ms
+            # in 16 threads were the slowest of its 3,000 requests, and so its 99th percentile.
             running.check()
             return load(running, self.options)
         finally:
