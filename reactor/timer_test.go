@@ -187,9 +187,7 @@ func TestDeadlineOfOwned(t *testing.T) {
 	}
 }
 
-// TestDeadlineCostDoesNotGrow: with many idle connections, moving deadlines later touches no wheel, and a sweep looks at
-// nothing that is not due.
-// A deadline is never early, and at most a tick late; moving it within a tick changes nothing.
+// TestDeadlinesAreTicks: a deadline is never early, and at most a tick late; moving it within a tick changes nothing.
 func TestDeadlinesAreTicks(t *testing.T) {
 	r := newRig(t, &hooks{}, Options{}, ListenOptions{})
 	c, _ := r.connect()
@@ -214,6 +212,8 @@ func TestDeadlinesAreTicks(t *testing.T) {
 	}
 }
 
+// TestDeadlineCostDoesNotGrow: with many idle connections, moving deadlines later touches no wheel, and a sweep looks at
+// nothing that is not due.
 func TestDeadlineCostDoesNotGrow(t *testing.T) {
 	l := idleLoop(t, 10_000)
 	nearest, count := l.wheel.nearest, l.wheel.count

@@ -140,7 +140,10 @@ func (s *Server) callBlocked(i int, w uint64) {
 // Nobody leads until then.
 func (s *Server) replace(rare bool) {
 	if rare {
-		if t := s.popIdle(); t != nil {
+		s.mu.Lock()
+		t := s.popIdle()
+		s.mu.Unlock()
+		if t != nil {
 			s.handLead(t)
 			return
 		}
@@ -152,20 +155,6 @@ func (s *Server) replace(rare bool) {
 	s.watch.Credit.Store(credit)
 	s.standbyTakes.Store(true)
 	s.standby.notify()
-}
-
-// popIdle is a thread that has nothing to do; its next is handed to it by the caller. nil: there is none.
-func (s *Server) popIdle() *thread {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := len(s.idle)
-	if n == 0 {
-		return nil
-	}
-	t := s.idle[n-1] // the last to become idle has the warmest caches
-	s.idle = s.idle[:n-1]
-	t.idle = false
-	return t
 }
 
 // ------------------------------------------------------------------------------------------------ standby
@@ -206,7 +195,7 @@ func (s *Server) standbyLoop() {
 	}
 }
 
-// handLead makes t the leader; t is waiting, or will soon. Leader only, as its last act.
+// handLead makes t the leader; t is waiting, or will soon. By the leader as its last act, or while nobody leads.
 func (s *Server) handLead(t *thread) {
 	s.mu.Lock()
 	if c := t.slot; c != nil {
@@ -396,103 +385,6 @@ func (t *thread) checkSignals() {
 }
 
 func (t *thread) notify() { t.parker.give() }
-
-// ------------------------------------------------------------------------------------------------ queue
-
-// submit hands an owned connection with a complete request to a Python thread. Standby only.
-func (s *Server) submit(c *conn) {
-	s.mu.Lock()
-	if n := len(s.idle); n > 0 {
-		t := s.idle[n-1] // the last to become idle has the warmest caches
-		s.idle = s.idle[:n-1]
-		t.idle = false
-		t.slot = c
-		s.mu.Unlock()
-		t.notify()
-		return
-	}
-	s.putJob(c)
-	s.mu.Unlock()
-}
-
-// putJob and takeJob are called with s.mu held.
-func (s *Server) putJob(c *conn) {
-	s.jobs.push(c)
-	s.queued.Store(int32(s.jobs.len()))
-}
-
-func (s *Server) takeJob() *conn {
-	c := s.jobs.pop()
-	s.queued.Store(int32(s.jobs.len()))
-	return c
-}
-
-func (s *Server) popJob() *conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.takeJob()
-}
-
-// unidle takes t off the idle list; s.mu is held.
-func (s *Server) unidle(t *thread) {
-	if !t.idle {
-		return
-	}
-	t.idle = false
-	for i, o := range s.idle {
-		if o == t {
-			s.idle = append(s.idle[:i], s.idle[i+1:]...)
-			return
-		}
-	}
-}
-
-// endThreads lets every Python thread come out of work. Leader only, as its last act.
-func (s *Server) endThreads() {
-	s.mu.Lock()
-	s.done = true
-	s.mu.Unlock()
-	for _, t := range s.threads {
-		t.notify()
-	}
-}
-
-// mailTo gives t something that only it can do, such as closing a file on the thread that opened it. Any goroutine.
-func (s *Server) mailTo(t *thread, fn func(t *thread)) {
-	s.mu.Lock()
-	t.mail = append(t.mail, fn)
-	s.mailed.Add(1)
-	s.unidle(t)
-	s.mu.Unlock()
-	t.notify()
-	s.loop.Wake() // it may be the leader, waiting in Poll
-}
-
-// freeThread is t, or an idle thread if t is in the application: what it runs there may be waiting for this very mail.
-func (s *Server) freeThread(t *thread) *thread {
-	if t.word.Load()&wordInCall == 0 {
-		return t
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := len(s.idle); n > 0 {
-		return s.idle[n-1]
-	}
-	return t
-}
-
-// doMail does what has come; it reports whether there was anything.
-func (t *thread) doMail() bool {
-	t.s.mu.Lock()
-	mail := t.mail
-	t.mail = nil
-	t.s.mailed.Add(-int32(len(mail)))
-	t.s.mu.Unlock()
-	for _, fn := range mail {
-		fn(t)
-	}
-	return len(mail) > 0
-}
 
 // leadState is the part of Server that this file is about.
 type leadState struct {

@@ -2,7 +2,8 @@
 // response.
 //
 //	server.go    Server, start and end of its threads
-//	lead.go      which thread drives the reactor, and how requests reach Python threads
+//	lead.go      which thread drives the reactor, and how that changes
+//	jobs.go      how requests and other work reach the other Python threads
 //	conn.go      a connection between requests
 //	body.go      request bodies gathered before the app runs
 //	proxy.go     who the client is behind proxies, limits by address

@@ -12,7 +12,7 @@ func TestSysmonIsSlow(t *testing.T) {
 	const long = "5000000"
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	slow := 0
 	for _, task := range tasks {

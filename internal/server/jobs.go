@@ -1,0 +1,107 @@
+package server
+
+// How work reaches a Python thread that does not lead: requests that wait for any of them, and mail for a certain one.
+
+// submit hands an owned connection with a complete request to a Python thread. Standby only.
+func (s *Server) submit(c *conn) {
+	s.mu.Lock()
+	if t := s.popIdle(); t != nil {
+		t.slot = c
+		s.mu.Unlock()
+		t.notify()
+		return
+	}
+	s.putJob(c)
+	s.mu.Unlock()
+}
+
+// putJob and takeJob are called with s.mu held.
+func (s *Server) putJob(c *conn) {
+	s.jobs.push(c)
+	s.queued.Store(int32(s.jobs.len()))
+}
+
+func (s *Server) takeJob() *conn {
+	c := s.jobs.pop()
+	s.queued.Store(int32(s.jobs.len()))
+	return c
+}
+
+func (s *Server) popJob() *conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.takeJob()
+}
+
+// popIdle takes the last thread that became idle, which has the warmest caches; nil if there is none. s.mu is held.
+func (s *Server) popIdle() *thread {
+	n := len(s.idle)
+	if n == 0 {
+		return nil
+	}
+	t := s.idle[n-1]
+	s.idle = s.idle[:n-1]
+	t.idle = false
+	return t
+}
+
+// unidle takes t off the idle list; s.mu is held.
+func (s *Server) unidle(t *thread) {
+	if !t.idle {
+		return
+	}
+	t.idle = false
+	for i, o := range s.idle {
+		if o == t {
+			s.idle = append(s.idle[:i], s.idle[i+1:]...)
+			return
+		}
+	}
+}
+
+// endThreads lets every Python thread come out of work. Leader only, as its last act.
+func (s *Server) endThreads() {
+	s.mu.Lock()
+	s.done = true
+	s.mu.Unlock()
+	for _, t := range s.threads {
+		t.notify()
+	}
+}
+
+// mailTo gives t something that only it can do, such as closing a file on the thread that opened it. Any goroutine.
+func (s *Server) mailTo(t *thread, fn func(t *thread)) {
+	s.mu.Lock()
+	t.mail = append(t.mail, fn)
+	s.mailed.Add(1)
+	s.unidle(t)
+	s.mu.Unlock()
+	t.notify()
+	s.loop.Wake() // it may be the leader, waiting in Poll
+}
+
+// freeThread is t, or an idle thread if t is in the application: what it runs there may be waiting for this very mail.
+func (s *Server) freeThread(t *thread) *thread {
+	if t.word.Load()&wordInCall == 0 {
+		return t
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.idle); n > 0 {
+		return s.idle[n-1]
+	}
+	return t
+}
+
+// doMail does what has come; it reports whether there was anything.
+func (t *thread) doMail() bool {
+	t.s.mu.Lock()
+	mail := t.mail
+	t.mail = nil
+	t.s.mailed.Add(-int32(len(mail)))
+	t.s.mu.Unlock()
+	for _, fn := range mail {
+		fn(t)
+	}
+	return len(mail) > 0
+}
