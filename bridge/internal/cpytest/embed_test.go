@@ -286,6 +286,26 @@ assert sys.getrefcount(m) < 1000
 	})
 }
 
+// The thread that imports the module has its own timer slack again, which it lent to Go's first thread (sysmon_linux.c).
+func TestExtensionGivesTheTimerSlackBack(t *testing.T) {
+	const file = "/proc/self/timerslack_ns"
+	if _, err := os.Stat(file); err != nil {
+		t.Skip(err) // not Linux
+	}
+	env := []string{"PYTHONPATH=" + extension(t)}
+	forEach(t, func(t *testing.T, python string) {
+		got := run(t, env, python, "-c", `
+slack = lambda: open("`+file+`").read()
+before = slack()
+import gowsgi._gowsgi
+print(slack() == before or (before, slack()))
+`)
+		if got != "True\n" {
+			t.Errorf("printed %q", got)
+		}
+	})
+}
+
 // A child made by fork has no Go runtime: it must be told so, and end.
 func TestExtensionAfterFork(t *testing.T) {
 	env := []string{"PYTHONPATH=" + extension(t)}
