@@ -45,6 +45,16 @@ func (s *Server) popIdle() *thread {
 	return t
 }
 
+// wakeIdle makes an idle thread, if there is one, look for work once more, which begins with Release. Threads that are in a
+// call do so after it.
+func (s *Server) wakeIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.idle); n > 0 {
+		s.idle[n-1].notify()
+	}
+}
+
 // unidle takes t off the idle list; s.mu is held.
 func (s *Server) unidle(t *thread) {
 	if !t.idle {

@@ -356,7 +356,7 @@ func (t *thread) next() (c *conn, lead, ok bool) {
 			s.mu.Unlock()
 			return c, false, true
 		}
-		if first {
+		if first || bridge.UnholdWaiting() { // of what came meanwhile wakeIdle may have told nobody
 			first = false
 			s.mu.Unlock()
 			t.py.Release() // may take time: look again before going idle

@@ -277,8 +277,7 @@ func (s *Server) idleWork() {
 		s.access.Flush()
 	}
 	if s.cur == s.standby && bridge.UnholdWaiting() {
-		// Only a Python thread can let go of the objects; any idle one will.
-		s.mailTo(s.threads[0], func(t *thread) { t.py.Release() })
+		s.wakeIdle() // it lets go of the objects, for which the standby has no GIL
 	}
 }
 

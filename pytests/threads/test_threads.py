@@ -34,6 +34,26 @@ def test_blocked_calls_do_not_stop_the_last_thread(serve):
     assert [client.response().body for client in clients] == [b"ok"] * 3
 
 
+def test_connections_that_close_while_a_thread_blocks_cost_nothing(serve):
+    """What Python keeps for them is let go by a thread that is idle; the standby, which leads, has no GIL for it."""
+    server = serve("gate", "--threads", "3")
+    kept = [server.connect() for _ in range(3)]
+    for client in kept:
+        for _ in range(4):  # a copy of the environ is kept by the third in a row
+            client.request("GET", "/free")
+            assert client.response().text == "ok"
+    blocked = server.connect()
+    blocked.request("GET", "/wait?gate=main")
+    assert server.get("/arrived?gate=main").text == "ok"
+    before = server.cpu_seconds()
+    for client in kept:
+        client.close()
+    threading.Event().wait(0.6)
+    assert server.cpu_seconds() - before <= 0.1
+    assert server.get("/open?gate=main").text == "ok"
+    assert blocked.response().text == "ok"
+
+
 def test_requests_beyond_the_threads_wait_their_turn(serve, tmp_path):
     fifos = [make_fifo(tmp_path / "fifo0"), make_fifo(tmp_path / "fifo1")]
     server = serve("fifo", "--threads", "2", env={"FIFO": str(tmp_path / "fifo")})
