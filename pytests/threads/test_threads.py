@@ -37,7 +37,7 @@ def test_blocked_calls_do_not_stop_the_last_thread(serve):
 def test_connections_that_close_while_a_thread_blocks_cost_nothing(serve):
     """What Python keeps for them is let go by a thread that is idle; the standby, which leads, has no GIL for it."""
     server = serve("gate", "--threads", "3")
-    kept = [server.connect() for _ in range(3)]  # with so few calls before it one that blocks is not rare: see rareAfter
+    kept = [server.connect() for _ in range(3)]  # so few calls that one that blocks is not rare: rareAfter
     for client in kept:
         for _ in range(4):  # a copy of the environ is kept by the third in a row
             client.request("GET", "/free")
