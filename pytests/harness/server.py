@@ -329,9 +329,11 @@ class Server:
                 problem = error
             self.signal(signal.SIGTERM)
         self.wait()
-        if problem:
-            raise problem
-        return self._verdict()
+        try:
+            return self._verdict()
+        finally:
+            if problem:
+                raise problem
 
     def _verdict(self):
         text = self.stderr.since().decode(errors="replace")

@@ -48,12 +48,12 @@ def requests_unread():
     names = {client.getsockname() for client in clients}
     count = 0
     for entry in os.scandir("/proc/self/fd"):
-        if not os.path.realpath(entry.path).split("/")[-1].startswith("socket:"):
-            continue
         try:
+            if not os.readlink(entry.path).startswith("socket:"):
+                continue
             theirs = socket.socket(fileno=int(entry.name))
         except OSError:
-            continue  # closed meanwhile
+            continue  # closed meanwhile, by another thread of the server
         try:
             if theirs.getpeername() in names:
                 count += struct.unpack("i", fcntl.ioctl(theirs, termios.FIONREAD, bytes(4)))[0] > 0
