@@ -159,7 +159,7 @@ func (c *conn) finishNow() {
 	if c.finishing() {
 		f := c.rare.finish
 		c.rare.finish = 0
-		c.s.mailTo(c.s.freeThread(c.rare.onFinish), func(t *thread) {
+		c.s.mailTo(c.rare.onFinish, func(t *thread) {
 			t.beginCall()
 			t.py.Finish(f)
 			t.endCall()

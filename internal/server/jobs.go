@@ -79,39 +79,54 @@ func (s *Server) endThreads() {
 	}
 }
 
-// mailTo gives t something that only it can do, such as closing a file on the thread that opened it. Any goroutine.
+// mailTo gives t something that it had better do itself, such as closing a file it has opened. While t runs a request somebody
+// else does it, see takeMail: what runs there may be waiting for this very thing. Any goroutine.
 func (s *Server) mailTo(t *thread, fn func(t *thread)) {
 	s.mu.Lock()
 	t.mail = append(t.mail, fn)
 	s.mailed.Add(1)
-	s.unidle(t)
+	if n := len(s.idle); t.busy() && n > 0 {
+		t = s.idle[n-1]
+	}
 	s.mu.Unlock()
 	t.notify()
-	s.loop.Wake() // it may be the leader, waiting in Poll
+	s.loop.Wake() // a leader may be waiting in Poll
 }
 
-// freeThread is t, or an idle thread if t is in the application: what it runs there may be waiting for this very mail.
-func (s *Server) freeThread(t *thread) *thread {
-	if t.word.Load()&wordInCall == 0 {
-		return t
+// busy tells whether t may be in the application for long; s.mu is held.
+func (t *thread) busy() bool { return t.engaged || t.word.Load()&wordInCall != 0 }
+
+// takeMail takes what has come for t, or, if that is nothing, for a thread that is busy. s.mu is held.
+func (t *thread) takeMail() (mail []func(t *thread)) {
+	s := t.s
+	if s.mailed.Load() == 0 {
+		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := len(s.idle); n > 0 {
-		return s.idle[n-1]
+	from := t
+	for _, other := range s.threads {
+		if len(from.mail) > 0 {
+			break
+		}
+		if other.busy() {
+			from = other
+		}
 	}
-	return t
+	mail, from.mail = from.mail, nil
+	s.mailed.Add(-int32(len(mail)))
+	return mail
 }
 
-// doMail does what has come; it reports whether there was anything.
+// doMail does what takeMail finds; it reports whether there was anything.
 func (t *thread) doMail() bool {
 	t.s.mu.Lock()
-	mail := t.mail
-	t.mail = nil
-	t.s.mailed.Add(-int32(len(mail)))
+	mail := t.takeMail()
 	t.s.mu.Unlock()
+	t.do(mail)
+	return len(mail) > 0
+}
+
+func (t *thread) do(mail []func(t *thread)) {
 	for _, fn := range mail {
 		fn(t)
 	}
-	return len(mail) > 0
 }

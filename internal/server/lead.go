@@ -68,10 +68,11 @@ type thread struct {
 
 	parker *parker
 	// Under Server.mu:
-	mail   []func(t *thread) // work that only this thread can do
-	slot   *conn             // handed to it while it waited
-	toLead bool
-	idle   bool
+	mail    []func(t *thread) // work that this thread had better do itself
+	slot    *conn             // handed to it while it waited
+	toLead  bool
+	idle    bool
+	engaged bool // runs a request that next gave it, or as a leader that was replaced
 }
 
 // newThread makes thread i; -1 is the standby, which nobody watches.
@@ -110,8 +111,11 @@ func (t *thread) endCall() {
 		if w&wordLeads != 0 && t.word.CompareAndSwap(w, w&^wordInCall) {
 			return
 		}
-		t.leading = false        // the standby has the reactor
+		t.leading = false        // another has the reactor
 		t.waiting, t.size = 0, 0 // the monitor sends what waited
+		t.s.mu.Lock()
+		t.engaged = true
+		t.s.mu.Unlock()
 	}
 	t.word.Store(t.word.Load() &^ (wordInCall | wordLeads))
 }
@@ -126,6 +130,9 @@ func (s *Server) callBlocked(i int, w uint64) {
 			return // the call has ended
 		}
 		s.replace((w-t.ledFrom)/wordStep > rareAfter)
+		if s.mailed.Load() > 0 { // it may have come just before the call
+			s.wakeIdle()
+		}
 	}
 	if c := t.flush.Load(); c != nil {
 		t.box.sendHeld()
@@ -331,17 +338,23 @@ func (t *thread) next() (c *conn, lead, ok bool) {
 	first := true
 	for {
 		s.mu.Lock()
-		switch {
-		case t.toLead:
+		t.engaged = false
+		if t.toLead {
 			t.toLead = false
 			s.mu.Unlock()
 			return nil, true, true
-		case len(t.mail) > 0:
+		}
+		// Nobody counts on a thread that runs Python: it is not on the idle list while it does.
+		if mail := t.takeMail(); len(mail) > 0 {
+			s.unidle(t)
 			s.mu.Unlock()
-			t.doMail()
+			t.do(mail)
 			continue
+		}
+		switch {
 		case t.slot != nil:
 			c, t.slot = t.slot, nil
+			t.engaged = true
 			s.mu.Unlock()
 			return c, false, true
 		case s.done:
@@ -353,11 +366,20 @@ func (t *thread) next() (c *conn, lead, ok bool) {
 			// It is about to lead.
 		case s.jobs.len() > 0:
 			c = s.takeJob()
+			t.engaged = true
 			s.mu.Unlock()
 			return c, false, true
 		}
+		if t.isMain && s.signalled.Load() {
+			s.unidle(t)
+			s.mu.Unlock()
+			t.checkSignals()
+			first = true
+			continue
+		}
 		if first || bridge.UnholdWaiting() { // of what came meanwhile wakeIdle may have told nobody
 			first = false
+			s.unidle(t)
 			s.mu.Unlock()
 			t.py.Release() // may take time: look again before going idle
 			continue
@@ -367,11 +389,6 @@ func (t *thread) next() (c *conn, lead, ok bool) {
 			s.idle = append(s.idle, t)
 		}
 		s.mu.Unlock()
-		if t.isMain && s.signalled.Load() {
-			t.checkSignals()
-			first = true
-			continue
-		}
 		t.parker.wait()
 		first = true
 	}

@@ -1,5 +1,6 @@
 """--threads N: N calls at once and never more, nobody waits for somebody else's blocking call."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,23 @@ def test_connections_that_close_while_a_thread_blocks_cost_nothing(serve):
     assert server.cpu_seconds() - before <= 0.1
     assert server.get("/open?gate=main").text == "ok"
     assert blocked.response().text == "ok"
+
+
+@pytest.mark.core
+def test_a_file_is_closed_while_its_thread_blocks(serve, tmp_path):
+    """By the first thread that is free; its own may be waiting for just that."""
+    fifo = make_fifo(tmp_path / "fifo")
+    server = serve("owner", "--threads", "2", env={"FIFO": fifo})
+    reader = server.connect(receive_buffer=4096)
+    reader.request("GET", "/file")
+    reader.socket.recv(1, socket.MSG_PEEK)  # the answer has begun, and does not end before somebody reads it
+    blocked = [server.connect() for _ in range(2)]
+    for client in blocked:
+        client.request("GET", "/block")
+    assert server.stderr.wait_for(rb"(?s)blocked\n.*blocked\n")
+    assert len(reader.response().body) == 50000000
+    feed_fifo(fifo, b"fed")
+    assert {client.response().body for client in blocked} == {b"closed", b"fed"}
 
 
 def test_requests_beyond_the_threads_wait_their_turn(serve, tmp_path):
