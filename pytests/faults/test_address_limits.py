@@ -41,6 +41,7 @@ def test_connections_over_the_limit_get_429_and_others_go_on(serve):
         assert client.response().status == 200
     inside[0].close()
     wait_until(lambda: served(server), "room for one again")
+    server.stop()
     assert server.stderr.since().count(b"too many connections") == 1
 
 

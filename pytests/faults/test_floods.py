@@ -88,6 +88,7 @@ def test_a_process_out_of_descriptors(serve, threads):
     assert server.request("GET", "/", timeout=20).body == b"Hello world!\n"
     for _ in range(100):
         assert server.request("GET", "/").status == 200
+    server.stop()
     assert server.stderr.since().lower().count(b"descriptor") + server.stderr.since().count(b"too many open files") >= 1
 
 
