@@ -120,8 +120,8 @@ fuzz: ## every fuzz test for FUZZTIME (30s) each
 
 # The server is driven from outside by the live suite, so each of these also runs part of that on a binary built its way.
 # Only on the main Python: what is looked for does not depend on its version.
-LIVE ?= pytests/conformance pytests/bodies pytests/threads pytests/lifecycle
-LIVE_TEST = GOWSGI_FORMS=binary GOWSGI_PYTHONS= $(MAIN_PYTHON) -m pytest -q -m 'not slow' -p no:cacheprovider
+LIVE ?= pytests/conformance pytests/bodies pytests/faults pytests/threads pytests/lifecycle
+LIVE_TEST = GOWSGI_FORMS=binary GOWSGI_PYTHONS= $(MAIN_PYTHON) -m pytest -q -m 'not slow and not memory' -p no:cacheprovider
 
 race: envs ## Go's tests, and the live suite on a binary, under the race detector
 	$(GO) test $(GOBUILD) -race -timeout 15m $(PKG) $(ARGS)

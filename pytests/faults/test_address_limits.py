@@ -188,6 +188,7 @@ def test_a_refused_head_request_has_no_body(serve):
 
 
 @pytest.mark.one_form
+@pytest.mark.memory
 def test_many_addresses_cost_little_memory(serve):
     server = serve("hello", "--limit-address-rate", "1")
     with server.connect() as client:
