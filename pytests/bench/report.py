@@ -15,6 +15,9 @@ RESULTS = HERE / "results"
 FIGURES = ["rate", "cpu", "user", "system", "p50", "p99", "busy", "pss", "memory", "time", "threads"]
 
 
+# Times as many rounds again for those that the first ones leave level.
+AGAIN = 2
+
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -46,9 +49,9 @@ def notch(values):
     return [middle - half, middle + half]
 
 
-def brief(workload, rows):
+def brief(workload, rows, names):
     """One line of the last round, while it goes on."""
-    last = [(name, row["rounds"][-1][workload.by]) for name, row in rows.items() if row["rounds"]]
+    last = [(name, rows[name]["rounds"][-1][workload.by]) for name in names]
     return f"{workload.by} " + ", ".join(f"{name} {short(value)}" for name, value in last)
 
 
@@ -56,15 +59,14 @@ def short(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def best_peer(workload, rows, figure=None):
-    """The name of the peer to compare with, or None.
+def measures(workload, rows, figure):
+    """The names of the peers that this figure can be compared with.
 
     Peers that erred or could not run the workload are no measure, nor are those that leave out part of it: close() of
     the responses, in which frameworks end a request. A latency leaves out how long making a connection takes, as wrk
     measures it: who wants one for each request is no measure of that. Where the application blocks, a server that
     patches time.sleep away does something else, and one with a single thread is only there to be seen.
     """
-    figure = figure or workload.by
     found = []
     for name, row in rows.items():
         server = servers.BY_NAME[name]
@@ -74,7 +76,14 @@ def best_peer(workload, rows, figure=None):
             continue
         if figure == "p50" and not server.keeps_alive:
             continue
-        found.append((row[figure], name))
+        found.append(name)
+    return found
+
+
+def best_peer(workload, rows, figure=None):
+    """The name of the peer to compare with, or None."""
+    figure = figure or workload.by
+    found = [(rows[name][figure], name) for name in measures(workload, rows, figure)]
     if not found:
         return None
     return (max(found) if figure == "rate" else min(found))[1]
@@ -99,6 +108,12 @@ def verdict(workload, rows, name, base):
     if low <= base_high and base_low <= high:
         return "level"
     return "ahead" if (low > base_high) == (figure == "rate") else "behind"
+
+
+def undecided(workload, rows, name):
+    """Whom to measure more often: name and the peers level with it, if the best peer is one of them, else nobody."""
+    level = [peer for peer in measures(workload, rows, workload.by) if verdict(workload, rows, name, peer) == "level"]
+    return sorted([name, *level]) if best_peer(workload, rows) in level else []
 
 
 def shown(value):
@@ -188,7 +203,8 @@ def head(document):
         f"`{document['command']}`, {document['date']}: {', '.join(versions)}; Python "
         f"{python}; {tools['wrk']}; {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}. Medians of "
         f"{rounds} interleaved rounds of {seconds} s, each by a fresh process, the least and the greatest in "
-        f"parentheses. The machine was shared: its load average was {machine['load']} before and "
+        f"parentheses; {rounds * AGAIN} rounds more of gowsgi and the peers level with it where the best is one of "
+        f"them. The machine was shared: its load average was {machine['load']} before and "
         f"{machine.get('load_after', '?')} after, so look at CPU per request rather than at requests per second. CPU, "
         "user and system are microseconds per request, of all the server's processes; ratios are medians of the "
         "rounds' own.\n"

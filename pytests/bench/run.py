@@ -258,7 +258,15 @@ class Bench:
                 if workload.closes and not self.closes(name):
                     rows[name]["unclosed"] = True
         rounds = self.options.rounds if workload.kind != "idle" else 1
-        for number in range(rounds):
+        self.rounds(workload, rows, answers, range(rounds))
+        # What is too close to call is looked at once more, and decided on all rounds, whoever they favour.
+        chosen = report.undecided(workload, rows, "gowsgi") if rounds > 1 else []
+        if chosen:
+            again = {name: answers[name] for name in chosen}
+            self.rounds(workload, rows, again, range(rounds, rounds + rounds * report.AGAIN))
+
+    def rounds(self, workload, rows, answers, numbers):
+        for number in numbers:
             # Each round has another order, the same in every run of the benchmark: none always follows the same one.
             names = sorted(answers)
             random.Random(f"{workload.name} {number}").shuffle(names)
@@ -267,7 +275,7 @@ class Bench:
                     rows[name]["rounds"].append(self.round(name, workload, answers[name]))
                 if "unfit" in rows[name]:
                     del answers[name]
-            say(f"{workload.name}: round {number + 1} of {rounds}: {report.brief(workload, rows)}")
+            say(f"{workload.name}: round {number + 1} of {numbers.stop}: {report.brief(workload, rows, answers)}")
         for row in rows.values():
             row.update(report.summary(row["rounds"]))
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ sys.path.insert(0, str(HERE))
 
 import budgets  # noqa: E402
 import report  # noqa: E402
+import run  # noqa: E402
 import workloads  # noqa: E402
 
 PLAIN, SLEEP, MIX = (workloads.BY_NAME[name] for name in ("plain", "sleep5ms", "mix"))
@@ -68,6 +70,34 @@ def test_a_ratio_is_the_median_of_the_rounds_own():
 def test_a_difference_is_one_if_the_notches_do_not_overlap(workload, own, other, expected):
     rows = {"gowsgi": row(workload.by, *own), "granian": row(workload.by, *other)}
     assert report.verdict(workload, rows, "gowsgi", "granian") == expected
+
+
+def test_what_is_too_close_to_call_is_measured_more_often():
+    own, level = row("cpu", 5, 5.5, 6), row("cpu", 5.1, 5.6, 6.1)
+    rows = {"gowsgi": own, "fastwsgi": row("cpu", 5.4, 5.5, 5.6), "bjoern": level, "waitress": row("cpu", 9, 9, 9)}
+    assert report.undecided(PLAIN, rows, "gowsgi") == ["bjoern", "fastwsgi", "gowsgi"]
+    rows["fastwsgi"] = row("cpu", 1, 1, 1)  # the best, and ahead: the others decide nothing
+    assert report.undecided(PLAIN, rows, "gowsgi") == []
+    assert report.undecided(PLAIN, {"fastwsgi": own, "bjoern": level}, "gowsgi") == []
+
+
+@pytest.mark.parametrize("own, more", [((5, 6), 4), ((1, 2), 0)])
+def test_more_rounds_are_run_of_those_and_of_nobody_else(own, more):
+    values = {"gowsgi": own, "fastwsgi": (5.1, 6.1), "waitress": (9, 9)}
+
+    class Counted(run.Bench):
+        def round(self, name, workload, answer):
+            return {"cpu": values[name][len(self.results["plain"][name]["rounds"]) % 2], "errors": 0}
+
+    bench = Counted(types.SimpleNamespace(servers=list(values), rounds=2))
+    bench.run(PLAIN)
+    rows = bench.results["plain"]
+    assert {name: len(rows[name]["rounds"]) for name in values} == {
+        "gowsgi": 2 + more,
+        "fastwsgi": 2 + more,
+        "waitress": 2,
+    }
+    assert rows["gowsgi"]["cpu"] == sum(own) / 2  # of all rounds
 
 
 def test_the_notch_is_that_of_a_box_plot():
