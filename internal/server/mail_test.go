@@ -41,11 +41,11 @@ func TestWhoDoesTheMail(t *testing.T) {
 		c.state(owner)
 		var by *thread
 		s.mailTo(owner, func(th *thread) { by = th })
-		if told := other.parker; c.other {
-			told.wait()
-		} else {
-			owner.parker.wait()
+		told := owner
+		if c.other {
+			told = other
 		}
+		told.parker.wait()
 		s.putJob(&conn{}) // for next to return
 		if got, _, _ := other.next(); got == nil || !other.engaged {
 			t.Errorf("%s: no request for the other thread", c.name)
