@@ -50,8 +50,8 @@ func (s *Server) popIdle() *thread {
 func (s *Server) wakeIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := len(s.idle); n > 0 {
-		s.idle[n-1].notify()
+	if t := s.popIdle(); t != nil { // until it has looked, nobody counts on it
+		t.notify()
 	}
 }
 
@@ -85,9 +85,12 @@ func (s *Server) mailTo(t *thread, fn func(t *thread)) {
 	s.mu.Lock()
 	t.mail = append(t.mail, fn)
 	s.mailed.Add(1)
-	if n := len(s.idle); t.busy() && n > 0 {
-		t = s.idle[n-1]
+	if t.busy() {
+		if other := s.popIdle(); other != nil {
+			t = other
+		}
 	}
+	s.unidle(t) // a request given to it would wait for the mail
 	s.mu.Unlock()
 	t.notify()
 	s.loop.Wake() // a leader may be waiting in Poll
@@ -104,10 +107,7 @@ func (t *thread) takeMail() (mail []func(t *thread)) {
 	}
 	from := t
 	for _, other := range s.threads {
-		if len(from.mail) > 0 {
-			break
-		}
-		if other.busy() {
+		if len(from.mail) == 0 && other.busy() && len(other.mail) > 0 {
 			from = other
 		}
 	}

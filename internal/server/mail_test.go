@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -44,6 +45,9 @@ func TestWhoDoesTheMail(t *testing.T) {
 		told := owner
 		if c.other {
 			told = other
+		}
+		if told.idle || slices.Contains(s.idle, told) {
+			t.Errorf("%s: a request may be given to the thread that has mail to do", c.name)
 		}
 		told.parker.wait()
 		s.putJob(&conn{}) // for next to return

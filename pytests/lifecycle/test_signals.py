@@ -69,6 +69,35 @@ def test_a_handler_runs_under_load(serve, threads):
             usr1(server, number)
 
 
+def test_a_handler_that_takes_long_holds_up_nobody(serve, tmp_path):
+    """The main thread is not counted on meanwhile, neither to lead nor for a request."""
+    (tmp_path / "slow.py").write_text(
+        "import os, signal\nfrom gate import application, wait_at\n"
+        "def handle(number, frame):\n    os.write(2, b'handling\\n')\n    wait_at('handler')\n"
+        "signal.signal(signal.SIGUSR1, handle)\n"
+    )
+    server = serve("slow", "--threads", "3", "--pythonpath", str(tmp_path))
+
+    def block(gate):
+        """The thread that leads, which it has for so long that an idle thread leads next: rareAfter."""
+        for _ in range(20):
+            assert server.get("/free").text == "ok"
+        client = server.connect()
+        client.request("GET", f"/wait?gate={gate}")
+        assert server.get(f"/arrived?gate={gate}").text == "ok"
+        return client
+
+    first = block("main")
+    assert server.get("/open?gate=main").text == "ok"
+    assert first.response().text == "ok"  # from now on the main thread is idle
+    server.signal(signal.SIGUSR1)
+    assert server.stderr.wait_for(rb"handling\n")
+    second = block("leader")
+    assert server.get("/open?gate=leader").text == "ok"
+    assert server.get("/open?gate=handler").text == "ok"
+    assert second.response().text == "ok"
+
+
 def test_a_handler_runs_while_other_threads_work(serve, tmp_path):
     (tmp_path / "both.py").write_text("import signals\nfrom burn import application\n")
     server = serve("both", "--threads", "4", "--pythonpath", str(tmp_path))
