@@ -2,10 +2,10 @@ package bridge
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/gowsgi/gowsgi/bridge/internal/cpy"
 	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
 // BodyKind says where the request body is.
@@ -45,18 +45,22 @@ type Request struct {
 
 // Responder is what a running request may ask for while the app runs: the calls up from C. They come on the request's
 // thread, or on any other Python thread of the app; never after the request has ended.
+//
+// With the GIL, which is when wait is false, none of them may wait, for a lock, a disk or the client: then they do nothing
+// and say Again, and are called once more without the GIL.
 type Responder interface {
-	// Write sends data from the write callable; the first call sends the head of res too. WriteOK, WriteWait (call Drain
-	// without the GIL), WriteGone or WriteTooMuch. With the GIL; must not wait.
-	Write(res *Response, data []byte) WriteResult
-	// Drain waits until the client has taken enough; false if it is gone or stalled. Without the GIL.
-	Drain() bool
-	// Read reads body bytes; a Read… constant if there are none. It may wait only if wait is true, then without the GIL.
+	// Write sends data from the write callable; the first call sends the head of res too. It waits until the client has taken
+	// enough of it. WriteOK, Again, WriteGone or WriteTooMuch.
+	Write(res *Response, data []byte, wait bool) WriteResult
+	// Read reads body bytes; a Read… constant if there are none.
 	Read(dst []byte, wait bool) int64
-	// EarlyHints sends a 103 with these lines. With the GIL.
-	EarlyHints(lines []byte)
-	// SocketTaken says that the app has the raw socket: no further request on this connection.
-	SocketTaken()
+	// EarlyHints sends a 103 with these lines. WriteOK, Again or WriteGone.
+	EarlyHints(lines []byte, wait bool) WriteResult
+	// SocketTaken says that the app has the raw socket: no further request on this connection. WriteOK or Again.
+	SocketTaken(wait bool) WriteResult
+	// Over ends the waits of the others: the request has ended while one of these calls is under way. Any goroutine; must
+	// not wait.
+	Over()
 }
 
 // WriteResult is what Responder.Write returns.
@@ -65,7 +69,7 @@ type WriteResult int
 // Results of Responder.Write.
 const (
 	WriteOK      WriteResult = 0
-	WriteWait    WriteResult = 1
+	Again        WriteResult = 2
 	WriteGone    WriteResult = -1
 	WriteTooMuch WriteResult = -2
 )
@@ -79,38 +83,82 @@ const (
 	ReadBadFrame = -5 // bad framing, or over the limit
 )
 
-// Job is the running request of a thread. C and the app's objects know it by index and gen; a call that comes late, from
-// any thread, finds another gen and gets told so.
+// Job is a request while it runs. C and the app's objects know it by index and gen; a call that comes late, from any thread,
+// finds another gen and gets told so.
 type Job struct {
 	index uint32
-	last  uint64 // gen of the last request
+	c     *cpy.Job
+	rq    cpy.Request // reused; a field, so that no request allocates one
+	last  uint64      // gen of the last request
 
-	up  atomic.Int32  // calls that are up, or look whether they may
-	gen atomic.Uint64 // 0: no request
-	who Responder     // written while gen is 0 and nobody is up
+	up   atomic.Int32  // calls that are up, or look whether they may
+	gen  atomic.Uint64 // 0: no request
+	who  Responder     // written while gen is 0 and nobody is up
+	left chan struct{} // somebody was the last to leave; may say so for nothing
 }
 
-// begin gives the next request its number, which no other has, on whatever thread.
+// jobs are all that were ever made, by index; those that no thread has are in free.
+var (
+	jobs   atomic.Pointer[[]*Job]
+	jobsMu rules.Short
+	free   []*Job
+)
+
+// newJob takes a free job, or makes one.
+func newJob() *Job {
+	jobsMu.Lock()
+	defer jobsMu.Unlock()
+	if n := len(free); n > 0 {
+		j := free[n-1]
+		free = free[:n-1]
+		return j
+	}
+	var all []*Job
+	if old := jobs.Load(); old != nil {
+		all = *old
+	}
+	c, err := cpy.NewJob(uint32(len(all)))
+	if err != nil {
+		panic(err) // as Go does itself without memory
+	}
+	j := &Job{index: uint32(len(all)), c: c, left: make(chan struct{}, 1)}
+	all = append(all, j) // in place if there is room: who has the old, shorter list does not look there
+	jobs.Store(&all)
+	return j
+}
+
+func freeJob(j *Job) {
+	jobsMu.Lock()
+	free = append(free, j)
+	jobsMu.Unlock()
+}
+
+// begin gives the next request its number on this job.
 func (j *Job) begin(who Responder) (gen uint64) {
-	j.last += 1 << 16
-	gen = j.last | uint64(j.index)&0xffff
+	j.last++
 	j.who = who
-	j.gen.Store(gen)
-	return gen
+	j.gen.Store(j.last)
+	return j.last
 }
 
-// end waits for the calls that are up: they may use what belongs to the request.
-func (j *Job) end() {
-	j.gen.Store(0)
-	for pause := time.Microsecond; j.up.Load() != 0; pause = min(2*pause, time.Millisecond) {
-		time.Sleep(pause) // another thread of the app reads the body, say
+// Busy reports that the request is over and calls of other threads are up: Settle has to follow before anything of it is used
+// again.
+func (j *Job) Busy() bool { return j.up.Load() != 0 }
+
+// Settle ends the waits of those calls and lets the threads leave. Without the GIL, which they may want, and marked as a
+// call that blocks.
+func (j *Job) Settle() {
+	j.who.Over()
+	for j.up.Load() != 0 {
+		rules.Waits("for another thread of the application to leave its request")
+		<-j.left
 	}
 	j.who = nil
 }
 
 // enter returns who answers for the job, and how to leave; nil when the request is over.
 func enter(index uint32, gen uint64) (Responder, *Job) {
-	j := &(*threads.Load())[index].job
+	j := (*jobs.Load())[index]
 	j.up.Add(1)
 	if j.gen.Load() != gen {
 		j.leave()
@@ -119,29 +167,24 @@ func enter(index uint32, gen uint64) (Responder, *Job) {
 	return j.who, j
 }
 
-func (j *Job) leave() { j.up.Add(-1) }
+func (j *Job) leave() {
+	if j.up.Add(-1) == 0 && j.gen.Load() == 0 {
+		select {
+		case j.left <- struct{}{}:
+		default:
+		}
+	}
+}
 
 type upcalls struct{}
 
-func (upcalls) Write(job uint32, gen uint64, res *cpy.Response, data []byte) int {
+func (upcalls) Write(job uint32, gen uint64, res *cpy.Response, data []byte, wait bool) int {
 	who, j := enter(job, gen)
 	if j == nil {
 		return int(WriteGone)
 	}
 	defer j.leave()
-	return int(who.Write(res, data))
-}
-
-func (upcalls) Drain(job uint32, gen uint64) int {
-	who, j := enter(job, gen)
-	if j == nil {
-		return -1
-	}
-	defer j.leave()
-	if !who.Drain() {
-		return -1
-	}
-	return 0
+	return int(who.Write(res, data, wait))
 }
 
 func (upcalls) Read(job uint32, gen uint64, dst []byte, wait bool) int64 {
@@ -153,21 +196,25 @@ func (upcalls) Read(job uint32, gen uint64, dst []byte, wait bool) int64 {
 	return who.Read(dst, wait)
 }
 
-func (upcalls) EarlyHints(job uint32, gen uint64, lines []byte) int {
+func (upcalls) EarlyHints(job uint32, gen uint64, lines []byte, wait bool) int {
 	who, j := enter(job, gen)
 	if j == nil {
-		return -1
+		return int(WriteGone)
 	}
 	defer j.leave()
-	who.EarlyHints(lines)
-	return 0
+	return int(who.EarlyHints(lines, wait))
 }
 
-func (upcalls) SocketTaken(job uint32, gen uint64) {
-	if who, j := enter(job, gen); j != nil {
-		who.SocketTaken()
-		j.leave()
+func (upcalls) SocketTaken(job uint32, gen uint64, wait bool) int {
+	who, j := enter(job, gen)
+	if j == nil {
+		return int(WriteGone)
 	}
+	defer j.leave()
+	return int(who.SocketTaken(wait))
 }
 
-func init() { cpy.Up = upcalls{} }
+func init() {
+	cpy.Up = upcalls{}
+	rules.SetGIL(cpy.HoldsGIL)
+}

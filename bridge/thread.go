@@ -4,12 +4,11 @@ package bridge
 
 import (
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/gowsgi/gowsgi/bridge/internal/cpy"
 	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
 // Step is what running a request has come to.
@@ -32,7 +31,8 @@ const (
 	HasSrv   = cpy.Server
 	AskClose = cpy.Close   // the app sent Connection: close
 	Written  = cpy.Written // the write callable was used, so Responder.Write has seen the head
-	Sized    = cpy.Sized   // the pieces are the whole body
+	Sized    = cpy.Sized   // at End the pieces are the whole body; at More Response.Total is its size
+	Loose    = cpy.Loose   // any thread may Finish
 )
 
 // Response and Piece are views of C memory, valid until the thread's next Call, Next or Release.
@@ -41,22 +41,17 @@ type (
 	Piece    = cpy.Piece
 )
 
-// Finish stands for an object whose close() is due on the thread that made it, when its file is sent.
+// Finish stands for an object whose close() is due when its file is sent, on the thread that made it, or on any if the
+// response was Loose.
 type Finish uintptr
 
 // Thread is one Python thread: a locked OS thread with one thread state, for life. All methods run on it.
 type Thread struct {
-	Index int
-	c     *cpy.Thread
-	job   Job
-	rq    cpy.Request // reused; a field, so that no request allocates one
+	Index  int
+	c      *cpy.Thread
+	job    *Job // that it runs, or ran last
+	marked bool // see Mark
 }
-
-// threads maps the job index that C carries to its thread. An entry stays for ever: late calls look at the job's gen.
-var (
-	threads   atomic.Pointer[[]*Thread] // copied to add one
-	threadsMu sync.Mutex
-)
 
 // NewThread makes the calling goroutine's OS thread a Python thread; it stays locked until Close. saved is the state of
 // a thread that Python knows already (its main thread), else 0.
@@ -67,52 +62,82 @@ func NewThread(index int, saved State) (*Thread, error) {
 		runtime.UnlockOSThread()
 		return nil, err
 	}
-	t := &Thread{Index: index, c: c}
-	threadsMu.Lock()
-	defer threadsMu.Unlock()
-	var all []*Thread
-	if old := threads.Load(); old != nil {
-		all = *old
-	}
-	t.job.index = uint32(len(all))
-	all = append(all[:len(all):len(all)], t)
-	threads.Store(&all)
-	return t, nil
+	return &Thread{Index: index, c: c, job: newJob()}, nil
 }
 
 // Close ends the Python thread. The OS thread of a goroutine that returns after it ends too, unless it is the main one.
-func (t *Thread) Close() { t.c.Detach() }
+func (t *Thread) Close() {
+	t.c.Detach()
+	freeJob(t.job)
+}
+
+// Mark tells whether the monitor sees the call that follows; for builds that check rules.
+func (t *Thread) Mark(on bool) { t.marked = on }
+
+// takes is called before the GIL is taken.
+func (t *Thread) takes() {
+	if rules.On && !t.c.HasGIL() {
+		rules.Takes(t.marked)
+	}
+}
+
+// Job is the request that the thread runs, or ran last.
+func (t *Thread) Job() *Job { return t.job }
+
+// PutAside takes the running request away, between two of its steps: the thread is free for others. The pieces of the last
+// step must have been released.
+func (t *Thread) PutAside() *Job {
+	j := t.job
+	t.job = newJob()
+	return j
+}
+
+// TakeUp makes j, which this thread has put aside, its request again.
+func (t *Thread) TakeUp(j *Job) {
+	freeJob(t.job)
+	t.job = j
+}
 
 // Call runs the app for a request up to its first block that must go out. The GIL is kept: see Release.
 func (t *Thread) Call(r *Request, who Responder) (Step, *Response) {
-	t.rq.Gen = t.job.begin(who)
-	t.fill(r)
+	t.takes()
+	j := t.job
+	j.rq.Gen = j.begin(who)
+	j.fill(r)
 	var body []byte
 	if r.Body == BodyMemory {
 		body = r.Memory
 	}
-	kind, res := t.c.Call(&t.rq, r.Arena, unsafe.Pointer(unsafe.SliceData(r.Head.Headers)), body)
-	return t.ended(kind), res
+	kind := t.c.Call(j.c, &j.rq, r.Arena, unsafe.Pointer(unsafe.SliceData(r.Head.Headers)), body)
+	return t.ended(kind), j.c.Response
 }
 
 // Next goes on after More; the pieces before it must have been written or copied.
-func (t *Thread) Next() Step { return t.ended(t.c.Next()) }
+func (t *Thread) Next() Step {
+	t.takes()
+	return t.ended(t.c.Next(t.job.c))
+}
 
+// ended makes what other threads ask for from now on come too late; what they are asking for is Job.Settle's.
 func (t *Thread) ended(kind int) Step {
 	if kind != cpy.More {
-		t.job.end()
+		t.job.gen.Store(0)
 	}
 	return Step(kind)
 }
 
 // Abandon closes the response after More, when nobody wants the rest.
 func (t *Thread) Abandon() {
-	t.c.Abandon()
-	t.job.end()
+	t.takes()
+	t.c.Abandon(t.job.c)
+	t.job.gen.Store(0)
 }
 
 // Finish calls the close() that File left for later.
-func (t *Thread) Finish(f Finish) { t.c.Finish(uintptr(f)) }
+func (t *Thread) Finish(f Finish) {
+	t.takes()
+	t.c.Finish(uintptr(f))
+}
 
 // HasGIL tells whether the thread has kept the GIL since its last call.
 func (t *Thread) HasGIL() bool { return t.c.HasGIL() }
@@ -120,14 +145,29 @@ func (t *Thread) HasGIL() bool { return t.c.HasGIL() }
 // Release lets go of the last response's pieces and of the GIL.
 func (t *Thread) Release() { t.c.Release() }
 
-// CheckSignals runs pending Python signal handlers; only on Python's main thread.
-func (t *Thread) CheckSignals() { t.c.CheckSignals() }
+// Pause lets go of the GIL, if t has it, and keeps the pieces.
+func (t *Thread) Pause() {
+	if t.c.HasGIL() {
+		t.c.Pause()
+	}
+}
 
-func (t *Thread) fill(r *Request) {
-	h, q := r.Head, &t.rq
+// Tidy lets go of objects that were given back without the GIL.
+func (t *Thread) Tidy() {
+	t.takes()
+	t.c.Tidy()
+}
+
+// CheckSignals runs pending Python signal handlers; only on Python's main thread.
+func (t *Thread) CheckSignals() {
+	t.takes()
+	t.c.CheckSignals()
+}
+
+func (j *Job) fill(r *Request) {
+	h, q := r.Head, &j.rq
 	q.Head = r.Number
 	q.Conn = r.Conn
-	q.Job = t.job.index
 	q.Tmpl = r.Template
 	q.Method, q.Target, q.Path = span(h.Method), span(h.Target), span(h.Path)
 	q.Query, q.Host = span(h.Query), span(h.Host)
@@ -161,7 +201,7 @@ func span(s httpparse.Span) cpy.Span { return cpy.Span(s) }
 // Unhold gives back the object behind a Piece that was taken over.
 func Unhold(token uintptr) { cpy.Unhold(token) }
 
-// UnholdWaiting tells whether some thread with the GIL should call Release soon.
+// UnholdWaiting tells whether some thread should call Tidy soon.
 func UnholdWaiting() bool { return cpy.UnholdWaiting() }
 
 // Take makes the caller the owner of the object behind p, whose bytes then stay until Unhold.

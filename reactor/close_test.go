@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -65,7 +66,7 @@ func TestReadNotes(t *testing.T) {
 		t.Fatalf("nothing there: %v", err)
 	}
 	nc.Write([]byte("123456"))
-	if err := c.WaitReadable(patience); err != nil {
+	if err := c.WaitReadable(patience, new(Alarm)); err != nil {
 		t.Fatal(err)
 	}
 	r.until("noted", c.Readable)
@@ -75,7 +76,7 @@ func TestReadNotes(t *testing.T) {
 	if n, err := c.Read(buf); n != 2 || err != nil || c.Readable() {
 		t.Errorf("short: %d, %v, readable %v", n, err, c.Readable())
 	}
-	if err := c.WaitReadable(20 * time.Millisecond); err != ErrTimeout {
+	if err := c.WaitReadable(20*time.Millisecond, new(Alarm)); err != ErrTimeout {
 		t.Errorf("WaitReadable: %v", err)
 	}
 	if c.Peek() {
@@ -326,7 +327,7 @@ func TestDupOutlivesConn(t *testing.T) {
 	c.CloseAfterFlush()
 	r.until("closed", func() bool { return r.l.Conns() == 0 })
 	nc.Write([]byte("hello"))
-	if _, err := pollFD(fd, 1, patience); err != nil {
+	if _, err := new(Alarm).wait(fd, 1, patience); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
@@ -366,4 +367,28 @@ func TestLoopCloseLeavesOwnedToTheirOwners(t *testing.T) {
 	}
 	r.l.Wake()
 	r.l.Post(func() {})
+}
+
+// TestAlarm: who waits for a client is called off, before it waits, while it does, and without a descriptor for it.
+func TestAlarm(t *testing.T) {
+	r := newRig(t, &hooks{}, Options{}, ListenOptions{})
+	c, _ := r.connect()
+	var a Alarm
+	ended := make(chan error)
+	go func() { ended <- c.WaitReadable(patience, &a) }()
+	for a.fds.Load() == nil {
+		runtime.Gosched()
+	}
+	a.Ring()
+	if err := <-ended; err != ErrEnded {
+		t.Error("a wait under way ends with", err)
+	}
+	if err := c.WaitReadable(patience, &a); err != ErrEnded {
+		t.Error("a wait that comes later ends with", err)
+	}
+	a.Close()
+	if err := c.WaitReadable(time.Millisecond, &a); err != ErrTimeout {
+		t.Error("after Close:", err)
+	}
+	a.Close()
 }

@@ -6,9 +6,10 @@ import (
 	"io"
 	"net/netip"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
 // Bits of Conn.state. The leader sets what it sees, the owner what it wants; both with atomic operations, so that
@@ -61,7 +62,7 @@ type Conn struct {
 	postNext *Conn     // while stPosted
 
 	// Output, see write.go.
-	mu  sync.Mutex
+	mu  rules.Mutex
 	out *outQueue // nil when nothing is queued
 
 	peer       rawAddr

@@ -20,6 +20,8 @@ var (
 	ErrStalled = errors.New("reactor: peer takes no data")
 	// ErrTimeout is returned by WaitReadable.
 	ErrTimeout = errors.New("reactor: timeout")
+	// ErrEnded is returned by waits whose Alarm rings.
+	ErrEnded = errors.New("reactor: the wait was ended")
 )
 
 func sysErr(call string, errno syscall.Errno) error { return os.NewSyscallError(call, errno) }

@@ -5,9 +5,10 @@ package reactor
 
 import (
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
 // Handler is what the loop calls, always from Dispatch and thus on the leading thread. Each Dispatch makes one call at
@@ -50,6 +51,8 @@ type Options struct {
 	// Unhold is given the Hold of each Piece exactly once, when its bytes are not needed any more, on whatever thread
 	// that is and with the connection's output lock held: it must not wait, nor call the connection.
 	Unhold func(token uintptr)
+	// BeforeFile is called on the leader before it writes output that lies in a file, which may take a disk's time.
+	BeforeFile func()
 	// Log reports what is not an error of one connection (accept failures). nil: nothing is reported.
 	Log func(format string, args ...any)
 }
@@ -90,7 +93,7 @@ type Loop struct {
 	sleep      atomic.Int32
 	wakeWrites atomic.Int64         // how often Wake made a system call
 	posted     atomic.Pointer[Conn] // stack of posted connections, linked by Conn.postNext
-	tasksMu    sync.Mutex
+	tasksMu    rules.Short
 	tasks      []func()
 	hasTasks   atomic.Bool
 }
@@ -111,6 +114,9 @@ func NewLoop(h Handler, o Options) (*Loop, error) {
 	}
 	if o.Unhold == nil {
 		o.Unhold = func(uintptr) {}
+	}
+	if o.BeforeFile == nil {
+		o.BeforeFile = func() {}
 	}
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
@@ -192,6 +198,9 @@ func (l *Loop) Poll(timeout time.Duration) error {
 		} else {
 			timeout = 0
 		}
+	}
+	if timeout != 0 {
+		rules.Waits("for events")
 	}
 	n, err := l.poll.wait(timeout)
 	l.sleep.Store(awake)

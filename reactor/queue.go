@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
 // keepHeld is the size from which held bytes that have to wait are kept by reference. Smaller ones are copied: a reference
@@ -345,6 +347,7 @@ func (c *Conn) spoolWrite(q *outQueue, b []byte) error {
 		}
 		q.spool, q.spoolEnd = f, 0
 	}
+	rules.Waits("for a disk")
 	n, err := q.spool.WriteAt(b, q.spoolEnd)
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite

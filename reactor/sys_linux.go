@@ -165,3 +165,9 @@ func resetSocket(fd int) {
 		_ = unix.Shutdown(fd, unix.SHUT_RDWR)
 	}
 }
+
+// alarmFDs are the ends of an Alarm, the one to read and the one to write: an eventfd is both.
+func alarmFDs() ([2]int, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	return [2]int{fd, fd}, os.NewSyscallError("eventfd", err)
+}

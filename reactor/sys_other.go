@@ -125,3 +125,15 @@ func resetSocket(fd int) {
 	setReset(fd)
 	_ = unix.Shutdown(fd, unix.SHUT_RDWR)
 }
+
+// alarmFDs are the ends of an Alarm, the one to read and the one to write.
+func alarmFDs() (fds [2]int, err error) {
+	if err = unix.Pipe(fds[:]); err != nil {
+		return fds, os.NewSyscallError("pipe", err)
+	}
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+		_ = unix.SetNonblock(fd, true)
+	}
+	return fds, nil
+}

@@ -42,16 +42,48 @@ const (
 )
 
 // Send queues ps and writes as much as the socket takes now. It returns how many bytes stay queued in memory. On an error
-// the connection is Broken and everything queued, ps included, is dropped.
+// the connection is Broken and everything queued, ps included, is dropped. It may wait, for the lock or for the disk of the
+// spool.
 func (c *Conn) Send(ps ...Piece) (queued int, err error) {
 	c.mu.Lock()
+	return c.putLocked(ps, true)
+}
+
+// TrySend is Send for who must not wait: false if another thread has the lock, or something of ps might have to be spooled;
+// then nothing was done.
+func (c *Conn) TrySend(ps ...Piece) bool { return c.TryPut(ps, true) }
+
+// Put is Send that writes only if flush is set, or if there is enough in the queue to be worth it.
+func (c *Conn) Put(ps []Piece, flush bool) {
+	c.mu.Lock()
+	c.putLocked(ps, flush)
+}
+
+// TryPut is Put as TrySend is Send.
+func (c *Conn) TryPut(ps []Piece, flush bool) bool {
+	if !c.mu.TryLock() {
+		return false
+	}
+	if c.maySpool(ps) {
+		c.unlock()
+		return false
+	}
+	c.putLocked(ps, flush)
+	return true
+}
+
+// putAbove is how much is queued before it is written without a flush.
+const putAbove = 64 << 10
+
+// putLocked unlocks c.
+func (c *Conn) putLocked(ps []Piece, flush bool) (queued int, err error) {
 	if err := c.refusal(); err != nil {
 		c.discard(ps)
 		c.unlock()
 		return 0, err
 	}
-	var r flushResult
-	if c.out == nil && len(ps) <= directPieces {
+	r := flushDone
+	if flush && c.out == nil && len(ps) <= directPieces {
 		var done bool
 		if done, r = c.sendDirect(ps); done {
 			err = c.werr()
@@ -61,9 +93,23 @@ func (c *Conn) Send(ps ...Piece) (queued int, err error) {
 		}
 	} else {
 		c.enqueueLocked(ps)
-		r = c.flushLocked()
+		if mem, _ := c.queuedLocked(); flush || mem >= putAbove {
+			r = c.flushLocked()
+		}
 	}
 	return c.settleUnlock(r)
+}
+
+// maySpool tells whether ps might have to go to the disk. With c.mu.
+func (c *Conn) maySpool(ps []Piece) bool {
+	if c.bound.loop.opt.Spool == nil {
+		return false
+	}
+	size, _ := c.queuedLocked()
+	for i := range ps {
+		size += int64(len(ps[i].Bytes))
+	}
+	return size > c.bound.loop.opt.SpoolAbove
 }
 
 // settleUnlock ends a Send that came to r and may have left something in the queue.
@@ -82,9 +128,28 @@ func (c *Conn) settleUnlock(r flushResult) (queued int, err error) {
 // SendBytes is Send of one piece of bytes, nearly always all that an answer is: no list, and no look at its kinds.
 func (c *Conn) SendBytes(b []byte) error {
 	c.mu.Lock()
+	return c.sendBytesUnlock(b)
+}
+
+// TrySendBytes is SendBytes as TrySend is Send.
+func (c *Conn) TrySendBytes(b []byte) bool {
+	if !c.mu.TryLock() {
+		return false
+	}
+	if c.out != nil {
+		if ps := [1]Piece{{Bytes: b}}; c.maySpool(ps[:]) {
+			c.unlock()
+			return false
+		}
+	}
+	_ = c.sendBytesUnlock(b)
+	return true
+}
+
+func (c *Conn) sendBytesUnlock(b []byte) error {
 	if c.out != nil || c.state.Load()&(stAbort|stClosed) != 0 {
-		c.unlock()
-		_, err := c.Send(Piece{Bytes: b})
+		ps := [1]Piece{{Bytes: b}}
+		_, err := c.putLocked(ps[:], true)
 		return err
 	}
 	n, errno := send(int(c.fd), b, false)
@@ -202,6 +267,17 @@ func (c *Conn) Flush() (queued int64, err error) {
 	return queued, err
 }
 
+// TryFlush is Flush for who must not wait: false if another thread has the lock, and will flush itself.
+func (c *Conn) TryFlush() bool {
+	if !c.mu.TryLock() {
+		return false
+	}
+	r := c.flushLocked()
+	c.unlock()
+	c.announce(r)
+	return true
+}
+
 // QueuedBytes returns how many bytes are queued in memory. Any thread, like the next three.
 func (c *Conn) QueuedBytes() int64 {
 	if !c.Pending() {
@@ -258,6 +334,7 @@ func (c *Conn) announce(r flushResult) {
 
 // flushForLeader does not wait for the lock: who has it may be waiting for a disk, and with the leader everybody would.
 func (c *Conn) flushForLeader() flushResult {
+	c.bound.loop.opt.BeforeFile() // what is queued after all may be in memory; a leader seldom comes here
 	if !c.mu.TryLock() {
 		c.state.Or(stMissed)
 		if !c.mu.TryLock() {

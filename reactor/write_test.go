@@ -110,7 +110,7 @@ func TestMixedPieces(t *testing.T) {
 			if in == nil {
 				in = readAll(nc)
 			}
-			if err := c.WaitQueued(0, patience); err != nil {
+			if err := c.WaitQueued(0, patience, new(Alarm)); err != nil {
 				t.Fatal(err)
 			}
 			c.CloseAfterFlush()
@@ -388,7 +388,7 @@ func TestSpool(t *testing.T) {
 		t.Errorf("%d spooled in %d files", c.SpooledBytes(), opened)
 	}
 	in := readAll(nc)
-	if err := c.WaitQueued(0, patience); err != nil {
+	if err := c.WaitQueued(0, patience, new(Alarm)); err != nil {
 		t.Fatal(err)
 	}
 	if n := openFDs(t); n != before {
@@ -419,24 +419,24 @@ func TestWaitQueued(t *testing.T) {
 	c.Acquire()
 	fill(t, c)
 	start := time.Now()
-	if err := c.WaitQueued(0, 50*time.Millisecond); err != ErrStalled {
+	if err := c.WaitQueued(0, 50*time.Millisecond, new(Alarm)); err != ErrStalled {
 		t.Fatalf("nobody reads: %v", err)
 	}
 	if d := time.Since(start); d < 50*time.Millisecond {
 		t.Errorf("gave up after %v", d)
 	}
-	if err := c.WaitQueued(c.QueuedBytes(), time.Nanosecond); err != nil {
+	if err := c.WaitQueued(c.QueuedBytes(), time.Nanosecond, new(Alarm)); err != nil {
 		t.Errorf("low enough already: %v", err)
 	}
 	c.Send(Piece{Bytes: pattern(1, 3_000_000)})
 	in := readAll(nc)
-	if err := c.WaitQueued(1000, patience); err != nil { // nobody leads
+	if err := c.WaitQueued(1000, patience, new(Alarm)); err != nil { // nobody leads
 		t.Fatal(err)
 	}
 	if c.QueuedBytes() > 1000 {
 		t.Errorf("%d bytes queued", c.QueuedBytes())
 	}
-	c.WaitQueued(0, 0)
+	c.WaitQueued(0, 0, new(Alarm))
 	c.Abort()
 	c.Release()
 	<-in.done
@@ -446,7 +446,7 @@ func TestWaitQueued(t *testing.T) {
 	nc.Write([]byte("x"))
 	fill(t, c)
 	failed := make(chan error)
-	go func() { failed <- c.WaitQueued(0, -1) }()
+	go func() { failed <- c.WaitQueued(0, -1, new(Alarm)) }()
 	nc.Close()
 	if err := <-failed; !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("peer reset: %v", err)
@@ -457,7 +457,7 @@ func TestWaitQueued(t *testing.T) {
 	c, _ = r.connect()
 	c.Acquire()
 	fill(t, c)
-	go func() { failed <- c.WaitQueued(0, -1) }()
+	go func() { failed <- c.WaitQueued(0, -1, new(Alarm)) }()
 	c.Abort()
 	if err := <-failed; !errors.Is(err, ErrClosed) {
 		t.Errorf("aborted: %v", err)
@@ -494,7 +494,7 @@ func TestManyFlushers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.WaitQueued(0, patience); err != nil {
+	if err := c.WaitQueued(0, patience, new(Alarm)); err != nil {
 		t.Fatal(err)
 	}
 	close(stop)

@@ -94,6 +94,7 @@ type Config struct {
 	// Bodies and buffers.
 	BodyBuffer     int
 	BodyStreaming  bool
+	ExpectContinue string // server or app
 	ResponseBuffer int
 	ResponseSpool  int64
 	TempDir        string // "" the system's

@@ -65,6 +65,11 @@ var tableOfLimits = []Option{
 	{Name: "body_streaming", Flags: []string{"--body-streaming"}, Type: Bool, Default: "false", Group: GroupBuffers,
 		Help: "Run the application as soon as the head is there; a slow upload then occupies its thread.",
 		at:   func(c *Config) any { return &c.BodyStreaming }},
+	{Name: "expect_continue", Flags: []string{"--expect-continue"}, Type: Enum, Metavar: "WHO", Default: "server",
+		Values: []string{"server", "app"}, Group: GroupBuffers,
+		Help: "Who answers Expect: 100-continue: the server, which then gathers the body like any other, or the application " +
+			"by reading it, which a slow upload then occupies a thread for.",
+		at: func(c *Config) any { return &c.ExpectContinue }},
 	{Name: "response_buffer", Flags: []string{"--response-buffer"}, Type: Size, Metavar: "SIZE", Default: "1m",
 		Max: 1 << 30, Group: GroupBuffers,
 		Help: "How much of a response is kept in memory for a slow client before a temporary file is used.",

@@ -12,14 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/bridge"
-	"github.com/gowsgi/gowsgi/reactor"
+	"github.com/gowsgi/gowsgi/internal/crew"
 )
 
 type stopState struct {
-	stopping atomic.Bool
-	over     atomic.Bool   // the grace is used up
-	forced   chan struct{} // closed with it
+	stopped  chan struct{} // closed at the end
+	forced   chan struct{} // closed when the grace is used up
 	embedded bool          // run by a Python program: its process is not ours to end
+
+	signalled atomic.Bool // Python has a signal handler to run, and its main thread will
 
 	// Signals reach us by the wake-up descriptor, and by Python's handler if the app took that descriptor away. The
 	// larger count is right.
@@ -81,11 +82,12 @@ func (s *Server) readSignals(p *signalPipe) {
 		}
 	}
 	// Python's own handlers run in the main thread: wherever that is, it has to come round.
-	s.signalled.Store(true)
-	s.mu.Lock()
-	s.unidle(s.threads[0])
-	s.mu.Unlock()
-	s.threads[0].notify()
+	if !s.signalled.Swap(true) {
+		s.crew.PostTo(s.crew.Threads()[0], crew.Func(func(t *crew.Thread) {
+			s.signalled.Store(false)
+			t.Blocking(t.Py.CheckSignals)
+		}))
+	}
 }
 
 // handledSignal is called by Python's handler, in the main thread with the GIL.
@@ -117,7 +119,7 @@ func signalName(sig syscall.Signal) string {
 // Stop ends the server gracefully: no new connections, requests in flight get grace to finish. Any goroutine; again does
 // nothing.
 func (s *Server) Stop(grace time.Duration) {
-	if !s.stopping.CompareAndSwap(false, true) {
+	if !s.http.Stop() {
 		return
 	}
 	s.loop.Post(func() { s.beginStop(grace) })
@@ -126,13 +128,7 @@ func (s *Server) Stop(grace time.Duration) {
 // beginStop runs on the leader.
 func (s *Server) beginStop(grace time.Duration) {
 	s.log.Info("stopping", "connections", s.loop.Conns(), "grace", grace)
-	s.loop.StopAccepting()
-	s.loop.Each(func(rc *reactor.Conn) {
-		// Without an owner it has only just been accepted; its first request is still served.
-		if c, ok := rc.Owner.(*conn); ok && !rc.Owned() && c.phase == phaseIdle {
-			c.close()
-		}
-	})
+	s.http.BeginStop()
 	if grace <= 0 {
 		grace = time.Nanosecond
 	}
@@ -147,17 +143,9 @@ func (s *Server) beginStop(grace time.Duration) {
 
 // graceOver cuts what is still there.
 func (s *Server) graceOver() {
-	s.over.Store(true)
 	close(s.forced)
-	busy := 0
-	for _, t := range s.threads {
-		if t.word.Load()&wordInCall != 0 {
-			busy++
-		}
-	}
-	s.loop.Post(func() {
-		s.loop.Each(func(rc *reactor.Conn) { rc.Abort() })
-	})
+	s.http.Over()
+	busy := s.crew.InCalls()
 	if busy == 0 {
 		return // only clients were slow: the loop ends by itself now
 	}
@@ -183,22 +171,12 @@ func (s *Server) graceOver() {
 	os.Exit(0)
 }
 
-// finished tells the leader to stop leading.
-func (s *Server) finished() bool {
-	if !s.stopping.Load() {
-		return false
-	}
-	return s.over.Load() || !s.loop.Accepting() && s.loop.Conns() == 0 && s.queued.Load() == 0
-}
-
-func (s *Server) flushLogs() {
-	if s.access != nil {
-		s.access.Flush()
-	}
-}
+func (s *Server) flushLogs() { s.http.FlushLog() }
 
 // unlink removes what would be left behind by an end without finish.
 func (s *Server) unlink() {
 	s.closeListeners()
 	removePidFile(s.cfg.PidFile)
 }
+
+func closeFD(fd int) { _ = unix.Close(fd) }

@@ -265,13 +265,34 @@ def test_100_is_sent_when_the_app_first_reads(apps, framing):
         assert client.response().status == 200
 
 
-def test_an_app_can_refuse_before_the_upload(apps):
-    with apps.connect() as client:
+def test_an_app_can_refuse_before_the_upload(serve):
+    with serve("every", "--expect-continue", "app").connect() as client:
         client.request("POST", "/expects/refuse", [("Content-Length", "5000000"), ("Expect", "100-continue")])
         response = client.response()
         assert (response.status, response.informational) == (413, [])
         # The client need not send the body now, so the connection cannot be used again.
         assert response.closes
+        client.expect_end()
+
+
+def test_the_server_answers_100_and_gathers_the_body(apps):
+    """A client that says Expect and then sends nothing more occupies no thread: there may be more of them than threads."""
+    slow = [apps.connect() for _ in range(6)]
+    for client in slow:
+        client.request("POST", "/expects/read", [("Content-Length", "5"), ("Expect", "100-continue")])
+        assert client.informational().status == 100
+        client.send(b"12")
+    assert apps.get("/hello").status_code == 200
+    for client in slow:
+        client.send(b"345")
+        assert client.response().body == b"5"
+
+
+def test_a_body_that_is_too_large_gets_no_100(serve):
+    with serve("every", "--limit-request-body", "10").connect() as client:
+        client.request("POST", "/expects/read", [("Content-Length", "11"), ("Expect", "100-continue")])
+        response = client.response()
+        assert (response.status, response.informational) == (413, [])
         client.expect_end()
 
 

@@ -57,7 +57,7 @@ def test_connections_that_close_while_a_thread_blocks_cost_nothing(serve):
 
 @pytest.mark.core
 def test_a_file_is_closed_while_its_thread_blocks(serve, tmp_path):
-    """By the first thread that is free; its own may be waiting for just that."""
+    """An open file by the first thread that is free; its own may be waiting for just that."""
     fifo = make_fifo(tmp_path / "fifo")
     server = serve("owner", "--threads", "2", env={"FIFO": fifo})
     reader = server.connect(receive_buffer=4096)
@@ -70,6 +70,21 @@ def test_a_file_is_closed_while_its_thread_blocks(serve, tmp_path):
     assert len(reader.response().body) == 50000000
     feed_fifo(fifo, b"fed")
     assert {client.response().body for client in blocked} == {b"closed", b"fed"}
+
+
+@pytest.mark.core
+def test_an_object_is_closed_by_its_own_thread(serve, tmp_path):
+    """Whatever close() does may be bound to the thread, as sqlite's connections are; so it waits until that one is free."""
+    fifo = make_fifo(tmp_path / "fifo")
+    server = serve("owner", "--threads", "2", env={"FIFO": fifo})
+    for _ in range(10):
+        reader = server.connect(receive_buffer=4096)
+        reader.request("GET", "/file?object")
+        reader.socket.recv(1, socket.MSG_PEEK)
+        assert len(reader.response().body) == 50000000
+        closer = wait_until(lambda: int(server.get("/who").text.split()[0]), "closed")
+        assert closer == int(server.get("/who").text.split()[1])
+        reader.close()
 
 
 def test_requests_beyond_the_threads_wait_their_turn(serve, tmp_path):

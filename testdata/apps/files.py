@@ -71,7 +71,7 @@ def application(environ, start_response):
     query = {key: values[0] for key, values in parse_qs(environ["QUERY_STRING"]).items()}
     if environ["PATH_INFO"] == "/closed":
         with changed:
-            changed.wait_for(lambda: closed.get(query["name"]), LIMIT)
+            changed.wait_for(lambda: "now" in query or closed.get(query["name"]), LIMIT)
             body = str(closed.get(query["name"], 0)).encode()
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
         return [body]

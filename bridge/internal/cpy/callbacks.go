@@ -18,11 +18,10 @@ import (
 
 // Upcalls is what the shim needs from Go. See the gwgo_ prototypes in shim.h for the results.
 type Upcalls interface {
-	Write(job uint32, gen uint64, res *Response, data []byte) int
-	Drain(job uint32, gen uint64) int
+	Write(job uint32, gen uint64, res *Response, data []byte, wait bool) int
 	Read(job uint32, gen uint64, dst []byte, wait bool) int64
-	EarlyHints(job uint32, gen uint64, lines []byte) int
-	SocketTaken(job uint32, gen uint64)
+	EarlyHints(job uint32, gen uint64, lines []byte, wait bool) int
+	SocketTaken(job uint32, gen uint64, wait bool) int
 }
 
 // Entry is what the native module's functions need from Go.
@@ -47,15 +46,10 @@ func guard() {
 }
 
 //export gwgo_write
-func gwgo_write(job C.uint32_t, gen C.uint64_t, res *C.gw_response, ptr *C.char, n C.size_t) C.int {
+func gwgo_write(job C.uint32_t, gen C.uint64_t, res *C.gw_response, ptr *C.char, n C.size_t, wait C.int) C.int {
 	defer guard()
-	return C.int(Up.Write(uint32(job), uint64(gen), (*Response)(unsafe.Pointer(res)), unsafe.Slice((*byte)(unsafe.Pointer(ptr)), n)))
-}
-
-//export gwgo_drain
-func gwgo_drain(job C.uint32_t, gen C.uint64_t) C.int {
-	defer guard()
-	return C.int(Up.Drain(uint32(job), uint64(gen)))
+	data := unsafe.Slice((*byte)(unsafe.Pointer(ptr)), n)
+	return C.int(Up.Write(uint32(job), uint64(gen), (*Response)(unsafe.Pointer(res)), data, wait != 0))
 }
 
 //export gwgo_read
@@ -65,15 +59,15 @@ func gwgo_read(job C.uint32_t, gen C.uint64_t, dst *C.char, n C.size_t, wait C.i
 }
 
 //export gwgo_early_hints
-func gwgo_early_hints(job C.uint32_t, gen C.uint64_t, lines *C.char, n C.size_t) C.int {
+func gwgo_early_hints(job C.uint32_t, gen C.uint64_t, lines *C.char, n C.size_t, wait C.int) C.int {
 	defer guard()
-	return C.int(Up.EarlyHints(uint32(job), uint64(gen), unsafe.Slice((*byte)(unsafe.Pointer(lines)), n)))
+	return C.int(Up.EarlyHints(uint32(job), uint64(gen), unsafe.Slice((*byte)(unsafe.Pointer(lines)), n), wait != 0))
 }
 
 //export gwgo_socket_taken
-func gwgo_socket_taken(job C.uint32_t, gen C.uint64_t) {
+func gwgo_socket_taken(job C.uint32_t, gen C.uint64_t, wait C.int) C.int {
 	defer guard()
-	Up.SocketTaken(uint32(job), uint64(gen))
+	return C.int(Up.SocketTaken(uint32(job), uint64(gen), wait != 0))
 }
 
 //export gwgo_call_blocked

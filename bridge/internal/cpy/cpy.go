@@ -51,7 +51,6 @@ type Request struct {
 	Gen                               uint64
 	Head                              uint64
 	Conn                              uint32
-	Job                               uint32
 	Tmpl                              uint32
 	Method, Target, Path, Query, Host Span
 	ScriptName, ServerPort            Span
@@ -84,6 +83,7 @@ const (
 	Close   = C.GW_RES_CLOSE
 	Written = C.GW_RES_WRITTEN
 	Sized   = C.GW_RES_SIZED
+	Loose   = C.GW_RES_LOOSE
 )
 
 // Response is gw_response, in C memory.
@@ -91,6 +91,7 @@ type Response struct {
 	Status        int32
 	Flags         uint32
 	ContentLength int64
+	Total         int64
 	statusLine    unsafe.Pointer
 	statusLineLen uint32
 	headLen       uint32
@@ -136,6 +137,7 @@ func cOffsets() map[string][2]uintptr {
 		"flags":          {unsafe.Offsetof(rq.Flags), unsafe.Offsetof(crq.flags)},
 		"remote":         {unsafe.Offsetof(rq.Remote), unsafe.Offsetof(crq.remote)},
 		"res.length":     {unsafe.Offsetof(rs.ContentLength), unsafe.Offsetof(crs.content_length)},
+		"res.total":      {unsafe.Offsetof(rs.Total), unsafe.Offsetof(crs.total)},
 		"res.head":       {unsafe.Offsetof(rs.head), unsafe.Offsetof(crs.head)},
 		"res.npieces":    {unsafe.Offsetof(rs.npieces), unsafe.Offsetof(crs.npieces)},
 		"res.file_off":   {unsafe.Offsetof(rs.FileOff), unsafe.Offsetof(crs.file_off)},
@@ -153,9 +155,21 @@ const (
 )
 
 // Thread is a Python thread: one OS thread with one thread state.
-type Thread struct {
-	p   *C.gw_thread
-	res *Response
+type Thread struct{ p *C.gw_thread }
+
+// Job is gw_job: a request while it runs.
+type Job struct {
+	p        *C.gw_job
+	Response *Response // in C memory
+}
+
+// NewJob makes a job for ever.
+func NewJob(index uint32) (*Job, error) {
+	p := C.gw_job_new(C.uint32_t(index))
+	if p == nil {
+		return nil, errors.New("no memory for a request")
+	}
+	return &Job{p, (*Response)(unsafe.Pointer(C.gw_job_response(p)))}, nil
 }
 
 // State is a saved PyThreadState, 0 for none.
@@ -244,30 +258,35 @@ func NewThread(index int, saved State) (*Thread, error) {
 	if p == nil {
 		return nil, errors.New("no memory for a Python thread")
 	}
-	return &Thread{p, (*Response)(unsafe.Pointer(C.gw_thread_response(p)))}, nil
+	return &Thread{p}, nil
 }
 
 // Detach ends it.
 func (t *Thread) Detach() { C.gw_thread_detach(t.p) }
 
-// Call runs the app for one request. headers points to rq.NHeaders httpparse.Header values.
-func (t *Thread) Call(rq *Request, arena []byte, headers unsafe.Pointer, body []byte) (int, *Response) {
-	kind := C.gw_call(t.p, (*C.gw_request)(unsafe.Pointer(rq)), (*C.char)(unsafe.Pointer(unsafe.SliceData(arena))),
-		(*C.gw_header)(headers), (*C.char)(unsafe.Pointer(unsafe.SliceData(body))))
-	return int(kind), t.res
+// Call runs the app for one request as j. headers points to rq.NHeaders httpparse.Header values.
+func (t *Thread) Call(j *Job, rq *Request, arena []byte, headers unsafe.Pointer, body []byte) int {
+	return int(C.gw_call(t.p, j.p, (*C.gw_request)(unsafe.Pointer(rq)), (*C.char)(unsafe.Pointer(unsafe.SliceData(arena))),
+		(*C.gw_header)(headers), (*C.char)(unsafe.Pointer(unsafe.SliceData(body)))))
 }
 
 // Next goes on with the iterable after More.
-func (t *Thread) Next() int { return int(C.gw_next(t.p)) }
+func (t *Thread) Next(j *Job) int { return int(C.gw_next(t.p, j.p)) }
 
 // Abandon closes the iterable after More.
-func (t *Thread) Abandon() { C.gw_abandon(t.p) }
+func (t *Thread) Abandon(j *Job) { C.gw_abandon(t.p, j.p) }
 
 // Finish closes what File left.
 func (t *Thread) Finish(owned uintptr) { C.finish(t.p, C.uintptr_t(owned)) }
 
-// Release gives up the GIL, if t has it.
+// Release lets go of the last pieces, and of the GIL, if t has it.
 func (t *Thread) Release() { C.gw_release(t.p) }
+
+// Pause lets go of the GIL, which t has.
+func (t *Thread) Pause() { C.gw_pause(t.p) }
+
+// Tidy lets go of objects that were handed in.
+func (t *Thread) Tidy() { C.gw_tidy(t.p) }
 
 // HasGIL tells whether t has the GIL.
 func (t *Thread) HasGIL() bool { return C.gw_thread_has_gil(t.p) != 0 }
@@ -280,6 +299,9 @@ func Unhold(owned uintptr) { C.unhold(C.uintptr_t(owned)) }
 
 // DropConn ends the Python side of a connection.
 func DropConn(conn uint32) { C.gw_conn_drop(C.uint32_t(conn)) }
+
+// HoldsGIL tells whether the calling OS thread has the GIL, whoever it is.
+func HoldsGIL() bool { return C.gw_holds_gil() != 0 }
 
 // UnholdWaiting tells whether objects wait for a thread with the GIL.
 func UnholdWaiting() bool { return C.gw_unhold_waiting() != 0 }

@@ -34,10 +34,9 @@ enum {
 
 /* One request, offsets into the arena given beside it. Plain data. */
 typedef struct gw_request {
-	uint64_t gen; /* number of this request on this job; never 0 */
+	uint64_t gen; /* number of this request on its job; never 0 */
 	uint64_t head; /* number of its head: that of another request with the same bytes; 0: nobody has counted */
 	uint32_t conn; /* number of its connection, which no other connection of the process has */
-	uint32_t job; /* index that upcalls carry */
 	uint32_t tmpl; /* index of the environ template, see gw_template_add */
 	gw_span method, target, path, query, host;
 	gw_span script_name, server_port; /* empty: the template's */
@@ -56,12 +55,12 @@ typedef struct gw_request {
 typedef struct gw_piece {
 	const char *ptr; /* into the app's bytes object */
 	size_t len;
-	PyObject *owned; /* that object; released at the next gw_call/gw_next/gw_release unless Go took it (set NULL) */
+	PyObject *owned; /* that object; released at the thread's next gw_call, gw_next or gw_release unless Go took it (set NULL) */
 } gw_piece;
 
 /* What gw_call and gw_next return. */
 enum {
-	GW_MORE = 1, /* pieces are there and the iterable may have more: call gw_next */
+	GW_MORE = 1, /* pieces may be there and the iterable may have more: call gw_next */
 	GW_END = 2, /* the response is complete with these pieces; the iterable is closed */
 	GW_FILE =
 		3, /* the body is file_fd (Go owns it now), file_off, file_len; call gw_finish(finish) when it is sent */
@@ -76,14 +75,16 @@ enum {
 	GW_RES_SERVER = 1 << 2,
 	GW_RES_CLOSE = 1 << 3, /* the app sent Connection: close */
 	GW_RES_WRITTEN = 1 << 4, /* the write callable was used: gwgo_write has seen the head */
-	GW_RES_SIZED = 1 << 5, /* GW_END came from a list or tuple: the pieces are all there is */
+	GW_RES_SIZED = 1 << 5, /* a list or tuple: at GW_END the pieces are all there is; before that total is known */
+	GW_RES_LOOSE = 1 << 6, /* finish may be closed by any Python thread */
 };
 
-/* The response of a job, in C memory, valid until the next gw_call of that thread. */
+/* The response of a job, in C memory, valid until the job's next gw_call. */
 typedef struct gw_response {
 	int32_t status; /* 100..999 */
 	uint32_t flags; /* GW_RES_* */
 	int64_t content_length; /* as the app declared it, or -1 */
+	int64_t total; /* bytes of a body that comes in portions, or -1: only the pieces tell */
 	const char *status_line; /* "HTTP/1.1 200 OK\r\n" */
 	uint32_t status_line_len;
 	uint32_t head_len;
@@ -96,6 +97,7 @@ typedef struct gw_response {
 } gw_response;
 
 typedef struct gw_thread gw_thread;
+typedef struct gw_job gw_job;
 
 /* 0: files behind a file_wrapper are read by blocks instead of being sent by the reactor. Set before the first request. */
 extern int gw_sendfile;
@@ -163,35 +165,53 @@ void gw_thread_detach(gw_thread *t);
 int gw_template_add(const char *server_name, const char *server_port, const char *software, int multithread,
 	int multiprocess, const char *scheme, char *err, size_t errlen);
 
-/* The response of whatever request the thread runs. Result: C's, at one place for the life of the thread. */
-gw_response *gw_thread_response(gw_thread *t);
+/*
+ * A request while it runs, to be used for one after the other; index is what its upcalls carry. Result: C's, for the life
+ * of the process; NULL when memory is short. Any thread, without the GIL.
+ */
+gw_job *gw_job_new(uint32_t index);
+
+/* The response of whatever request the job is. Result: C's, at one place for the life of the job. */
+gw_response *gw_job_response(gw_job *j);
 
 /*
- * Runs the app for one request, up to the first block that must go out. Result: GW_MORE … GW_HIJACK. rq, arena, headers,
- * body: caller's, not kept. GIL: taken if not held; held on return, see gw_release. Blocks: it runs the app. Calls back:
- * gwgo_*.
+ * Runs the app for one request, up to the first block that must go out. Result: GW_MORE … GW_HIJACK. j: no request is it.
+ * rq, arena, headers, body: caller's, not kept. GIL: taken if not held; held on return, see gw_release. Blocks: it runs the
+ * app. Calls back: gwgo_*.
  */
-int gw_call(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
+int gw_call(gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
 
-/* Goes on with the iterable after GW_MORE. Same results, GIL and blocking as gw_call. */
-int gw_next(gw_thread *t);
+/*
+ * Goes on with the iterable after GW_MORE, on the thread of the gw_call. Same results, GIL and blocking as gw_call. Between
+ * the two the thread may run other jobs, if it had released this one's pieces.
+ */
+int gw_next(gw_thread *t, gw_job *j);
 
 /* After GW_MORE, when nobody wants the rest: closes the iterable and ends the request. GIL: taken if not held, kept. */
-void gw_abandon(gw_thread *t);
+void gw_abandon(gw_thread *t, gw_job *j);
 
 /*
- * Calls close() of what GW_FILE or an abandoned transfer left, on the thread that made it, and lets go of it.
+ * Calls close() of what GW_FILE left, on the thread that made it or, with GW_RES_LOOSE, on any, and lets go of it.
  * GIL: taken if not held, kept. Blocks: it may run Python.
  */
 void gw_finish(gw_thread *t, PyObject *owned_finish);
 
-/* Lets go of the last response's pieces and of the unhold list, and of the GIL, if the thread has it. Blocks: no. */
+/*
+ * Lets go of the last response's pieces, and of the GIL, if the thread has it. GIL: never taken; without it the pieces are
+ * handed in like those of gw_unhold. Blocks: no.
+ */
 void gw_release(gw_thread *t);
+
+/* Lets go of the GIL, which the thread has, and of nothing else. Blocks: no. */
+void gw_pause(gw_thread *t);
 
 /* Whether the unhold list has something that waits for a thread with the GIL. GIL: not needed. */
 int gw_unhold_waiting(void);
 
-/* Gives back a piece's object that Go took. Any thread, without the GIL; a thread with the GIL releases it later. */
+/* Lets go of what is in the unhold list, of some if it is long. GIL: taken if not held, kept. Blocks: it may run Python. */
+void gw_tidy(gw_thread *t);
+
+/* Gives back a piece's object that Go took. Any thread; gw_tidy, gw_call or gw_next release it later. Blocks: no. */
 void gw_unhold(PyObject *owned);
 
 /*
@@ -206,6 +226,9 @@ void gw_check_signals(gw_thread *t);
 /* Whether the current OS thread has the GIL through t. */
 int gw_thread_has_gil(const gw_thread *t);
 
+/* Whether the current OS thread has the GIL, any thread's; for builds that check rules, while there is an application. */
+int gw_holds_gil(void);
+
 /* The environ key of a field name, through the cache; for tests. Its length, or -1. GIL: taken and released. */
 int gw_header_key_text(const char *name, size_t n, char *out, size_t outlen);
 
@@ -215,13 +238,17 @@ void gw_counters(int64_t *out);
 /* ------------------------------------------------------------------------------------------------ C calls Go */
 
 /*
- * Body bytes from the write callable. ptr: borrowed for the call. 0: taken; 1: taken, but call gwgo_drain without the GIL
- * before going on; -1: the client is gone; -2: too many bytes for the declared Content-Length. GIL: held. Blocks: no.
+ * The upcalls with wait do what they can at once if it is 0, with the GIL held; what would have to wait, for a lock, a disk
+ * or the client, makes them return 2 without having done anything: call again with wait 1, without the GIL. job: the index
+ * of the job. gen: of the request that means it; when that is over they say so.
  */
-extern int gwgo_write(uint32_t job, uint64_t gen, gw_response *res, char *ptr, size_t len);
 
-/* Waits until the client has taken enough. 0, or -1 when it is gone or stalled. GIL: must not be held. Blocks: yes. */
-extern int gwgo_drain(uint32_t job, uint64_t gen);
+/*
+ * Body bytes from the write callable. ptr: borrowed for the call. 0: taken; 2: see above; -1: the client is gone, or takes
+ * nothing, or the request is over; -2: too many bytes for the declared Content-Length. GIL: must not be held if wait. Blocks:
+ * if wait.
+ */
+extern int gwgo_write(uint32_t job, uint64_t gen, gw_response *res, char *ptr, size_t len, int wait);
 
 /*
  * Reads body bytes of a streaming request. Result: > 0 bytes; 0 end of body; -1 nothing there now (only if !wait);
@@ -230,11 +257,14 @@ extern int gwgo_drain(uint32_t job, uint64_t gen);
  */
 extern int64_t gwgo_read(uint32_t job, uint64_t gen, char *dst, size_t len, int wait);
 
-/* Sends a 103 with these header lines ("Name: value\r\n" …). 0, or -1. GIL: held. Blocks: no. */
-extern int gwgo_early_hints(uint32_t job, uint64_t gen, char *lines, size_t len);
+/* Sends a 103 with these header lines ("Name: value\r\n" …). 0, 2, or -1. GIL: must not be held if wait. Blocks: if wait. */
+extern int gwgo_early_hints(uint32_t job, uint64_t gen, char *lines, size_t len, int wait);
 
-/* The app asked for the raw socket: the connection will not be used for another request. GIL: held. Blocks: no. */
-extern void gwgo_socket_taken(uint32_t job, uint64_t gen);
+/*
+ * The app asked for the raw socket: the connection will not be used for another request, and what was written before goes
+ * out. 0, 2, or -1. GIL: must not be held if wait. Blocks: if wait.
+ */
+extern int gwgo_socket_taken(uint32_t job, uint64_t gen, int wait);
 
 /*
  * The native functions behind _gowsgi.main, run and stop. argv: joined by NUL. saved: thread state of the caller.

@@ -1,6 +1,6 @@
 /*
  * shim_call.c: one request: call the app, take its response block by block, close what it returned, exactly once.
- * Runs on the Python thread that has the request. GIL: taken on the way in if the thread does not have it, and kept, so
+ * Runs on the Python thread that has the job. GIL: taken on the way in if the thread does not have it, and kept, so
  * that a leader can run several requests under one hold; gw_release gives it up.
  */
 #include <pthread.h>
@@ -25,6 +25,12 @@ static struct {
 	size_t n, cap;
 	atomic_size_t waiting;
 } unheld = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+enum {
+	KEEP_UNHELD = 4096, /* places that are kept */
+	FEW_UNHELD = 64, /* that a request lets go of on its way */
+	MOST_UNHELD = 1000, /* that one call of gw_tidy does */
+};
 
 /* The number of a connection in the list has its lowest bit set. */
 static void hand_in(void *item) {
@@ -53,10 +59,16 @@ void gw_conn_drop(uint32_t conn) {
 
 int gw_unhold_waiting(void) { return atomic_load_explicit(&unheld.waiting, memory_order_acquire) > 0; }
 
-static void drain_unheld(void) {
-	while (GW_UNLIKELY(gw_unhold_waiting())) {
+/* Lets go of at most most of them. */
+static void drain_unheld(int most) {
+	while (GW_UNLIKELY(gw_unhold_waiting()) && most-- > 0) {
 		pthread_mutex_lock(&unheld.lock);
 		void *o = unheld.n ? unheld.items[--unheld.n] : NULL;
+		if (unheld.n == 0 && unheld.cap > KEEP_UNHELD) { /* it was an exception */
+			free(unheld.items);
+			unheld.items = NULL;
+			unheld.cap = 0;
+		}
 		atomic_store_explicit(&unheld.waiting, unheld.n, memory_order_release);
 		pthread_mutex_unlock(&unheld.lock);
 		/* Outside the lock: it may run code. */
@@ -71,6 +83,17 @@ static void drain_unheld(void) {
 
 /* ------------------------------------------------------------------------------------------------ GIL */
 
+static void leave_child(void);
+
+/*
+ * A door between Python and the server. An app may fork and let the child come back here, out of whatever it called: the
+ * child has no server, and must not answer the parent's clients. Behind each call into the app.
+ */
+static inline void door(void) {
+	if (GW_UNLIKELY(gw_in_forked_child))
+		leave_child();
+}
+
 static inline void take_gil(gw_thread *t) {
 	if (!t->has_gil) {
 		py.PyEval_RestoreThread(t->ts);
@@ -78,57 +101,78 @@ static inline void take_gil(gw_thread *t) {
 	}
 }
 
+/* Without the GIL they are handed in. */
 static void drop_pieces(gw_thread *t) {
-	for (uint32_t i = 0; i < t->res.npieces; i++) {
-		PyObject *o = t->pieces[i].owned;
-		if (o) { /* NULL: Go took it */
+	gw_job *j = t->job;
+	if (GW_UNLIKELY(!j))
+		return;
+	for (uint32_t i = 0; i < j->res.npieces; i++) {
+		PyObject *o = j->pieces[i].owned;
+		if (!o) /* Go took it */
+			continue;
+		j->pieces[i].owned = NULL;
+		if (t->has_gil) {
 			GW_COUNT(GW_CNT_HELD, -1);
 			py.Py_DecRef(o);
+		} else {
+			gw_unhold(o);
 		}
 	}
-	t->res.npieces = 0;
+	j->res.npieces = 0;
 }
 
 void gw_release(gw_thread *t) {
-	if (!t->has_gil) {
-		if (t->res.npieces == 0 && !gw_unhold_waiting())
-			return;
-		take_gil(t);
-	}
 	drop_pieces(t);
-	drain_unheld();
+	if (t->has_gil)
+		gw_pause(t);
+}
+
+void gw_pause(gw_thread *t) {
+	door();
 	t->has_gil = 0;
 	py.PyEval_SaveThread();
 }
 
 int gw_thread_has_gil(const gw_thread *t) { return t->has_gil; }
 
+int gw_holds_gil(void) { return gw_app && py.PyGILState_Check(); }
+
+void gw_tidy(gw_thread *t) {
+	take_gil(t);
+	drain_unheld(MOST_UNHELD);
+	door();
+}
+
 void gw_check_signals(gw_thread *t) {
 	take_gil(t);
 	if (py.PyErr_CheckSignals() < 0)
-		gw_log_exception(t, "in a signal handler");
+		gw_log_exception(NULL, "in a signal handler");
+	door();
 }
 
 /* ------------------------------------------------------------------------------------------------ end of a request */
 
-static void set_line(gw_thread *t, const gw_request *rq, const char *arena) {
-	size_t m = rq->method.len, u = rq->target.len, room = sizeof t->what;
+static void set_line(gw_job *j, const gw_request *rq, const char *arena) {
+	size_t m = rq->method.len, u = rq->target.len, room = sizeof j->what;
 	if (m > 32)
 		m = 32;
-	memcpy(t->what, arena + rq->method.off, m);
-	t->what[m] = ' ';
+	memcpy(j->what, arena + rq->method.off, m);
+	j->what[m] = ' ';
 	if (u > room - m - 1)
 		u = room - m - 1;
-	memcpy(t->what + m + 1, arena + rq->target.off, u);
-	t->what_len = m + 1 + u;
+	memcpy(j->what + m + 1, arena + rq->target.off, u);
+	j->what_len = m + 1 + u;
 }
 
-/* Calls close() of what the app returned, if it has one. Exceptions are logged: the response is not theirs to change. */
-static void call_close(gw_thread *t, PyObject *iterable) {
+/*
+ * Calls close() of what the app returned, if it has one. Exceptions are logged: the response is not theirs to change.
+ * j: of the request; NULL if that is over.
+ */
+static void call_close(gw_job *j, PyObject *iterable) {
 	PyObject *close;
 	int found = gw_getattr_optional(iterable, str_close, &close);
 	if (found < 0)
-		gw_log_exception(t, "looking for close()");
+		gw_log_exception(j, "looking for close()");
 	if (found <= 0)
 		return;
 	PyObject *r = gw_call_noargs(close);
@@ -136,10 +180,11 @@ static void call_close(gw_thread *t, PyObject *iterable) {
 	if (r)
 		py.Py_DecRef(r);
 	else
-		gw_log_exception(t, "in close() of the response");
+		gw_log_exception(j, "in close() of the response");
+	door();
 }
 
-/* An app that forked and let the child come back here: the child has no server. It never returns from this. */
+/* The child of an app that forked: see door. It never returns from this. */
 static void leave_child(void) {
 	PyObject *type, *value, *tb;
 	py.PyErr_Fetch(&type, &value, &tb);
@@ -152,48 +197,56 @@ static void leave_child(void) {
 }
 
 /* Ends the request: close() exactly once, then the number 0, which makes every object of the request inert. */
-static void end_request(gw_thread *t) {
-	PyObject *iterable = t->iterable, *iterator = t->iterator;
-	t->iterable = t->iterator = NULL;
-	if (iterable && t->closeable)
-		call_close(t, iterable);
-	t->gen = 0;
-	gw_conn *c = t->conn;
-	t->conn = NULL;
+static void end_request(gw_job *j) {
+	PyObject *iterable = j->iterable, *iterator = j->iterator;
+	j->iterable = j->iterator = NULL;
+	if (iterable && j->closeable)
+		call_close(j, iterable);
+	j->gen = 0;
+	gw_conn *c = j->conn;
+	j->conn = NULL;
 	if (GW_LIKELY(c != NULL))
-		gw_conn_end(c, t->socket_taken); /* what is kept of a socket would keep the descriptor open */
+		gw_conn_end(c, j->socket_taken); /* what is kept of a socket would keep the descriptor open */
 	if (iterator)
 		py.Py_DecRef(iterator);
 	if (iterable)
 		py.Py_DecRef(iterable);
-	if (GW_UNLIKELY(gw_in_forked_child))
-		leave_child();
+	door();
 }
 
 /* Ends the request with the exception that is set. */
-static int fail(gw_thread *t, const char *what) {
-	if (GW_UNLIKELY(gw_in_forked_child))
-		leave_child();
-	if (t->socket_taken && !(t->res.flags & GW_RES_STARTED) && py.PyErr_ExceptionMatches(py.PyExc_StopIteration)) {
+static int fail(gw_job *j, const char *what) {
+	door();
+	if (j->socket_taken && !(j->res.flags & GW_RES_STARTED) && py.PyErr_ExceptionMatches(py.PyExc_StopIteration)) {
 		py.PyErr_Clear();
-		end_request(t);
+		end_request(j);
 		return GW_HIJACK;
 	}
-	gw_log_exception(t, what);
-	end_request(t);
+	gw_log_exception(j, what);
+	end_request(j);
 	return GW_FAILED;
 }
 
 /* ------------------------------------------------------------------------------------------------ blocks */
 
+/* A list or tuple of more blocks than this is given in portions, as a generator's are: of SOME blocks, or of PORTION bytes. */
+enum { SOME = 256, PORTION = 256 << 10 };
+
+/* The bytes of a block. 0, or -1 with an exception set. */
+static int block_bytes(PyObject *item, char **p, Py_ssize_t *n) {
+	if (GW_LIKELY(py.PyBytes_AsStringAndSize(item, p, n) == 0))
+		return 0;
+	if (!gw_is_bytes(item))
+		py.PyErr_Format(
+			py.PyExc_TypeError, "the response body must consist of bytes, not %R", gw_type_of(item));
+	return -1;
+}
+
 /* Adds a block. owned_item: taken. 1 added, 0 empty, -1 with an exception set. */
-static int add_piece(gw_thread *t, PyObject *owned_item) {
+static int add_piece(gw_job *j, PyObject *owned_item) {
 	char *p;
 	Py_ssize_t n;
-	if (GW_UNLIKELY(py.PyBytes_AsStringAndSize(owned_item, &p, &n) < 0)) {
-		if (!gw_is_bytes(owned_item))
-			py.PyErr_Format(py.PyExc_TypeError, "the response body must consist of bytes, not %R",
-				gw_type_of(owned_item));
+	if (GW_UNLIKELY(block_bytes(owned_item, &p, &n) < 0)) {
 		py.Py_DecRef(owned_item);
 		return -1;
 	}
@@ -201,100 +254,138 @@ static int add_piece(gw_thread *t, PyObject *owned_item) {
 		py.Py_DecRef(owned_item);
 		return 0;
 	}
-	if (GW_UNLIKELY(t->res.npieces == t->pieces_cap)) {
-		uint32_t cap = t->pieces_cap ? t->pieces_cap * 2 : 16;
-		gw_piece *more = realloc(t->pieces, cap * sizeof *more);
+	if (GW_UNLIKELY(j->res.npieces == j->pieces_cap)) {
+		uint32_t cap = j->pieces_cap ? j->pieces_cap * 2 : 16;
+		gw_piece *more = realloc(j->pieces, cap * sizeof *more);
 		if (!more) {
 			py.Py_DecRef(owned_item);
 			py.PyErr_NoMemory();
 			return -1;
 		}
-		t->pieces = more;
-		t->pieces_cap = cap;
-		t->res.pieces = more;
+		j->pieces = more;
+		j->pieces_cap = cap;
+		j->res.pieces = more;
 	}
-	t->pieces[t->res.npieces++] = (gw_piece){.ptr = p, .len = (size_t)n, .owned = owned_item};
+	j->pieces[j->res.npieces++] = (gw_piece){.ptr = p, .len = (size_t)n, .owned = owned_item};
 	GW_COUNT(GW_CNT_HELD, 1);
 	return 1;
 }
 
-static int started(gw_thread *t) {
-	if (GW_LIKELY(t->res.flags & GW_RES_STARTED))
+static int started(gw_job *j) {
+	if (GW_LIKELY(j->res.flags & GW_RES_STARTED))
 		return 1;
 	py.PyErr_SetString(py.PyExc_RuntimeError, "the application did not call start_response before its first block");
 	return 0;
 }
 
-/* Takes the next block that is not empty. */
-static int step(gw_thread *t) {
-	for (;;) {
-		PyObject *item = py.PyIter_Next(t->iterator);
-		if (!item) {
-			if (py.PyErr_Occurred())
-				return fail(t, "while iterating the response");
-			if (GW_UNLIKELY(gw_in_forked_child))
-				leave_child();
-			if (t->socket_taken && !(t->res.flags & GW_RES_STARTED)) {
-				end_request(t);
-				return GW_HIJACK;
-			}
-			if (!started(t))
-				return fail(t, "while iterating the response");
-			end_request(t);
-			return GW_END;
-		}
-		int rc = add_piece(t, item);
-		if (rc == 0)
-			continue;
-		if (rc < 0 || !started(t))
-			return fail(t, "while iterating the response");
-		t->head_gone = 1;
-		return GW_MORE;
-	}
-}
-
-/* A list or tuple: all blocks are there. */
-static int take_sequence(gw_thread *t, PyObject *result, int is_list) {
-	for (Py_ssize_t i = 0; i < (is_list ? py.PyList_Size(result) : py.PyTuple_Size(result)); i++) {
-		PyObject *item = is_list ? py.PyList_GetItem(result, i) : py.PyTuple_GetItem(result, i);
-		py.Py_IncRef(item);
-		if (GW_UNLIKELY(add_piece(t, item) < 0))
-			return fail(t, "in the response");
-	}
-	if (GW_UNLIKELY(t->socket_taken) && !(t->res.flags & GW_RES_STARTED)) {
-		end_request(t);
+/* The end of the blocks. */
+static int end_blocks(gw_job *j, const char *what) {
+	if (GW_UNLIKELY(j->socket_taken) && !(j->res.flags & GW_RES_STARTED)) {
+		end_request(j);
 		return GW_HIJACK;
 	}
-	if (!started(t))
-		return fail(t, "in the response");
-	if (!(t->res.flags & GW_RES_WRITTEN))
-		t->res.flags |= GW_RES_SIZED;
-	end_request(t);
+	if (!started(j))
+		return fail(j, what);
+	end_request(j);
 	return GW_END;
 }
 
-static int take_result(gw_thread *t, PyObject *result) {
+/* Takes the next block. An empty one is a step without pieces: whether anybody wants more is for Go to say. */
+static int step(gw_job *j) {
+	PyObject *item = py.PyIter_Next(j->iterator);
+	door();
+	if (!item) {
+		if (py.PyErr_Occurred())
+			return fail(j, "while iterating the response");
+		return end_blocks(j, "while iterating the response");
+	}
+	int rc = add_piece(j, item);
+	if (rc < 0 || (rc > 0 && !started(j)))
+		return fail(j, "while iterating the response");
+	if (rc > 0)
+		j->head_gone = 1;
+	return GW_MORE;
+}
+
+/* The next portion of a long list. */
+static int portion(gw_job *j) {
+	size_t bytes = 0;
+	while (j->at < j->blocks && j->res.npieces < SOME && bytes < PORTION) {
+		PyObject *item = py.PyTuple_GetItem(j->iterator, j->at++);
+		py.Py_IncRef(item);
+		int rc = add_piece(j, item);
+		if (GW_UNLIKELY(rc < 0))
+			return fail(j, "in the response");
+		if (rc > 0)
+			bytes += j->pieces[j->res.npieces - 1].len;
+	}
+	j->head_gone = 1;
+	return j->at < j->blocks ? GW_MORE : end_blocks(j, "in the response");
+}
+
+/* Begins a long list: its blocks as they are now, and how many bytes they have. */
+static int take_long(gw_job *j, PyObject *result) {
+	PyObject *blocks = py.PySequence_Tuple(result);
+	if (!blocks)
+		return fail(j, "in the response");
+	j->iterator = blocks;
+	j->blocks = py.PyTuple_Size(blocks);
+	j->res.total = 0;
+	for (Py_ssize_t i = 0; i < j->blocks; i++) {
+		char *p;
+		Py_ssize_t n;
+		if (GW_UNLIKELY(block_bytes(py.PyTuple_GetItem(blocks, i), &p, &n) < 0))
+			return fail(j, "in the response");
+		j->res.total += n;
+	}
+	if (GW_UNLIKELY(!(j->res.flags & GW_RES_STARTED)))
+		return end_blocks(j, "in the response");
+	if (!(j->res.flags & GW_RES_WRITTEN))
+		j->res.flags |= GW_RES_SIZED;
+	return portion(j);
+}
+
+/* A list or tuple: all blocks are there. */
+static int take_sequence(gw_job *j, PyObject *result, int is_list) {
+	if (GW_UNLIKELY((is_list ? py.PyList_Size(result) : py.PyTuple_Size(result)) > SOME))
+		return take_long(j, result);
+	for (Py_ssize_t i = 0; i < (is_list ? py.PyList_Size(result) : py.PyTuple_Size(result)); i++) {
+		PyObject *item = is_list ? py.PyList_GetItem(result, i) : py.PyTuple_GetItem(result, i);
+		py.Py_IncRef(item);
+		if (GW_UNLIKELY(add_piece(j, item) < 0))
+			return fail(j, "in the response");
+	}
+	if ((j->res.flags & (GW_RES_STARTED | GW_RES_WRITTEN)) == GW_RES_STARTED)
+		j->res.flags |= GW_RES_SIZED;
+	return end_blocks(j, "in the response");
+}
+
+static int take_result(gw_job *j, PyObject *result) {
 	PyTypeObject *type = gw_type_of(result);
-	t->closeable = type != py.PyList_Type && type != py.PyTuple_Type;
-	if (GW_LIKELY(!t->closeable))
-		return take_sequence(t, result, type == py.PyList_Type);
-	if ((PyObject *)type == gw_type_wrapper && gw_sendfile && (t->res.flags & GW_RES_STARTED) &&
-		gw_file_range(result, &t->res.file_fd, &t->res.file_off, &t->res.file_len)) {
+	j->closeable = type != py.PyList_Type && type != py.PyTuple_Type;
+	if (GW_LIKELY(!j->closeable))
+		return take_sequence(j, result, type == py.PyList_Type);
+	if ((PyObject *)type == gw_type_wrapper && gw_sendfile && (j->res.flags & GW_RES_STARTED) &&
+		gw_file_range(result, &j->res.file_fd, &j->res.file_off, &j->res.file_len)) {
 		/* close() waits until the file is sent: gw_finish. */
-		t->res.finish = t->iterable;
-		t->iterable = NULL;
-		end_request(t);
+		j->res.finish = j->iterable;
+		if (gw_file_is_plain(result))
+			j->res.flags |= GW_RES_LOOSE;
+		j->iterable = NULL;
+		end_request(j);
 		return GW_FILE;
 	}
+	door();
 	if (type == py.PyUnicode_Type || type == py.PyBytes_Type || result == Py_None) {
 		py.PyErr_Format(py.PyExc_TypeError,
 			"the application must return an iterable of bytes, such as [b'...'], not %R", type);
-		return fail(t, "in the response");
+		return fail(j, "in the response");
 	}
-	t->iterator = py.PyObject_GetIter(result);
-	if (!t->iterator)
-		return fail(t, "in the response");
-	return step(t);
+	j->iterator = py.PyObject_GetIter(result);
+	door();
+	if (!j->iterator)
+		return fail(j, "in the response");
+	return step(j);
 }
 
 /* ------------------------------------------------------------------------------------------------ entry points */
@@ -304,55 +395,77 @@ static PyObject *call_app(PyObject *environ, PyObject *start) {
 	return gw_vectorcall(gw_app, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
-int gw_call(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
+enum { KEEP_HEAD = 64 << 10 }; /* of a job's memory for response heads */
+
+gw_job *gw_job_new(uint32_t index) {
+	gw_job *j = calloc(1, sizeof *j);
+	if (j)
+		j->index = index;
+	return j;
+}
+
+gw_response *gw_job_response(gw_job *j) { return &j->res; }
+
+int gw_call(gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers,
+	const char *body) {
 	take_gil(t);
 	drop_pieces(t);
-	drain_unheld();
+	drain_unheld(FEW_UNHELD);
 
-	t->gen = rq->gen;
-	t->job = rq->job;
-	t->socket_taken = t->head_gone = 0;
-	t->res = (gw_response){.content_length = -1, .pieces = t->pieces, .file_fd = -1};
-	set_line(t, rq, arena);
+	t->job = j;
+	j->gen = rq->gen;
+	j->socket_taken = j->head_gone = 0;
+	j->starting = 0;
+	j->at = j->blocks = 0;
+	if (GW_UNLIKELY(j->head_cap > KEEP_HEAD)) {
+		free(j->head);
+		j->head = NULL;
+		j->head_cap = 0;
+	}
+	j->res = (gw_response){.content_length = -1, .total = -1, .pieces = j->pieces, .file_fd = -1};
+	set_line(j, rq, arena);
 
-	gw_conn *c = t->conn = gw_conn_begin(t, rq);
+	gw_conn *c = j->conn = gw_conn_begin(j, rq);
 	if (GW_LIKELY(c != NULL)) {
 		c->gen = rq->gen;
 		c->fd = rq->fd;
 	}
-	PyObject *environ = c ? gw_environ(t, rq, arena, headers, body) : NULL;
-	PyObject *start = environ ? gw_start_new(t) : NULL;
+	PyObject *environ = c ? gw_environ(j, rq, arena, headers, body) : NULL;
+	PyObject *start = environ ? gw_start_new(j) : NULL;
 	PyObject *result = start ? call_app(environ, start) : NULL;
+	door();
 	if (environ)
 		py.Py_DecRef(environ);
 	if (start)
 		py.Py_DecRef(start);
 	if (GW_UNLIKELY(!result))
-		return fail(t, "in the application");
-	t->iterable = result;
-	t->closeable = 1;
-	return take_result(t, result);
+		return fail(j, "in the application");
+	j->iterable = result;
+	j->closeable = 1;
+	return take_result(j, result);
 }
 
-gw_response *gw_thread_response(gw_thread *t) { return &t->res; }
-
-int gw_next(gw_thread *t) {
+int gw_next(gw_thread *t, gw_job *j) {
 	take_gil(t);
 	drop_pieces(t);
-	return step(t);
+	/* What the client has taken of the blocks before, which may be all the memory there is. */
+	drain_unheld(FEW_UNHELD);
+	t->job = j;
+	return j->blocks ? portion(j) : step(j);
 }
 
-void gw_abandon(gw_thread *t) {
+void gw_abandon(gw_thread *t, gw_job *j) {
 	take_gil(t);
 	drop_pieces(t);
-	end_request(t);
+	t->job = j;
+	end_request(j);
 }
 
 void gw_finish(gw_thread *t, PyObject *owned_finish) {
 	take_gil(t);
-	t->what_len = 0;
-	call_close(t, owned_finish);
+	call_close(NULL, owned_finish);
 	py.Py_DecRef(owned_finish);
+	door();
 }
 
 int gw_call_init(void) {

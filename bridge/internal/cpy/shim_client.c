@@ -67,7 +67,7 @@ static void keep(gw_conn *c) {
 	gw_conn *old = NULL;
 	lock_kept();
 	gw_conn **place = &kept_conns[c->id % KEPT_CONNS].conn;
-	if (!*place || !(*place)->t) {
+	if (!*place || !(*place)->job) {
 		old = *place;
 		*place = c;
 		c->kept = 1;
@@ -78,14 +78,14 @@ static void keep(gw_conn *c) {
 		gw_conn_cut(old);
 }
 
-__attribute__((noinline)) static gw_conn *conn_new(gw_thread *t, const gw_request *rq) {
+__attribute__((noinline)) static gw_conn *conn_new(gw_job *j, const gw_request *rq) {
 	gw_conn *c = calloc(1, sizeof *c);
 	if (!c) {
 		py.PyErr_NoMemory();
 		return NULL;
 	}
 	c->id = rq->conn;
-	c->t = t;
+	c->job = j;
 	c->refs = 1;
 	c->remote_len = rq->remote_len;
 	memcpy(c->remote, rq->remote, rq->remote_len);
@@ -104,19 +104,19 @@ __attribute__((noinline)) static gw_conn *conn_new(gw_thread *t, const gw_reques
 	return c;
 }
 
-gw_conn *gw_conn_begin(gw_thread *t, const gw_request *rq) {
+gw_conn *gw_conn_begin(gw_job *j, const gw_request *rq) {
 	lock_kept();
 	gw_conn *c = kept_conns[rq->conn % KEPT_CONNS].conn;
-	int mine = c && c->id == rq->conn && !c->t;
+	int mine = c && c->id == rq->conn && !c->job;
 	if (mine)
-		c->t = t; /* from here on nobody else takes its place */
+		c->job = j; /* from here on nobody else takes its place */
 	unlock_kept();
-	return GW_LIKELY(mine) ? c : conn_new(t, rq);
+	return GW_LIKELY(mine) ? c : conn_new(j, rq);
 }
 
 void gw_conn_end(gw_conn *c, int last) {
 	lock_kept();
-	c->t = NULL;
+	c->job = NULL;
 	int cut = last || !c->kept;
 	if (GW_UNLIKELY(cut && c->kept))
 		kept_conns[c->id % KEPT_CONNS].conn = NULL;
@@ -132,7 +132,7 @@ int gw_conn_kept(uint32_t id) {
 void gw_conn_forget(uint32_t id) {
 	lock_kept();
 	gw_conn *c = kept_conns[id % KEPT_CONNS].conn;
-	if (c && c->id == id && !c->t)
+	if (c && c->id == id && !c->job)
 		kept_conns[id % KEPT_CONNS].conn = NULL;
 	else
 		c = NULL;
@@ -143,7 +143,7 @@ void gw_conn_forget(uint32_t id) {
 
 void gw_conn_cut(gw_conn *c) {
 	PyObject **owned[] = {&c->environ, &c->address, &c->port, &c->client, &c->socket, &c->hints};
-	c->t = NULL;
+	c->job = NULL;
 	for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
 		PyObject *o = *owned[i];
 		*owned[i] = NULL;
@@ -153,10 +153,10 @@ void gw_conn_cut(gw_conn *c) {
 	unref(c);
 }
 
-/* The request that runs on the connection, if one does. */
-static gw_thread *running(client_object *o) {
-	gw_thread *t = o->conn->t;
-	return t && t->gen == o->conn->gen && t->conn == o->conn ? t : NULL;
+/* The request that runs on the connection, if one does. What it says is old once code of the app has run. */
+static gw_job *running(client_object *o) {
+	gw_job *j = o->conn->job;
+	return j && j->gen == o->conn->gen && j->conn == o->conn ? j : NULL;
 }
 
 /*
@@ -183,8 +183,9 @@ static PyObject *hints_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 	PyObject *headers;
 	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "O:early_hints", names, &headers))
 		return NULL;
-	gw_thread *t = running(c);
-	if (!t || gw_check_fork() < 0) {
+	gw_job *j = running(c);
+	uint64_t gen = c->conn->gen;
+	if (!j || gw_check_fork() < 0) {
 		if (!py.PyErr_Occurred())
 			py.PyErr_SetString(py.PyExc_RuntimeError, "early hints after the request had ended");
 		return NULL;
@@ -210,8 +211,9 @@ static PyObject *hints_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 			py.Py_DecRef(pair);
 	}
 	py.Py_DecRef(seq);
-	if (rc == 0 && len > 0 && !t->head_gone)
-		gwgo_early_hints(t->job, c->conn->gen, buf, len);
+	/* The list may have run code of the app, and another request may have begun on the connection. */
+	if (rc == 0 && len > 0 && j->gen == gen && !j->head_gone && gwgo_early_hints(j->index, gen, buf, len, 0) == 2)
+		GW_ALLOW_THREADS(gwgo_early_hints(j->index, gen, buf, len, 1));
 	free(buf);
 	if (rc < 0)
 		return NULL;
@@ -223,8 +225,9 @@ static PyObject *hints_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 static PyObject *real_socket(client_object *c) {
 	if (c->socket)
 		return c->socket;
-	gw_thread *t = running(c);
-	if (!t || gw_check_fork() < 0) {
+	gw_job *j = running(c);
+	uint64_t gen = c->conn->gen;
+	if (!j || gw_check_fork() < 0) {
 		if (!py.PyErr_Occurred())
 			py.PyErr_SetString(
 				py.PyExc_RuntimeError, "the socket was asked for after its request had ended");
@@ -232,15 +235,23 @@ static PyObject *real_socket(client_object *c) {
 	}
 	PyObject *f = py.PyObject_GetAttrString(gw_support, "open_socket");
 	PyObject *fd = f ? py.PyLong_FromLong(c->conn->fd) : NULL;
-	c->socket = fd ? py.PyObject_CallFunctionObjArgs(f, fd, NULL) : NULL;
+	PyObject *s = fd ? py.PyObject_CallFunctionObjArgs(f, fd, NULL) : NULL;
 	if (f)
 		py.Py_DecRef(f);
 	if (fd)
 		py.Py_DecRef(fd);
-	if (c->socket && running(c)) {
-		t->socket_taken = 1;
-		gwgo_socket_taken(t->job, c->conn->gen);
-	} else if (c->socket) {
+	if (!s)
+		return NULL;
+	if (c->socket) { /* another thread was quicker */
+		py.Py_DecRef(s);
+		return c->socket;
+	}
+	c->socket = s;
+	if (running(c) == j && j->gen == gen) {
+		j->socket_taken = 1;
+		if (gwgo_socket_taken(j->index, gen, 0) == 2)
+			GW_ALLOW_THREADS(gwgo_socket_taken(j->index, gen, 1));
+	} else {
 		/* Its request ended meanwhile: nothing but the app may keep the descriptor open. */
 		gw_conn_forget(c->conn->id);
 	}

@@ -234,7 +234,7 @@ static int put_headers(PyObject *d, const gw_request *rq, const char *arena, con
 	return 0;
 }
 
-static int put_body(PyObject *d, gw_thread *t, const gw_request *rq, const char *body) {
+static int put_body(PyObject *d, gw_job *j, const gw_request *rq, const char *body) {
 	PyObject *in = NULL;
 	if (GW_LIKELY(!(rq->flags & (GW_REQ_BODY_FILE | GW_REQ_BODY_MEMORY | GW_REQ_BODY_STREAM))))
 		return 0; /* the template has the empty one */
@@ -243,7 +243,7 @@ static int put_body(PyObject *d, gw_thread *t, const gw_request *rq, const char 
 	else if (rq->flags & GW_REQ_BODY_MEMORY)
 		in = gw_input_memory(body, (size_t)rq->content_length);
 	else
-		in = gw_input_stream(t, rq->content_length);
+		in = gw_input_stream(j, rq->content_length);
 	if (!d || !in) {
 		if (in)
 			py.Py_DecRef(in);
@@ -309,8 +309,8 @@ static int put_peer(PyObject *d, gw_conn *c, const gw_request *rq) {
 }
 
 PyObject *gw_environ(
-	gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
-	gw_conn *c = t->conn;
+	gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
+	gw_conn *c = j->conn;
 	/*
 	 * The head is all that differs between the requests of a connection, if they have no body: what proxies in front say
 	 * of the client is in it, too. So one that comes a third time in a row, byte by byte, is a copy. Heads with a number
@@ -320,7 +320,7 @@ PyObject *gw_environ(
 		return py.PyDict_Copy(c->environ);
 	PyObject *d = begin_environ(c, rq->tmpl);
 	/* First of all, because a body descriptor is ours from now on. */
-	if (GW_UNLIKELY(put_body(d, t, rq, body) < 0 || !d)) {
+	if (GW_UNLIKELY(put_body(d, j, rq, body) < 0 || !d)) {
 		if (d)
 			py.Py_DecRef(d);
 		return NULL;

@@ -131,6 +131,19 @@ static int other_range(PyObject *filelike, int *source, long long *at) {
 	return ok ? 0 : -1;
 }
 
+int gw_file_is_plain(PyObject *wrapper) {
+	PyObject *f = GW_SELF(wrapper_object, wrapper)->filelike;
+	if (gw_type_of(f) != reader_type)
+		return 0;
+	/* Django puts a close() of its own on the file. */
+	PyObject *own = py.PyObject_GetAttrString(f, "__dict__");
+	int plain = own && py.PyObject_Size(own) == 0;
+	if (own)
+		py.Py_DecRef(own);
+	py.PyErr_Clear();
+	return plain;
+}
+
 int gw_file_range(PyObject *wrapper, int *fd, int64_t *off, int64_t *len) {
 	PyObject *f = GW_SELF(wrapper_object, wrapper)->filelike;
 	long long at = 0;

@@ -25,8 +25,7 @@ typedef struct input_object {
 	size_t own_cap;
 	int fd;
 	int64_t off, len; /* SOURCE_FILE: next byte to read from fd, size; SOURCE_STREAM: len as announced or -1 */
-	gw_thread *t;     /* SOURCE_STREAM */
-	uint32_t job;
+	uint32_t job; /* SOURCE_STREAM: whose body it is */
 	uint64_t gen;
 } input_object;
 
@@ -296,15 +295,14 @@ PyObject *gw_input_file(int fd, int64_t len) {
 	return o;
 }
 
-PyObject *gw_input_stream(gw_thread *t, int64_t length) {
+PyObject *gw_input_stream(gw_job *j, int64_t length) {
 	PyObject *o = gw_new(gw_type_input, GW_CNT_INPUTS);
 	if (o) {
 		input_object *in = GW_SELF(input_object, o);
 		in->source = SOURCE_STREAM;
 		in->len = length;
-		in->t = t;
-		in->job = t->job;
-		in->gen = t->gen;
+		in->job = j->index;
+		in->gen = j->gen;
 	}
 	return o;
 }

@@ -18,24 +18,29 @@
 
 typedef struct gw_conn gw_conn;
 
-/*
- * One Python thread. The fields of the running request are here too: a thread runs one at a time. Objects made for a
- * request carry (thread, gen), and compare gen before they touch anything, because the app may keep them for ever; a
- * gw_thread is therefore never freed while the process lives.
- */
+/* One Python thread. Never freed while the process lives. */
 struct gw_thread {
 	PyThreadState *ts;
 	int index, is_main, has_gil;
+	gw_job *job; /* that it ran last, or runs: whose pieces gw_release drops; NULL: none yet */
+};
 
+/*
+ * One request while it runs, and its response. A thread has it then; it can be put aside between two steps and taken up
+ * again later. Objects made for a request carry (job, gen), and compare gen before they touch anything, because the app may
+ * keep them for ever; a gw_job is therefore never freed while the process lives, but used for the next request.
+ */
+struct gw_job {
 	uint64_t gen; /* of the running request; 0 between requests */
-	uint32_t job;
+	uint32_t index; /* that upcalls carry */
 	int socket_taken; /* gunicorn.socket was used */
 	gw_conn *conn;    /* of the running request */
 	int head_gone;      /* the head was handed to Go: start_response can no longer replace it */
+	uint64_t starting;  /* gen of the request for which start_response is under way */
 	PyObject *iterable; /* owned: what the app returned */
-	PyObject *iterator; /* owned: its iterator */
+	PyObject *iterator; /* owned: its iterator; or, with total known, a tuple of the blocks, of which at are sent */
+	Py_ssize_t at, blocks; /* blocks: how many the tuple has, 0: iterator is none */
 	int closeable;      /* iterable may have a close() */
-	PyObject *line;     /* owned: "METHOD target" for the error log, made when needed */
 
 	gw_response res;
 	char *head; /* block behind res.status_line and res.head */
@@ -58,7 +63,7 @@ struct gw_conn {
 	uint32_t id; /* gw_request.conn */
 	int refs, kept;
 	int fd;
-	gw_thread *t; /* that runs its request; NULL between requests */
+	gw_job *job; /* of its request; NULL between requests */
 	uint64_t gen; /* of that request */
 	PyObject *address, *port, *client, *socket, *hints; /* owned */
 	PyObject *environ; /* owned; what environs of the connection begin with; NULL before its second request */
@@ -124,15 +129,15 @@ static inline int gw_is(PyObject *o, PyTypeObject *exact, unsigned long flag) {
 #define gw_is_str(o) gw_is((o), py.PyUnicode_Type, Py_TPFLAGS_UNICODE_SUBCLASS)
 
 /* New references. The environ of a request; NULL with an exception set. GIL: held. */
-PyObject *gw_environ(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
-PyObject *gw_start_new(gw_thread *t);
+PyObject *gw_environ(gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
+PyObject *gw_start_new(gw_job *j);
 /* The environ key of a field name. *secret: its value must not be kept. NULL with an exception set. */
 PyObject *gw_header_key(const char *name, size_t n, int *secret);
 /* The str of a value that clients send again and again, perhaps one that is kept. */
 PyObject *gw_header_value(const char *s, size_t n);
 PyObject *gw_port_text(unsigned port);
-/* The connection of a request that begins on t: what was kept of it, or new. NULL with an exception set. */
-gw_conn *gw_conn_begin(gw_thread *t, const gw_request *rq);
+/* The connection of a request that begins as j: what was kept of it, or new. NULL with an exception set. */
+gw_conn *gw_conn_begin(gw_job *j, const gw_request *rq);
 void gw_conn_end(gw_conn *c, int last); /* of the request; c may be gone */
 void gw_conn_cut(gw_conn *owned);
 void gw_conn_forget(uint32_t id);
@@ -140,7 +145,7 @@ int gw_conn_kept(uint32_t id); /* perhaps; GIL: not needed */
 /* body bytes are copied; fd: owned by the result. */
 PyObject *gw_input_memory(const char *body, size_t len);
 PyObject *gw_input_file(int fd, int64_t len);
-PyObject *gw_input_stream(gw_thread *t, int64_t length_or_minus_1);
+PyObject *gw_input_stream(gw_job *j, int64_t length_or_minus_1);
 
 /*
  * "200 OK": three digits, a space, the reason. str, or bytes as older apps have it. Sets res->status and leaves the status
@@ -156,9 +161,14 @@ int gw_head_field(PyObject *name, PyObject *value, gw_response *res, char **buf,
 
 /* If wrapper is a FileWrapper over a regular file: 1, and the range, a duplicate descriptor. 0: iterate instead. */
 int gw_file_range(PyObject *wrapper, int *fd, int64_t *off, int64_t *len);
+/* Whether its file is exactly a type of io: any thread may close it. */
+int gw_file_is_plain(PyObject *wrapper);
 
-/* Prints the exception that is set, with its traceback, and clears it. what: for instance "while closing". GIL: held. */
-void gw_log_exception(gw_thread *t, const char *what);
+/*
+ * Prints the exception that is set, with its traceback, and clears it. j: of the request, NULL: none. what: for instance
+ * "while closing". GIL: held.
+ */
+void gw_log_exception(gw_job *j, const char *what);
 
 /* The GIL around something that may take long, on any thread. */
 #define GW_ALLOW_THREADS(stmt)                                                                                         \

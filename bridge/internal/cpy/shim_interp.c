@@ -54,7 +54,7 @@ void gw_delete(PyObject *self, PyObject *type, int counter) {
 
 /* ------------------------------------------------------------------------------------------------ errors */
 
-void gw_log_exception(gw_thread *t, const char *what) {
+void gw_log_exception(gw_job *j, const char *what) {
 	PyObject *type = NULL, *value = NULL, *tb = NULL;
 	py.PyErr_Fetch(&type, &value, &tb);
 	if (!type)
@@ -64,7 +64,7 @@ void gw_log_exception(gw_thread *t, const char *what) {
 		py.PyException_SetTraceback(value, tb);
 	PyObject *f = py.PyObject_GetAttrString(gw_support, "report");
 	PyObject *w = py.PyUnicode_FromString(what);
-	PyObject *line = py.PyUnicode_DecodeLatin1(t ? t->what : "", t ? (Py_ssize_t)t->what_len : 0, NULL);
+	PyObject *line = py.PyUnicode_DecodeLatin1(j ? j->what : "", j ? (Py_ssize_t)j->what_len : 0, NULL);
 	PyObject *r = f && w && line ? py.PyObject_CallFunctionObjArgs(
 					       f, w, line, type, value ? value : Py_None, tb ? tb : Py_None, NULL)
 	                             : NULL;
@@ -186,18 +186,12 @@ void gw_thread_detach(gw_thread *t) {
 	if (!t->has_gil)
 		py.PyEval_RestoreThread(t->ts);
 	t->has_gil = 1;
+	gw_tidy(t);
 	gw_release(t);
 	if (!t->is_main) {
 		py.PyEval_RestoreThread(t->ts);
 		py.PyThreadState_Clear(t->ts);
 		py.PyThreadState_DeleteCurrent();
 	}
-	free(t->head);
-	free(t->pieces);
-	t->head = NULL;
-	t->head_cap = 0;
-	t->pieces = NULL;
-	t->pieces_cap = 0;
-	t->res.pieces = NULL;
-	t->ts = NULL; /* t itself stays: objects of old requests look at its gen */
+	t->ts = NULL;
 }

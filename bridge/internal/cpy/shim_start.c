@@ -11,7 +11,7 @@ typedef PyObject *(*vectorcall)(PyObject *self, PyObject *const *args, size_t na
 
 typedef struct start_object {
 	vectorcall call; /* used from 3.9 on; of start_response only */
-	gw_thread *t;
+	gw_job *job;
 	uint64_t gen;
 } start_object; /* also the write callable */
 
@@ -57,74 +57,106 @@ static PyObject *raise_again(PyObject *exc) {
 	return NULL;
 }
 
-static PyObject *obtain(PyObject *type, gw_thread *t);
+static PyObject *obtain(PyObject *type, gw_job *j);
 
-/* Result: the write callable, owned. status, headers, exc (NULL: none): borrowed. */
+/* Checks and appends every header. 0, or -1 with an exception set. Runs code of the app: it may be entered again. */
+static int head_fields(PyObject *headers, gw_response *fresh, char **buf, size_t *len, size_t *cap) {
+	if (GW_LIKELY(py.PyList_Size(headers) >= 0)) {
+		py.Py_IncRef(headers);
+	} else {
+		py.PyErr_Clear(); /* no list */
+		headers = py.PySequence_List(headers);
+		if (!headers)
+			return -1;
+	}
+	int rc = 0;
+	for (Py_ssize_t i = 0; rc == 0 && i < py.PyList_Size(headers); i++) {
+		PyObject *pair = py.PyList_GetItem(headers, i);
+		py.Py_IncRef(pair); /* a list may change under us */
+		if (GW_UNLIKELY(py.PyTuple_Size(pair) != 2)) { /* -1: no tuple */
+			py.PyErr_Clear();
+			py.PyErr_Format(py.PyExc_TypeError,
+				"response headers must be a list of (name, value) tuples, not %R", pair);
+			rc = -1;
+		} else {
+			rc = gw_head_field(py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), fresh, buf, len,
+				cap, 0);
+		}
+		py.Py_DecRef(pair);
+	}
+	py.Py_DecRef(headers);
+	return rc;
+}
+
+static int request_over(start_object *so) {
+	if (GW_LIKELY(so->gen == so->job->gen))
+		return 0;
+	py.PyErr_SetString(py.PyExc_RuntimeError, "start_response was called after its request had ended");
+	return 1;
+}
+
+/*
+ * Result: the write callable, owned. status, headers, exc (NULL: none): borrowed. What is read from the job before the
+ * app's code ran, in head_fields, is not believed after it: the buffer is out of the job meanwhile, a second call is
+ * refused, and the request may have ended.
+ */
 static PyObject *start(start_object *so, PyObject *status, PyObject *headers, PyObject *exc) {
-	gw_thread *t = so->t;
-	if (GW_UNLIKELY(so->gen != t->gen)) {
-		py.PyErr_SetString(py.PyExc_RuntimeError, "start_response was called after its request had ended");
+	gw_job *j = so->job;
+	if (GW_UNLIKELY(request_over(so)) || GW_UNLIKELY(gw_in_forked_child && gw_check_fork() < 0))
+		return NULL;
+	gw_response *res = &j->res;
+	if (GW_UNLIKELY(j->starting == so->gen)) {
+		py.PyErr_SetString(py.PyExc_AssertionError, "start_response was called while it was being called");
 		return NULL;
 	}
-	gw_response *res = &t->res;
 	if (GW_UNLIKELY(res->flags & GW_RES_STARTED)) {
 		if (!exc) {
 			py.PyErr_SetString(
 				py.PyExc_AssertionError, "start_response was called a second time without exc_info");
 			return NULL;
 		}
-		if (t->head_gone)
+		if (j->head_gone)
 			return raise_again(exc);
 	}
 
 	/* Build aside, so that a refused call leaves the former head as it was. */
 	gw_response fresh = {.content_length = -1};
-	char *buf = t->head;
-	size_t cap = t->head_cap, len = 0;
 	int keep = (res->flags & GW_RES_STARTED) != 0;
-	if (GW_UNLIKELY(keep)) {
-		buf = NULL;
-		cap = 0;
+	char *buf = NULL;
+	size_t cap = 0, len = 0;
+	if (GW_LIKELY(!keep)) {
+		buf = j->head;
+		cap = j->head_cap;
+		j->head = NULL;
+		j->head_cap = 0;
 	}
+	j->starting = so->gen;
 	int rc = gw_head_status(status, &fresh, &buf, &len, &cap);
 	size_t line = len;
-	if (rc == 0) {
-		if (GW_LIKELY(py.PyList_Size(headers) >= 0)) {
-			py.Py_IncRef(headers);
-		} else {
-			py.PyErr_Clear(); /* no list */
-			headers = py.PySequence_List(headers);
-		}
-		if (!headers)
-			rc = -1;
-		for (Py_ssize_t i = 0; rc == 0 && i < py.PyList_Size(headers); i++) {
-			PyObject *pair = py.PyList_GetItem(headers, i);
-			if (GW_UNLIKELY(py.PyTuple_Size(pair) != 2)) { /* -1: no tuple */
-				py.PyErr_Clear();
-				py.PyErr_Format(py.PyExc_TypeError,
-					"response headers must be a list of (name, value) tuples, not %R", pair);
-				rc = -1;
-				break;
-			}
-			py.Py_IncRef(pair); /* __str__-free, but a list may change under us */
-			rc = gw_head_field(
-				py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), &fresh, &buf, &len, &cap, 0);
-			py.Py_DecRef(pair);
-		}
-		if (headers)
-			py.Py_DecRef(headers);
+	if (rc == 0)
+		rc = head_fields(headers, &fresh, &buf, &len, &cap);
+	if (GW_UNLIKELY(j->gen != so->gen)) { /* another thread called, and the request has ended */
+		free(buf);
+		if (rc == 0)
+			request_over(so);
+		return NULL;
 	}
+	j->starting = 0;
 	if (GW_UNLIKELY(rc < 0)) {
 		if (keep)
 			free(buf);
 		else
-			t->head = buf, t->head_cap = cap;
+			j->head = buf, j->head_cap = cap;
 		return NULL;
 	}
+	if (GW_UNLIKELY(keep && j->head_gone)) { /* write was called meanwhile */
+		free(buf);
+		return raise_again(exc);
+	}
 	if (GW_UNLIKELY(keep))
-		free(t->head);
-	t->head = buf;
-	t->head_cap = cap;
+		free(j->head);
+	j->head = buf;
+	j->head_cap = cap;
 	res->status = fresh.status;
 	res->content_length = fresh.content_length;
 	res->flags = fresh.flags | GW_RES_STARTED;
@@ -132,7 +164,7 @@ static PyObject *start(start_object *so, PyObject *status, PyObject *headers, Py
 	res->status_line_len = (uint32_t)line;
 	res->head = buf + line;
 	res->head_len = (uint32_t)(len - line);
-	return obtain(gw_type_write, t);
+	return obtain(gw_type_write, j);
 }
 
 static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kwargs) {
@@ -167,7 +199,7 @@ typedef struct spares {
 } spares;
 static spares spare_starts, spare_writes;
 
-static PyObject *obtain(PyObject *type, gw_thread *t) {
+static PyObject *obtain(PyObject *type, gw_job *j) {
 	spares *s = type == gw_type_start ? &spare_starts : &spare_writes;
 	PyObject *o;
 	if (GW_LIKELY(s->n > 0)) {
@@ -178,8 +210,8 @@ static PyObject *obtain(PyObject *type, gw_thread *t) {
 	}
 	start_object *so = GW_SELF(start_object, o);
 	so->call = start_vectorcall;
-	so->t = t;
-	so->gen = t->gen;
+	so->job = j;
+	so->gen = j->gen;
 	return o;
 }
 
@@ -193,7 +225,7 @@ static void recycle(PyObject *self, PyObject *type, spares *s) {
 	GW_COUNT(GW_CNT_STARTS, -1);
 }
 
-PyObject *gw_start_new(gw_thread *t) { return obtain(gw_type_start, t); }
+PyObject *gw_start_new(gw_job *j) { return obtain(gw_type_start, j); }
 
 static void start_dealloc(PyObject *self) { recycle(self, gw_type_start, &spare_starts); }
 
@@ -201,7 +233,8 @@ static void start_dealloc(PyObject *self) { recycle(self, gw_type_start, &spare_
 
 static PyObject *write_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 	start_object *so = GW_SELF(start_object, self);
-	gw_thread *t = so->t;
+	gw_job *j = so->job;
+	uint64_t gen = so->gen;
 	PyObject *data;
 	char *p;
 	Py_ssize_t n;
@@ -213,19 +246,19 @@ static PyObject *write_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 		py.PyErr_Format(py.PyExc_TypeError, "write() takes bytes, not %R", gw_type_of(data));
 		return NULL;
 	}
-	if (so->gen != t->gen) {
+	if (gw_check_fork() < 0 || py.PyBytes_AsStringAndSize(data, &p, &n) < 0)
+		return NULL;
+	if (gen != j->gen) {
 		py.PyErr_SetString(py.PyExc_RuntimeError, "write() was called after its request had ended");
 		return NULL;
 	}
-	if (gw_check_fork() < 0 || py.PyBytes_AsStringAndSize(data, &p, &n) < 0)
-		return NULL;
 	if (n > 0) {
-		uint64_t gen = t->gen;
-		t->head_gone = 1;
-		int rc = gwgo_write(t->job, gen, &t->res, p, (size_t)n);
-		t->res.flags |= GW_RES_WRITTEN;
-		if (rc == 1)
-			GW_ALLOW_THREADS(rc = gwgo_drain(t->job, gen));
+		/* The bytes stay: data is among our caller's arguments. */
+		j->head_gone = 1;
+		j->res.flags |= GW_RES_WRITTEN;
+		int rc = gwgo_write(j->index, gen, &j->res, p, (size_t)n, 0);
+		if (rc == 2)
+			GW_ALLOW_THREADS(rc = gwgo_write(j->index, gen, &j->res, p, (size_t)n, 1));
 		if (rc == -2) {
 			py.PyErr_SetString(
 				py.PyExc_ValueError, "write() was given more bytes than Content-Length says");

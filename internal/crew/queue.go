@@ -1,0 +1,116 @@
+package crew
+
+// How work reaches a Python thread that does not lead: tasks for any of them, and for a certain one.
+
+// Post gives task to any Python thread: an idle one, else whoever is free first, a leader included. Any goroutine.
+func (c *Crew) Post(task Task) {
+	if !c.give(task) {
+		c.host.Wake() // a leader may be waiting
+	}
+}
+
+// Submit is Post by the standby, which leads.
+func (c *Crew) Submit(task Task) { c.give(task) }
+
+// give reports whether an idle thread has got the task.
+func (c *Crew) give(task Task) bool {
+	c.mu.Lock()
+	// Whoever is to lead next looks at the queue first.
+	if c.wish == nil {
+		if t := c.ask(); t != nil {
+			t.gift = task
+			c.mu.Unlock()
+			t.notify()
+			return true
+		}
+	}
+	c.loose.push(task)
+	c.queued.Store(int32(c.loose.len()))
+	c.mu.Unlock()
+	return false
+}
+
+// PostTo gives task to t and nobody else: a thread's own are done before anything new. Any goroutine.
+func (c *Crew) PostTo(t *Thread, task Task) {
+	c.mu.Lock()
+	t.own = append(t.own, task)
+	t.owns.Add(1)
+	told := c.askThis(t)
+	c.mu.Unlock()
+	if told {
+		t.notify()
+	} else {
+		c.host.Wake() // it may lead, and be waiting
+	}
+}
+
+// LookRound makes an idle thread, if there is one, look for work once more, which begins with letting go of what was handed
+// in. Threads that are in a call do so after it.
+func (c *Crew) LookRound() {
+	c.mu.Lock()
+	t := c.ask()
+	c.mu.Unlock()
+	if t != nil {
+		t.notify()
+	}
+}
+
+// Take is the next task for any thread, nil if there is none. Leader.
+func (c *Crew) Take() Task {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.takeLocked()
+}
+
+func (c *Crew) takeLocked() Task {
+	task := c.loose.pop()
+	c.queued.Store(int32(c.loose.len()))
+	return task
+}
+
+// ask takes the thread off the idle list that became idle last, which has the warmest caches; nil if there is none. In the
+// same critical section the caller says what for. c.mu is held.
+func (c *Crew) ask() *Thread {
+	n := len(c.idle)
+	if n == 0 {
+		return nil
+	}
+	t := c.idle[n-1]
+	c.idle = c.idle[:n-1]
+	t.state = asked
+	return t
+}
+
+// askThis is ask for a certain thread; false if it is not idle. c.mu is held.
+func (c *Crew) askThis(t *Thread) bool {
+	if t.state != idle {
+		return false
+	}
+	for i, o := range c.idle {
+		if o == t {
+			c.idle = append(c.idle[:i], c.idle[i+1:]...)
+			break
+		}
+	}
+	t.state = asked
+	return true
+}
+
+// takeOwn takes what only t is to do. c.mu is held.
+func (t *Thread) takeOwn() []Task {
+	own := t.own
+	t.own = nil
+	t.owns.Store(0)
+	return own
+}
+
+// doOwn does it; false if there is nothing.
+func (t *Thread) doOwn() bool {
+	t.crew.mu.Lock()
+	own := t.takeOwn()
+	t.crew.mu.Unlock()
+	for _, task := range own {
+		task.Run(t)
+	}
+	return len(own) > 0
+}

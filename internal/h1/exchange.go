@@ -1,0 +1,182 @@
+package h1
+
+// A request on its connection: from its complete head to the place where the next one begins. On the thread that runs it,
+// which owns the connection; its response is in response.go.
+
+import (
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/request"
+	"github.com/gowsgi/gowsgi/internal/rules"
+	"github.com/gowsgi/gowsgi/reactor"
+)
+
+// exchange is one request in flight, and its client. It is pooled; reset says what a new one looks like.
+type exchange struct {
+	request.Request
+	p *httpparse.Parser // holds the head
+	c *conn
+	t *thread // while it runs
+
+	peer reactor.AddrText // of the last request too
+
+	// Request body, see body.go and stream.go.
+	body      httpparse.Body
+	block     []byte // pooled block with the head, once it is no longer the connection's
+	own       []byte // the head of a request that was staged; kept for the next
+	mem       []byte // pooled
+	counted   int64  // of Server.bodyMemory
+	size      int64
+	fileFD    int
+	bodySince int64
+	reading   rules.Mutex   // body bytes of a running request
+	waited    time.Duration // for them
+	alarm     reactor.Alarm // ends the waits of a running request
+	continued bool          // 100 Continue was sent
+	badBody   bool
+
+	// Response.
+	chunked bool
+	keep    bool // keep the connection
+}
+
+func newExchange(s *Server) *exchange {
+	x := &exchange{p: httpparse.NewParser(s.limits), fileFD: -1}
+	x.Client, x.Service = x, &s.requests
+	return x
+}
+
+// begin makes x the request whose head is arena.
+func (x *exchange) begin(c *conn, arena []byte) {
+	x.c = c
+	x.Reset()
+	if x.Service.Access != nil {
+		x.At = time.Now()
+	}
+	h := &x.p.Request
+	r := &x.Req
+	r.Head, r.Arena, r.Number = h, arena, 0
+	r.Template = uint32(c.tmpl)
+	r.HasHost = h.Host.Len > 0
+	r.FD = c.rc.FD()
+	r.Conn = c.number
+	r.RemoteAddr, r.RemotePort = x.remote(c)
+	r.ScriptName, r.ServerPort = httpparse.Span{}, httpparse.Span{}
+	r.Body, r.Memory = bridge.BodyNone, nil
+	x.chunked, x.continued, x.badBody = false, false, false
+	x.size, x.waited = 0, 0
+}
+
+// reset lets go of everything that is held for the request.
+func (x *exchange) reset() {
+	if x.block != nil {
+		reactor.PutBuffer(x.block)
+		x.block = nil
+	}
+	if x.mem != nil {
+		x.c.s.dropMem(x)
+	}
+	if x.fileFD >= 0 {
+		closeFD(x.fileFD)
+		x.fileFD = -1
+	}
+	if x.Req.Body == bridge.BodyStream {
+		x.alarm.Close()
+	}
+	x.Req.Arena, x.Req.Memory = nil, nil
+	x.c, x.t = nil, nil
+}
+
+// What run has come to.
+type ran int
+
+const (
+	runDone     ran = iota
+	runGathered     // the connection is among those whose answers are gathered, and is released with those
+	runTurn         // its turn is over: it goes to the end of the ready queue
+)
+
+// run serves c.x and then whatever complete requests follow it in the input, for a turn, answers in order. c is owned by t.
+func (t *thread) run(c *conn) ran {
+	for {
+		t.gather = false
+		t.round++
+		x := c.x
+		c.phase = phaseRun
+		x.t = t
+		x.Run(t.Thread, &t.local)
+		gathered := t.gather // c is no more ours to close: only to be left as it is between requests
+		keep := t.settleInput(c, x) && !(t.s.stopping.Load() && c.r == c.w)
+		c.x = nil
+		sent := x.Sent()
+		t.recycle(x)
+		if gathered {
+			t.dropInput(c)
+			return runGathered
+		}
+		if !keep {
+			t.flushAll(c)
+			if c.rc.Broken() {
+				c.phase = phaseClosing
+				c.rc.Abort()
+			} else if c.phase != phaseClosing { // not aborted
+				c.close()
+			}
+			return runDone
+		}
+		more := c.r < c.w
+		if !more {
+			t.dropInput(c)
+		}
+		over := more && t.turn.Over(sent, t.s.loop.Clock)
+		if !more || over || c.rc.QueuedBytes() > flushAbove || c.finishing() {
+			t.flushAll(c)
+			if c.rc.Pending() {
+				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
+				return runDone
+			}
+			t.finishNow(c)
+		}
+		if !more {
+			c.enterIdle(t.s.cfg.KeepAlive)
+			return runDone
+		}
+		if over {
+			c.enter(phaseHead, t.s.cfg.HeadTimeout) // a stop serves what has been read
+			return runTurn
+		}
+		c.phase = phaseIdle
+		done, ready := t.parse(c)
+		if !done || !ready {
+			t.flushAll(c)
+			if c.rc.Pending() && c.phase != phaseClosing && c.phase != phaseBody {
+				// The rest of the next head is read when this output has gone.
+				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
+			}
+			return runDone
+		}
+	}
+}
+
+// flushAll sends what waits for more on c.
+func (t *thread) flushAll(c *conn) {
+	t.box.sendHeld(t.Thread)
+	t.box.forget(t.Thread)
+	if c.rc.QueuedBytes() > 0 && !c.rc.TryFlush() {
+		t.Py.Pause()
+		t.Blocking(func() { _, _ = c.rc.Flush() })
+	}
+}
+
+// settleInput brings the input to the place where the next request begins. False: it cannot, or the connection ends.
+func (t *thread) settleInput(c *conn, x *exchange) bool {
+	if x.Req.Body == bridge.BodyStream && !t.settleStream(c, x) {
+		x.keep = false
+	}
+	return x.keep && !c.rc.Broken() && !x.Hijacked()
+}
+
+var _ crew.Task = (*conn)(nil)

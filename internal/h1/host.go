@@ -1,0 +1,73 @@
+package h1
+
+import (
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/crew"
+)
+
+// host is a Server as the crew sees it: what a leader does.
+type host struct{ s *Server }
+
+// Begin implements crew.Host. Requests that the leader before has staged are run by this one, or, if that is the standby,
+// by others.
+func (h host) Begin(ct *crew.Thread) {
+	s := h.s
+	s.cur = s.thread(ct)
+	if ct.Py != nil {
+		return
+	}
+	for c := s.staged.pop(); c != nil; c = s.staged.pop() {
+		s.crew.Submit(c)
+	}
+}
+
+// Turn implements crew.Host.
+func (h host) Turn(ct *crew.Thread) bool {
+	s := h.s
+	t := s.cur
+	if s.loop.Dispatch() {
+		t.boundWait()
+		return true
+	}
+	if c := s.staged.pop(); c != nil {
+		c.Run(ct)
+		return true
+	}
+	return false
+}
+
+// Wait implements crew.Host.
+func (h host) Wait(*crew.Thread) {
+	s := h.s
+	t := s.cur
+	t.sendGathered()
+	last := t.round
+	t.endRound()
+	s.requests.FlushLog()
+	if t.Py == nil && bridge.UnholdWaiting() {
+		s.crew.LookRound() // who lets go of the objects, for which the standby has no GIL
+	}
+	t.Fair(s.loop.NowNanos())
+	if err := s.loop.Poll(-1); err != nil {
+		s.fatal(err)
+	}
+	t.many = last >= crowd || s.loop.Waiting() >= crowd // a listener is one, however many it brings
+}
+
+// Wake implements crew.Host.
+func (h host) Wake() { h.s.loop.Wake() }
+
+// Finished implements crew.Host.
+func (h host) Finished() bool {
+	s := h.s
+	if !s.stopping.Load() {
+		return false
+	}
+	return s.over.Load() || !s.loop.Accepting() && s.loop.Conns() == 0 && s.crew.Queued() == 0
+}
+
+// End implements crew.Host.
+func (h host) End(*crew.Thread) { h.s.cur.sendGathered() }
+
+// Clock implements crew.Host.
+func (h host) Clock() int64 { return h.s.loop.Clock() }

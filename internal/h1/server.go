@@ -1,0 +1,306 @@
+package h1
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/request"
+	"github.com/gowsgi/gowsgi/reactor"
+)
+
+// Server serves HTTP/1 on the connections of one loop.
+type Server struct {
+	frontState
+
+	cfg      *config.Config
+	limits   httpparse.Limits
+	loop     *reactor.Loop
+	crew     *crew.Crew
+	log      *slog.Logger
+	requests request.Service
+
+	templates map[*reactor.Listener]uint8
+	threads   []*thread // of Python
+	standby   *thread
+
+	cur    *thread // who leads; leader only
+	staged staged  // wait for the leader itself, see gather.go; leader only, and empty before it polls
+
+	stopping atomic.Bool
+	over     atomic.Bool // nothing is waited for any more
+
+	exchanges sync.Pool
+	clock     atomic.Pointer[dateLine]
+
+	bodyMemory atomic.Int64 // of large bodies, see body.go
+}
+
+// dateLine is what a response head says in this second.
+type dateLine struct {
+	second       int64
+	text         []byte // RFC 9110 5.6.7
+	server, date []byte // whole lines; no server line if the header is off
+}
+
+// thread is what a thread of the crew has for HTTP/1.
+type thread struct {
+	*crew.Thread
+	s *Server
+
+	gathering           // see gather.go
+	turn      crew.Turn // of the connection it works for
+
+	box     outbox
+	out     []byte            // what goes out next
+	pieces  []reactor.Piece   // the same, with large blocks left where they are
+	recent  *httpparse.Recent // nil: heads are not remembered
+	fresh   []*exchange       // spare, so that a request takes none from the pool
+	unread  *unread           // spare, with its block, so that reading takes none from the pools
+	scratch []byte            // for body bytes on their way to a file
+
+	local request.Local
+}
+
+// keepOut is how much of thread.out is kept from one answer to the next.
+const keepOut = 256 << 10
+
+// New makes a server of so many Python threads that logs to log.
+func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, log: log, templates: map[*reactor.Listener]uint8{}}
+	s.limits = httpparse.DefaultLimits()
+	s.limits.RequestLine = cfg.LimitRequestLine
+	s.limits.Fields = cfg.LimitRequestFields
+	s.limits.FieldSize = cfg.LimitRequestFieldSize
+	s.limits.Head = cfg.LimitRequestHead
+	switch cfg.HeaderMap {
+	case "refuse":
+		s.limits.HeaderMap = httpparse.HeaderMapRefuse
+	case "dangerous":
+		s.limits.HeaderMap = httpparse.HeaderMapDangerous
+	}
+	if err := s.setUp(cfg); err != nil {
+		return nil, err
+	}
+	loop, err := reactor.NewLoop(s, reactor.Options{
+		MaxConns:   cfg.WorkerConnections,
+		LingerTime: cfg.LingerTimeout,
+		Spool:      s.tempFile,
+		SpoolAbove: int64(cfg.ResponseBuffer),
+		Unhold:     bridge.Unhold,
+		BeforeFile: s.letGo,
+		Log:        func(f string, a ...any) { log.Warn(fmt.Sprintf(f, a...)) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.loop = loop
+	s.requests.Log, s.requests.Clock = log, loop.Clock
+	s.crew = crew.New(cfg.Threads, host{s})
+	for _, t := range s.crew.Threads() {
+		s.threads = append(s.threads, s.newThread(t))
+	}
+	s.standby = s.newThread(s.crew.Standby())
+	s.cur = s.threads[0]
+	return s, s.requests.OpenAccessLog(cfg)
+}
+
+func (s *Server) newThread(ct *crew.Thread) *thread {
+	t := &thread{Thread: ct, s: s}
+	ct.Late = late{t}
+	if os.Getenv("GOWSGI_COLD") == "" { // see gw_cold in shim_int.h
+		t.recent = new(httpparse.Recent)
+	}
+	return t
+}
+
+// thread is ours for the crew's.
+func (s *Server) thread(ct *crew.Thread) *thread {
+	if i := ct.Index(); i >= 0 {
+		return s.threads[i]
+	}
+	return s.standby
+}
+
+// late is the output of a thread that the monitor sends.
+type late struct{ t *thread }
+
+// Waits implements crew.Late.
+func (l late) Waits() bool { return l.t.box.Waits() }
+
+// SendLate implements crew.Late.
+func (l late) SendLate(lost bool) {
+	l.t.box.late()
+	if lost {
+		l.t.box.sendWhole(nil, l.t.answered)
+	}
+}
+
+// letGo is called on the leader before it writes from a file, whose disk may be slow.
+func (s *Server) letGo() {
+	if py := s.cur.Py; py != nil {
+		py.Release()
+	}
+}
+
+// Loop is where the connections are.
+func (s *Server) Loop() *reactor.Loop { return s.loop }
+
+// Crew is who works for them.
+func (s *Server) Crew() *crew.Crew { return s.crew }
+
+// AddListener accepts connections of ln, whose requests have this environ template and, if a proxy got them by TLS, the
+// one behind it. Leader, or before anybody leads.
+func (s *Server) AddListener(ln *reactor.Listener, template uint8) error {
+	s.templates[ln] = template
+	return s.loop.AddListener(ln)
+}
+
+// SetTemplates tells what the environ templates are, by number.
+func (s *Server) SetTemplates(all []bridge.Template) { s.requests.Templates = all }
+
+// secureTemplate is the template for requests that a trusted proxy got by TLS; it stands behind the plain one.
+func secureTemplate(plain uint8) uint32 { return uint32(plain) + 1 }
+
+func (s *Server) templateOf(ln *reactor.Listener) uint8 { return s.templates[ln] }
+
+// Stop begins the end: no new connections, no further request on those that are there. The first call says true. Any
+// goroutine; BeginStop has to follow on the leader.
+func (s *Server) Stop() bool { return s.stopping.CompareAndSwap(false, true) }
+
+// BeginStop closes what is idle. Leader.
+func (s *Server) BeginStop() {
+	s.loop.StopAccepting()
+	s.loop.Each(func(rc *reactor.Conn) {
+		// Without an owner it has only just been accepted; its first request is still served.
+		if c, ok := rc.Owner.(*conn); ok && !rc.Owned() && c.phase == phaseIdle {
+			c.close()
+		}
+	})
+}
+
+// Over ends what is still there: the leader waits for nothing more. Any goroutine.
+func (s *Server) Over() {
+	s.over.Store(true)
+	s.loop.Post(func() {
+		s.loop.Each(func(rc *reactor.Conn) { rc.Abort() })
+	})
+}
+
+// FlushLog writes the access log's last lines. Any goroutine.
+func (s *Server) FlushLog() { s.requests.FlushLog() }
+
+// Close ends what New began, when nobody leads any more.
+func (s *Server) Close() {
+	s.loop.Close()
+	s.requests.CloseLog()
+}
+
+// date is the value of the Date field, made once a second.
+func (s *Server) date() []byte { return s.ownLines().text }
+
+func (s *Server) ownLines() *dateLine {
+	now := s.loop.Now()
+	d := s.clock.Load()
+	if d == nil || d.second != now.Unix() {
+		text := now.UTC().Format(http.TimeFormat)
+		d = &dateLine{second: now.Unix(), text: []byte(text), date: []byte("Date: " + text + "\r\n")}
+		if s.cfg.ServerHeader != "" {
+			d.server = []byte("Server: " + s.cfg.ServerHeader + "\r\n")
+		}
+		s.clock.Store(d)
+	}
+	return d
+}
+
+// nextExchange is the one for the next request; t.fresh holds it until it is taken.
+func (t *thread) nextExchange() *exchange {
+	if len(t.fresh) == 0 {
+		x, ok := t.s.exchanges.Get().(*exchange)
+		if !ok {
+			x = newExchange(t.s)
+		}
+		t.fresh = append(t.fresh, x)
+	}
+	return t.fresh[len(t.fresh)-1]
+}
+
+// recycle takes back an exchange whose request is answered. Those of a pool's requests are the standby's, who takes them
+// from Server.exchanges.
+func (t *thread) recycle(x *exchange) {
+	if !t.Leads() || len(t.fresh) >= spareExchanges {
+		t.s.putExchange(x)
+		return
+	}
+	x.reset()
+	t.fresh = append(t.fresh, x)
+}
+
+func (s *Server) putExchange(x *exchange) {
+	x.reset()
+	s.exchanges.Put(x)
+}
+
+func (c *conn) peer() string {
+	host, port := c.remote()
+	if host == "" {
+		return "unix"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+func appendChunk(dst, data []byte) []byte {
+	dst = httpparse.AppendChunkHead(dst, len(data))
+	dst = append(dst, data...)
+	return append(dst, httpparse.ChunkEnd...)
+}
+
+func closeFD(fd int) { _ = unix.Close(fd) }
+
+// bytesText is a size as people write it.
+func bytesText(n int64) string {
+	for _, u := range []struct {
+		size int64
+		name string
+	}{{1 << 30, " GiB"}, {1 << 20, " MiB"}, {1 << 10, " KiB"}} {
+		if n >= u.size && n%u.size == 0 {
+			return strconv.FormatInt(n/u.size, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
+}
+
+// logReject logs an answer that the application had no part in.
+func (t *thread) logReject(c *conn, status int) {
+	s := t.s
+	if s.requests.Access == nil {
+		return
+	}
+	host, _ := c.remote()
+	var r *request.Request
+	var line []byte
+	if c.x != nil {
+		r = &c.x.Request
+		host = r.Req.RemoteAddr
+	} else {
+		line = c.buf[c.r:c.w]
+	}
+	s.requests.LogReject(&t.local, r, line, host, status)
+}
+
+// fatal is for what cannot go on.
+func (s *Server) fatal(err error) {
+	s.log.Error("the reactor failed; the server cannot go on", "error", err)
+	os.Exit(config.ExitBoot)
+}

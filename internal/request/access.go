@@ -1,0 +1,180 @@
+package request
+
+// Access log lines: filled from the request on the thread that ran it.
+
+import (
+	"bytes"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/accesslog"
+	"github.com/gowsgi/gowsgi/internal/config"
+)
+
+// OpenAccessLog opens the access log that cfg asks for.
+func (s *Service) OpenAccessLog(cfg *config.Config) error {
+	if cfg.AccessLog == "" {
+		return nil
+	}
+	if !cfg.AccessLogJSON {
+		f, err := accesslog.Compile(cfg.AccessLogFormat)
+		if err != nil {
+			return &config.UsageError{Message: err.Error()}
+		}
+		s.Format = f
+	}
+	w, err := accesslog.Open(cfg.AccessLog, func(err error) { s.Log.Error(err.Error()) })
+	if err != nil {
+		return &config.UsageError{Message: "the access log cannot be opened: " + err.Error()}
+	}
+	s.Access = w
+	return nil
+}
+
+// FlushLog writes what is buffered. Any goroutine.
+func (s *Service) FlushLog() {
+	if s.Access != nil {
+		s.Access.Flush()
+	}
+}
+
+// CloseLog ends the access log.
+func (s *Service) CloseLog() {
+	if s.Access != nil {
+		s.Access.Close()
+	}
+}
+
+// requestFields and responseFields look up what a format asks for.
+type requestFields struct{ r *Request }
+
+func (f requestFields) Lookup(name string) ([]byte, bool) {
+	h, arena := f.r.Req.Head, f.r.Req.Arena
+	for i := range h.Headers {
+		n := h.Headers[i].Name
+		if int(n.Len) == len(name) && bytes.EqualFold(arena[n.Off:n.Off+n.Len], []byte(name)) {
+			v := h.Headers[i].Value
+			return arena[v.Off : v.Off+v.Len], true
+		}
+	}
+	return nil, false
+}
+
+type responseFields struct{ head []byte }
+
+func (f responseFields) Lookup(name string) ([]byte, bool) {
+	for rest := f.head; len(rest) > 0; {
+		line, after, _ := bytes.Cut(rest, []byte("\r\n"))
+		if k, v, ok := bytes.Cut(line, []byte(": ")); ok && len(k) == len(name) && bytes.EqualFold(k, []byte(name)) {
+			return v, true
+		}
+		rest = after
+	}
+	return nil, false
+}
+
+// environFields answers %({name}e)s from what environ was made of. What the app itself puts into its environ is its own.
+type environFields struct{ r *Request }
+
+func (f environFields) Lookup(name string) ([]byte, bool) {
+	r := &f.r.Req
+	h := r.Head
+	cut := func(s httpparse.Span) []byte { return r.Arena[s.Off : s.Off+s.Len] }
+	tmpl := func() *bridge.Template { return &f.r.Service.Templates[r.Template] }
+	switch name {
+	case "REQUEST_METHOD":
+		return cut(h.Method), true
+	case "RAW_URI", "REQUEST_URI":
+		return cut(h.Target), true
+	case "PATH_INFO":
+		if path, err := url.PathUnescape(string(cut(h.Path))); err == nil {
+			return []byte(path), true
+		}
+		return cut(h.Path), true
+	case "QUERY_STRING":
+		return cut(h.Query), true
+	case "SCRIPT_NAME":
+		return cut(r.ScriptName), true
+	case "SERVER_PROTOCOL":
+		return []byte(protocol(h)), true
+	case "SERVER_NAME":
+		return []byte(tmpl().ServerName), true
+	case "SERVER_PORT":
+		if r.ServerPort.Len > 0 {
+			return cut(r.ServerPort), true
+		}
+		return []byte(tmpl().ServerPort), true
+	case "SERVER_SOFTWARE":
+		return []byte(tmpl().Software), true
+	case "REMOTE_ADDR":
+		return []byte(r.RemoteAddr), true
+	case "REMOTE_PORT":
+		return strconv.AppendInt(nil, int64(r.RemotePort), 10), r.RemotePort != 0
+	case "wsgi.url_scheme":
+		return []byte(tmpl().Scheme), true
+	}
+	field, ok := strings.CutPrefix(name, "HTTP_")
+	if !ok && name != "CONTENT_TYPE" && name != "CONTENT_LENGTH" {
+		return nil, false
+	}
+	return requestFields{f.r}.Lookup(strings.ReplaceAll(strings.ToLower(field), "_", "-"))
+}
+
+func protocol(h *httpparse.Request) string {
+	if h.Minor == 0 {
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
+}
+
+func (r *Request) logAccess(l *Local, res *bridge.Response) {
+	h, a := r.Req.Head, r.Req.Arena
+	cut := func(s httpparse.Span) []byte { return a[s.Off : s.Off+s.Len] }
+	rec := &l.record
+	*rec = accesslog.Record{
+		RemoteAddr: append(l.record.RemoteAddr[:0], r.Req.RemoteAddr...),
+		Method:     cut(h.Method), Target: cut(h.Target), Path: cut(h.Path), Query: cut(h.Query),
+		Proto: protocol(h), Status: r.status, ResponseBytes: r.sent, Pid: os.Getpid(),
+		RequestHeader: requestFields{r}, Environ: environFields{r},
+	}
+	if res != nil && res.Flags&bridge.HasHead != 0 {
+		rec.ResponseHeader = responseFields{res.Head()}
+	}
+	rec.Start = r.At
+	rec.Duration = time.Since(r.At)
+	r.Service.writeLine(l)
+}
+
+// LogReject logs an answer that the application had no part in. r: nil if there is no complete head; then head is what
+// there is of one, though it may be all wrong; the log escapes it.
+func (s *Service) LogReject(l *Local, r *Request, head []byte, host string, status int) {
+	l.record = accesslog.Record{
+		RemoteAddr: []byte(host), Proto: "HTTP/1.1", Status: status, ResponseBytes: 0, Start: time.Now(), Pid: os.Getpid(),
+	}
+	if r != nil {
+		h, a := r.Req.Head, r.Req.Arena
+		l.record.Method = a[h.Method.Off : h.Method.Off+h.Method.Len]
+		l.record.Target = a[h.Target.Off : h.Target.Off+h.Target.Len]
+		l.record.Path = a[h.Path.Off : h.Path.Off+h.Path.Len]
+	} else {
+		line, _, _ := bytes.Cut(head, []byte("\r\n"))
+		line = line[:min(len(line), 200)]
+		l.record.Method, line, _ = bytes.Cut(line, []byte(" "))
+		l.record.Target, _, _ = bytes.Cut(line, []byte(" "))
+	}
+	s.writeLine(l)
+}
+
+func (s *Service) writeLine(l *Local) {
+	if s.Format != nil {
+		l.line = s.Format.Append(l.line[:0], &l.record)
+	} else {
+		l.line = accesslog.AppendJSON(l.line[:0], &l.record)
+	}
+	s.Access.WriteLine(l.line)
+}

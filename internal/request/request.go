@@ -1,0 +1,279 @@
+package request
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/accesslog"
+	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/rules"
+)
+
+// Service is what the requests of a server have in common.
+type Service struct {
+	Log       *slog.Logger
+	Access    *accesslog.Writer // nil: no access log
+	Format    *accesslog.Format // nil: JSON
+	Templates []bridge.Template // by number
+	Clock     func() int64      // monotonic, ns
+}
+
+// Local is what a thread keeps from one request to the next.
+type Local struct {
+	line   []byte
+	record accesslog.Record
+}
+
+// Request is one request in flight. It may be used again for another after Reset.
+type Request struct {
+	Req     bridge.Request // for the application
+	Client  Client
+	Service *Service
+	At      time.Time // of the complete head; only with an access log
+
+	// The response, under mu while the application runs.
+	mu     rules.Mutex
+	status int
+	head   bool  // Client has got the head
+	noBody bool  // HEAD, 204, 304: whatever the application gives
+	left   int64 // of the declared Content-Length; -1: none
+	sent   int64 // body bytes
+	excess bool
+
+	hijacked atomic.Bool // the application has the socket
+}
+
+// Reset makes r ready for the next request.
+func (r *Request) Reset() {
+	r.status, r.sent, r.left = 0, 0, -1
+	r.head, r.noBody, r.excess = false, false, false
+	if r.hijacked.Load() {
+		r.hijacked.Store(false)
+	}
+}
+
+// Status is that of the response, 0 as long as there is none.
+func (r *Request) Status() int { return r.status }
+
+// Sent is how many body bytes the client has been given. On the request's thread.
+func (r *Request) Sent() int64 { return r.sent }
+
+// HeadSent reports whether the client has got the head of the response.
+func (r *Request) HeadSent() bool { return r.head }
+
+// Exact reports that nothing is missing of the length that was promised. On the request's thread.
+func (r *Request) Exact() bool { return r.left <= 0 }
+
+// Hijacked reports whether the application has the socket.
+func (r *Request) Hijacked() bool { return r.hijacked.Load() }
+
+// Run calls the application and gives its response to the client. On return nobody else has r.
+func (r *Request) Run(t *crew.Thread, local *Local) {
+	var step bridge.Step
+	var res *bridge.Response
+	t.Blocking(func() { step, res = t.Py.Call(&r.Req, r) })
+	if step != bridge.More {
+		r.settle(t)
+	}
+	if step == bridge.End && res.Flags&(bridge.Sized|bridge.Written) == bridge.Sized {
+		r.whole(res)
+	} else {
+		r.steps(t, step, res)
+	}
+	if r.Service.Access != nil {
+		r.logAccess(local, res)
+	}
+}
+
+// settle is called when the application has answered: what it does on other threads is called off.
+func (r *Request) settle(t *crew.Thread) {
+	if job := t.Py.Job(); job.Busy() {
+		t.Py.Pause()
+		t.Blocking(job.Settle)
+	}
+}
+
+// begin settles what the response is. total is its body's size, -1 if nobody knows. It may be done again until head is set.
+func (r *Request) begin(res *bridge.Response, total int64) (length int64, body bool) {
+	r.status = int(res.Status)
+	r.noBody = r.Req.Head.HeadMethod || r.status == 204 || r.status == 304 || r.status < 200
+	r.left = res.ContentLength
+	switch {
+	case r.status == 101:
+		r.left, r.noBody = -1, false // what follows is another protocol
+	case r.noBody, r.left >= 0:
+	case total >= 0:
+		r.left = total
+	}
+	return r.left, !r.noBody
+}
+
+// start gives the client the head.
+func (r *Request) start(res *bridge.Response, total int64) {
+	length, body := r.begin(res, total)
+	r.head = true
+	r.Client.Head(res, length, body)
+}
+
+// whole gives the client a response all of whose blocks are here: nearly all of them.
+func (r *Request) whole(res *bridge.Response) {
+	pieces := res.Pieces()
+	r.start(res, size(pieces))
+	pieces, total := r.within(pieces)
+	r.Client.Body(pieces, total, true)
+	r.end()
+}
+
+func size(pieces []bridge.Piece) (total int64) {
+	for i := range pieces {
+		total += int64(pieces[i].Len)
+	}
+	return total
+}
+
+// within is what of these blocks belongs to the body, and counts it.
+func (r *Request) within(pieces []bridge.Piece) ([]bridge.Piece, int64) {
+	total := size(pieces)
+	switch {
+	case r.noBody:
+		return nil, 0
+	case r.left >= 0 && total > r.left:
+		r.excess = true
+		total = r.left
+		rest := r.left
+		for i := range pieces {
+			if int64(pieces[i].Len) >= rest {
+				pieces[i].Len = uintptr(rest)
+				pieces = pieces[:i+1]
+				break
+			}
+			rest -= int64(pieces[i].Len)
+		}
+	}
+	r.sent += total
+	if r.left >= 0 {
+		r.left -= total
+	}
+	return pieces, total
+}
+
+// steps gives the client a response that comes block by block.
+func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) {
+	var turn crew.Turn
+	for n := 0; step == bridge.More; n++ {
+		if n == 1 {
+			r.Client.Long()
+		}
+		before := r.sent
+		ok := r.blocks(t, res)
+		if !ok || r.nobodyWantsMore() {
+			t.Blocking(t.Py.Abandon)
+			r.settle(t)
+			if !ok {
+				r.Client.Cut()
+				return
+			}
+			step = bridge.End
+			break
+		}
+		if turn.Lasts(r.sent-before, r.Service.Clock) {
+			r.Client.Turn()
+		}
+		t.Blocking(func() { step = t.Py.Next() })
+	}
+	r.settle(t)
+	switch step {
+	case bridge.End:
+		if !r.head {
+			r.start(res, 0)
+		}
+		pieces, total := r.within(res.Pieces())
+		if r.Client.Body(pieces, total, true) {
+			r.end()
+		} else {
+			r.Client.Cut()
+		}
+	case bridge.File:
+		r.file(res)
+	case bridge.Failed:
+		if r.head {
+			r.Client.Cut()
+		} else {
+			r.status, r.head = 500, true
+			r.Client.Error(500)
+		}
+	case bridge.Hijacked:
+		r.Client.Close()
+	}
+}
+
+// nobodyWantsMore tells that the response is complete, whatever the application may still have (PEP 3333, "Handling the
+// Content-Length Header": stop iterating), or that there is no body to be had.
+func (r *Request) nobodyWantsMore() bool { return r.head && (r.noBody || r.left == 0) }
+
+// blocks gives the client the blocks of one step; there may be none. False: it is gone.
+func (r *Request) blocks(t *crew.Thread, res *bridge.Response) bool {
+	if r.Client.Gone() {
+		return false
+	}
+	if len(res.Pieces()) == 0 { // an empty block is no reason to begin
+		return true
+	}
+	if !r.mu.TryLock() { // another thread of the application is in write()
+		t.Py.Pause()
+		t.Blocking(r.mu.Lock)
+	}
+	if !r.head {
+		r.start(res, res.Total)
+	}
+	pieces, total := r.within(res.Pieces())
+	ok := r.Client.Body(pieces, total, false)
+	r.mu.Unlock()
+	if ok && r.Client.Full() {
+		t.Py.Release()
+		t.Blocking(func() { ok = r.Client.Drain() })
+	}
+	return ok
+}
+
+// file gives the client a body that is a file.
+func (r *Request) file(res *bridge.Response) {
+	n := res.FileLen
+	if r.Req.Head.HeadMethod && res.ContentLength < 0 {
+		res.ContentLength = n
+	}
+	r.start(res, n)
+	if r.left >= 0 && n > r.left {
+		n = r.left
+	}
+	if r.noBody {
+		n = 0
+	} else {
+		r.sent += n
+		r.left -= n
+	}
+	r.Client.File(int(res.FileFD), res.FileOff, n, bridge.Finish(res.Finish), res.Flags&bridge.Loose != 0)
+	r.end()
+}
+
+// end checks a response that the application has completed.
+func (r *Request) end() {
+	switch {
+	case r.excess:
+		r.Service.Log.Error("the application sent more than its Content-Length; the rest was cut off", "request", r.Line())
+	case r.left > 0 && !r.noBody:
+		r.Service.Log.Error("the application sent less than its Content-Length; the connection is closed", "request", r.Line(),
+			"missing", r.left)
+		r.Client.Close()
+	}
+}
+
+// Line is "METHOD target" for the error log.
+func (r *Request) Line() string {
+	h := r.Req.Head
+	text := func(s httpparse.Span) string { return string(r.Req.Arena[s.Off : s.Off+s.Len]) }
+	return text(h.Method) + " " + text(h.Target)
+}

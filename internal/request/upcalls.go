@@ -1,0 +1,89 @@
+package request
+
+import "github.com/gowsgi/gowsgi/bridge"
+
+// What the application asks for while it runs: Request as bridge.Responder.
+
+// lock reports whether it has r.mu, for which it waits only without the GIL.
+func (r *Request) lock(wait bool) bool {
+	if !wait {
+		return r.mu.TryLock()
+	}
+	r.mu.Lock()
+	return true
+}
+
+// Write implements bridge.Responder: the write callable. PEP 3333 wants the data on its way before write returns, so this
+// does not wait for more.
+func (r *Request) Write(res *bridge.Response, data []byte, wait bool) bridge.WriteResult {
+	if !r.lock(wait) {
+		return bridge.Again
+	}
+	defer r.mu.Unlock()
+	if r.Client.Full() {
+		if !wait {
+			return bridge.Again
+		}
+		if !r.Client.Drain() {
+			return bridge.WriteGone
+		}
+	}
+	var length int64
+	var body bool
+	if r.head {
+		res = nil
+	} else {
+		length, body = r.begin(res, -1)
+	}
+	tooMuch := false
+	switch {
+	case r.noBody:
+		data = nil
+	case r.left >= 0 && int64(len(data)) > r.left:
+		data, tooMuch = data[:r.left], true
+	}
+	result := r.Client.Write(res, length, body, data, wait)
+	if result == bridge.Again {
+		return result
+	}
+	r.head = true
+	r.sent += int64(len(data))
+	if r.left >= 0 {
+		r.left -= int64(len(data))
+	}
+	if tooMuch {
+		r.excess = true
+		if result == bridge.WriteOK {
+			result = bridge.WriteTooMuch
+		}
+	}
+	return result
+}
+
+// EarlyHints implements bridge.Responder.
+func (r *Request) EarlyHints(lines []byte, wait bool) bridge.WriteResult {
+	if !r.lock(wait) {
+		return bridge.Again
+	}
+	defer r.mu.Unlock()
+	if r.head {
+		return bridge.WriteOK // too late
+	}
+	return r.Client.Hints(lines, wait)
+}
+
+// SocketTaken implements bridge.Responder.
+func (r *Request) SocketTaken(wait bool) bridge.WriteResult {
+	r.hijacked.Store(true)
+	if !r.lock(wait) {
+		return bridge.Again
+	}
+	defer r.mu.Unlock()
+	return r.Client.Push(wait)
+}
+
+// Read implements bridge.Responder: the body of a request that was handed to the application before it had come.
+func (r *Request) Read(dst []byte, wait bool) int64 { return r.Client.Read(dst, wait) }
+
+// Over implements bridge.Responder.
+func (r *Request) Over() { r.Client.Over() }

@@ -1,9 +1,0 @@
-//go:build !race
-
-package server
-
-// See edge_race.go.
-
-func (t *thread) publishes() {}
-
-func (t *thread) seen() {}
