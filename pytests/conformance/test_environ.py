@@ -112,6 +112,29 @@ def test_a_changed_environ_does_not_reach_the_next_request(server):
             assert answer["environ"]["REQUEST_METHOD"] == "GET"
 
 
+@pytest.mark.parametrize(
+    "method, target, path, query",
+    [
+        ("GET", "http://localhost", "/", ""),
+        ("GET", "http://localhost?a=b", "/", "a=b"),
+        ("GET", "http://localhost/x", "/x", ""),
+        ("OPTIONS", "http://localhost", "", ""),
+    ],
+)
+def test_the_path_of_an_absolute_target(server, method, target, path, query):
+    env = environ(server, method, target)
+    assert (env["PATH_INFO"], env["QUERY_STRING"], env["RAW_URI"]) == (path, query, target)
+
+
+def test_a_higher_minor_version_is_served_as_1_1(server):
+    with server.connect() as client:
+        client.send(head("GET", "/").replace(b"HTTP/1.1", b"HTTP/1.2") * 2)
+        for _ in range(2):
+            response = client.response()
+            assert response.status == 200
+            assert json.loads(response.body)["environ"]["SERVER_PROTOCOL"] == "HTTP/1.1"
+
+
 @pytest.mark.parametrize("method", ["OPTIONS", "PUT", "DELETE", "PATCH", "PURGE", "M-SEARCH", "get"])
 def test_any_token_is_a_method_and_keeps_its_case(server, method):
     assert environ(server, method)["REQUEST_METHOD"] == method
