@@ -19,8 +19,9 @@ type Limits struct {
 	FieldSize   int // bytes of a field line with its CRLF; then bounded by Head
 	Head        int // bytes of the whole head; zero means 64 KiB, a buffer of this size always suffices
 	HeaderMap   HeaderMap
-	ChunkExt    int // bytes of chunk extensions in one body; zero means none are allowed
-	TrailerSize int // bytes of the trailer section; zero means none is allowed
+	Forwarder   []string // names with '_' that are kept whatever HeaderMap says, see Request.Forwarder; "*" is all of them
+	ChunkExt    int      // bytes of chunk extensions in one body; zero means none are allowed
+	TrailerSize int      // bytes of the trailer section; zero means none is allowed
 }
 
 const (

@@ -53,6 +53,7 @@ type Request struct {
 	Minor          uint8 // 0 or 1: HTTP/1.0 or HTTP/1.1, as which higher ones are served
 	HeadMethod     bool  // the method is HEAD: the response has no body
 	Headers        []Header
+	Forwarder      bool  // there are fields named in Limits.Forwarder: from whom they may come is for the caller to say
 	ContentLength  int64 // -1 when absent
 	Chunked        bool
 	KeepAlive      bool // by version and Connection, RFC 9112 9.3

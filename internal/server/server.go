@@ -79,6 +79,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	s.limits.Fields = cfg.LimitRequestFields
 	s.limits.FieldSize = cfg.LimitRequestFieldSize
 	s.limits.Head = cfg.LimitRequestHead
+	s.limits.Forwarder = cfg.ForwarderHeaders
 	switch cfg.HeaderMap {
 	case "refuse":
 		s.limits.HeaderMap = httpparse.HeaderMapRefuse

@@ -1,7 +1,8 @@
 """Answers exactly what the request body, a JSON object, asks for.
 
 status, headers (pairs), chunks (a list, latin-1 text); status_bytes and header_bytes send bytes instead of str,
-header_lists lists instead of tuples; iterable "list", "tuple", "iter" or "generator"; Content-Type is added unless bare is true.
+header_lists lists instead of tuples; iterable "list", "tuple", "iter" or "generator"; Content-Type is added unless bare
+is true.
 """
 
 import json
