@@ -93,12 +93,20 @@ func (f environFields) Lookup(name string) ([]byte, bool) {
 	case "SERVER_PROTOCOL":
 		return []byte(protocol(h)), true
 	case "SERVER_NAME":
+		if ln.Network() == "unix" {
+			return []byte("localhost"), true
+		}
 		return []byte(ln.Host()), true
 	case "SERVER_PORT":
 		if x.req.ServerPort.Len > 0 {
 			return cut(x.req.ServerPort), true
 		}
-		return strconv.AppendInt(nil, int64(ln.Port()), 10), true
+		if port := ln.Port(); ln.Network() != "unix" {
+			return strconv.AppendInt(nil, int64(port), 10), true
+		} else if x.req.Template != uint32(x.c.tmpl) {
+			return []byte("443"), true
+		}
+		return []byte("80"), true
 	case "SERVER_SOFTWARE":
 		return []byte(Software), true
 	case "REMOTE_ADDR":

@@ -33,6 +33,7 @@ type frontState struct {
 	rates *limit.Rates
 
 	strict bool   // fields of others than trusted proxies are dropped
+	unix   bool   // there are unix sockets
 	mount  []byte // the script name of all requests; a trusted proxy may name another one
 
 	foreign      atomic.Bool // said that fields came from somebody who is not trusted
@@ -272,6 +273,9 @@ func (t *thread) admit(c *conn, x *exchange) bool {
 	}
 	if script := s.script(&said, x); len(script) > 0 && h.Form != httpparse.Asterisk && !t.mounted(c, x, script) {
 		return false
+	}
+	if s.unix && x.req.ServerPort.Len == 0 && c.rc.Listener().Network() == "unix" {
+		x.req.ServerPort = proxy.PortOf(h.Host, x.req.Arena)
 	}
 	if s.rates == nil {
 		return true

@@ -149,8 +149,8 @@ func (s *Server) Addresses() []string {
 func (s *Server) addTemplates() error {
 	for _, ln := range s.listeners {
 		name, port := ln.Host(), strconv.Itoa(ln.Port())
-		if ln.Network() == "unix" {
-			name, port = "localhost", ""
+		if ln.Network() == "unix" { // PEP 3333: neither is ever empty; see admit
+			s.unix, name, port = true, "localhost", "80"
 		}
 		t := bridge.Template{
 			ServerName: name, ServerPort: port, Software: Software, Scheme: "http",
@@ -162,6 +162,9 @@ func (s *Server) addTemplates() error {
 		}
 		s.templates[ln] = uint8(index) // there are 64 at most
 		t.Scheme = "https"             // secureTemplate
+		if ln.Network() == "unix" {
+			t.ServerPort = "443"
+		}
 		if _, err := bridge.AddTemplate(t); err != nil {
 			return err
 		}
