@@ -218,7 +218,7 @@ func TestLimits(t *testing.T) {
 	refuse(t, l, "GET", CodeRequestLineSize, 2)
 	l.RequestLine = 0
 	parse(t, l, "GET /"+strings.Repeat("a", 60000)+" HTTP/1.1\r\nHost: a\r\n\r\n")
-	refuse(t, l, strings.Repeat("a ", 40000), CodeRequestLineSize, 64<<10)
+	refuse(t, l, strings.Repeat("a ", 140000), CodeRequestLineSize, 256<<10)
 
 	l = DefaultLimits()
 	l.Fields = 2

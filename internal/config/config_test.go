@@ -22,7 +22,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		Bind: []Bind{{"tcp", "127.0.0.1:8000", 0}}, Backlog: 2048, WorkerConnections: 10000, Threads: 1,
 		PythonPath: []string{}, Env: []string{}, AccessLogFormat: DefaultAccessLogFormat, ErrorLog: "-", LogLevel: "info",
-		LimitRequestLine: 4094, LimitRequestFields: 100, LimitRequestFieldSize: 8190, LimitRequestHead: 64 << 10,
+		LimitRequestLine: 4094, LimitRequestFields: 100, LimitRequestFieldSize: 8190, LimitRequestHead: 256 << 10,
 		LimitRequestBody: 1 << 30, HeaderMap: "drop", LimitAddressBurst: 20,
 		ForwardedAllowIPs: []string{"127.0.0.1", "::1", "unix"}, ForwardedHeaders: forwardedFields[:2], ProxyProtocol: "off",
 		ForwardedUntrusted: "pass", ForwarderHeaders: []string{"SCRIPT_NAME", "PATH_INFO"},

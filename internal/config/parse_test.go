@@ -175,7 +175,7 @@ func TestParseRefuses(t *testing.T) {
 		{[]string{"a", "--server-header", "a\r\nb"}, nil, `--server-header does not accept "a\r\nb": give printable ASCII, or nothing to send no such header`},
 		{[]string{"a", "--access-logformat", "a\nb"}, nil, `--access-logformat does not accept "a\nb": give it on one line`},
 		{[]string{"a", "-b", "8000"}, nil, `-b: "8000" is a port without a colon: write :8000 for every interface, or 127.0.0.1:8000`},
-		{[]string{"a", "--limit-request-line", "100k"}, nil, `limit_request_line (102400) is larger than limit_request_head (65536), ` +
+		{[]string{"a", "--limit-request-line", "300k"}, nil, `limit_request_line (307200) is larger than limit_request_head (262144), ` +
 			`which counts the line as well: raise --limit-request-head or lower --limit-request-line`},
 		{[]string{"a", "--forwarded-allow-ips", "proxy"}, nil, `--forwarded-allow-ips does not accept "proxy": give an address, a network such as 10.0.0.0/8, unix or *`},
 		{[]string{"a", "--proxy-allow-from", "10.0.0.1/8"}, nil, `--proxy-allow-from does not accept "10.0.0.1/8": the network has bits behind its length; did you mean 10.0.0.0/8?`},

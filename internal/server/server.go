@@ -5,6 +5,7 @@
 //	lead.go      which thread drives the reactor, and how that changes
 //	jobs.go      how requests and other work reach the other Python threads
 //	conn.go      a connection between requests
+//	heads.go     the memory of large heads
 //	body.go      request bodies gathered before the app runs
 //	proxy.go     who the client is behind proxies, limits by address
 //	exchange.go  one request and its response
@@ -62,6 +63,7 @@ type Server struct {
 	format *accesslog.Format
 
 	bodyMemory atomic.Int64 // of large bodies, see body.go
+	heads      headMemory
 }
 
 // dateLine is what a response head says in this second.
