@@ -148,7 +148,7 @@ var differences = []struct {
 		}},
 }
 
-var sizeSpaceExt = regexp.MustCompile("[0-9A-Fa-f][ \\t]+;")
+var sizeSpaceExt = regexp.MustCompile(`[0-9A-Fa-f][ \t]+;`)
 
 // spaceBeforeExt tells whether net/http has refused what RFC 9112 7.1.1 has a recipient accept: whitespace between the size
 // of a chunk and the ';' of an extension.

@@ -12,8 +12,8 @@ package proxy
 //
 // What a trusted proxy sends and is no address, host, port or path is ignored. So is a Forwarded that does not parse (an
 // unfinished quote of the client's would swallow what the proxy adds) or contradicts the X-Forwarded-* fields: few proxies
-// write it, and many pass on a client's. Schemes that contradict each other, and a repeated field with another value, have no
-// reading that is safer than the other; such a request is refused.
+// write it, and many pass on a client's. Schemes that contradict each other, and a repeated field with another value, have
+// no reading that is safer than the other; such a request is refused.
 
 import (
 	"bytes"
@@ -83,8 +83,8 @@ type Rules struct {
 	script    bool     // SCRIPT_NAME is among them
 }
 
-// NewRules makes rules. fields: which fields trusted proxies are expected to write; no other one is applied. scheme: what tells
-// of TLS; the three names that everybody knows count only if fields has Proto. forwarder: see forwarder.go.
+// NewRules makes rules. fields: which fields trusted proxies are expected to write; no other one is applied. scheme: what
+// tells of TLS; the three names that everybody knows count only if fields has Proto. forwarder: see forwarder.go.
 func NewRules(trust *Trust, fields Fields, scheme []SchemeField, forwarder []string) *Rules {
 	r := &Rules{Trust: trust, fields: fields, forwarder: forwarder}
 	for _, f := range scheme {
@@ -232,7 +232,9 @@ func (r *Rules) Mentioned(h *httpparse.Request, arena []byte) bool {
 			return true
 		}
 	}
-	return len(r.own) > 0 && slices.ContainsFunc(h.Headers, func(f httpparse.Header) bool { return r.ownScheme(f.Name.In(arena)) })
+	return len(r.own) > 0 && slices.ContainsFunc(h.Headers, func(f httpparse.Header) bool {
+		return r.ownScheme(f.Name.In(arena))
+	})
 }
 
 func (r *Rules) ownScheme(name []byte) bool {
