@@ -33,6 +33,7 @@ type Request struct {
 	Conn       uint32 // number of the connection, which no other one of the process has
 	RemoteAddr string
 	RemotePort int
+	Proxy      string // of a PROXY header: "TCP4 192.0.2.1 443", its protocol and the proxy's address and port if known
 
 	// Spans into Arena that replace the template's values; empty ones do not.
 	ScriptName, ServerPort httpparse.Span

@@ -179,6 +179,7 @@ func (j *Job) fill(r *Request) {
 	q.Flags = 0
 	q.RemotePort = uint16(r.RemotePort)
 	q.RemoteLen = uint32(copy(q.Remote[:], r.RemoteAddr))
+	q.ProxyLen = uint32(copy(q.Proxy[:], r.Proxy))
 	q.ContentLength = h.ContentLength
 	if r.HasHost {
 		q.Flags |= cpy.HasHost

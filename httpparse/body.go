@@ -15,6 +15,8 @@ type Body struct {
 	err     *Error
 	state   chunkState
 	digits  uint8
+	nameLen uint8 // of the trailer field being read
+	nameMay uint8 // which of notInTrailers it may be
 }
 
 // Init makes the body that follows a head.

@@ -270,7 +270,7 @@ func splits(in []byte) []int {
 	for i := range len(in) {
 		near := len(in) < 2000 || i < 100 || len(in)-i < 100 || i%step == 0
 		near = near || bytes.IndexByte(in[i:min(i+3, len(in))], '\n') >= 0 || i > 0 && in[i-1] == '\n'
-		for _, limit := range []int{4094, 8190, 64 << 10} {
+		for _, limit := range []int{4094, 8190, 256 << 10} {
 			near = near || i > limit-30 && i < limit+60
 		}
 		if near {

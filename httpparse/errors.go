@@ -16,7 +16,7 @@ const (
 	CodeRequestLine        // RFC 9112 3: not "method SP target SP version"
 	CodeRequestLineSize    // RFC 9112 3: over Limits.RequestLine
 	CodeVersion            // RFC 9112 2.3: not "HTTP/" DIGIT "." DIGIT
-	CodeVersionUnsupported // RFC 9110 15.6.6: neither 1.0 nor 1.1
+	CodeVersionUnsupported // RFC 9110 15.6.6: not 1.x
 	CodeHTTP2              // RFC 9113 3.4: the HTTP/2 connection preface
 	CodeTarget             // RFC 9112 3.2: in none of the forms, or with a fragment
 	CodeAuthority          // RFC 9112 3.2.2, RFC 9110 4.2: empty, ill-formed, or with userinfo
@@ -56,6 +56,7 @@ const (
 	CodeChunkExtSize   // RFC 9112 7.1.1: over Limits.ChunkExt
 	CodeChunkEnd       // RFC 9112 7.1: chunk data not followed by CRLF
 	CodeTrailer        // RFC 9112 7.1.2
+	CodeTrailerField   // RFC 9110 6.5.1: a field about framing or routing
 	CodeTrailerSize    // RFC 9112 7.1.2: over Limits.TrailerSize
 
 	codes // how many there are
@@ -107,6 +108,7 @@ var faults = [codes]struct {
 	CodeChunkExtSize:          {413, "chunk-ext-size", "chunk extensions too long"},
 	CodeChunkEnd:              {400, "chunk-end", "chunk data not followed by CRLF"},
 	CodeTrailer:               {400, "trailer", "bad trailer field"},
+	CodeTrailerField:          {400, "trailer-field", "a trailer field about framing or routing"},
 	CodeTrailerSize:           {431, "trailer-size", "trailer section too long"},
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/textproto"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -147,6 +148,14 @@ var differences = []struct {
 		}},
 }
 
+var sizeSpaceExt = regexp.MustCompile(`[0-9A-Fa-f][ \t]+;`)
+
+// spaceBeforeExt tells whether net/http has refused what RFC 9112 7.1.1 has a recipient accept: whitespace between the size
+// of a chunk and the ';' of an extension.
+func spaceBeforeExt(in []byte, err error) bool {
+	return err != nil && strings.Contains(err.Error(), "invalid byte in chunk length") && sizeSpaceExt.Match(in)
+}
+
 // compare reads the same bytes with net/http.
 func compare(t *testing.T, r *Request, in, body []byte, end int, done bool) {
 	t.Helper()
@@ -163,7 +172,7 @@ func compare(t *testing.T, r *Request, in, body []byte, end int, done bool) {
 	}
 	text := func(s Span) string { return string(s.In(in)) }
 	if req.Method != text(r.Method) || req.RequestURI != text(r.Target) ||
-		req.ProtoMajor != 1 || req.ProtoMinor != int(r.Minor) {
+		req.ProtoMajor != 1 || min(req.ProtoMinor, 1) != int(r.Minor) {
 		t.Fatalf("request line: %s %s %s", req.Method, req.RequestURI, req.Proto)
 	}
 	if req.Host != text(r.Host) {
@@ -198,6 +207,9 @@ func compare(t *testing.T, r *Request, in, body []byte, end int, done bool) {
 		return
 	}
 	got, err := io.ReadAll(req.Body)
+	if spaceBeforeExt(in, err) {
+		return
+	}
 	if err != nil || !bytes.Equal(got, body) {
 		t.Fatalf("body %q, net/http %q, %v", body, got, err)
 	}
@@ -227,6 +239,9 @@ func FuzzChunked(f *testing.F) {
 		data, used, done, bad := readBody(t, &Request{Chunked: true, ContentLength: -1}, in)
 		src := bufio.NewReader(bytes.NewReader(in))
 		got, err := io.ReadAll(httputil.NewChunkedReader(src))
+		if spaceBeforeExt(in, err) {
+			return
+		}
 		switch {
 		case done && (err != nil || !bytes.Equal(got, data)):
 			t.Fatalf("%q: %q, net/http %q, %v", in[:used], data, got, err)

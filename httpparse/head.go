@@ -139,7 +139,8 @@ func (p *Parser) scanLine(buf []byte) (done bool, f fault) {
 	return true, f
 }
 
-// version reads the end of a request line. RFC 9112 2.3: HTTP-version = "HTTP/" DIGIT "." DIGIT, case-sensitive.
+// version reads the end of a request line. RFC 9112 2.3: HTTP-version = "HTTP/" DIGIT "." DIGIT, case-sensitive. RFC 9110
+// 2.5: a higher minor version than we know is one we can read, as what we know; so 1.2 is 1.1.
 func version(text []byte, line, sep int) (uint8, fault) {
 	if n := len(text); n-sep > 10 { // SP, target, SP, version
 		switch string(text[n-9:]) {
@@ -147,6 +148,9 @@ func version(text []byte, line, sep int) (uint8, fault) {
 			return 1, fault{}
 		case " HTTP/1.0":
 			return 0, fault{}
+		}
+		if string(text[n-9:n-1]) == " HTTP/1." && class[text[n-1]]&isDigit != 0 {
+			return 1, fault{}
 		}
 	}
 	at := bytes.LastIndexByte(text, ' ') + 1
@@ -158,7 +162,7 @@ func version(text []byte, line, sep int) (uint8, fault) {
 		return 0, fault{CodeVersion, at}
 	case string(text[line:]) == "PRI * HTTP/2.0": // RFC 9113 3.4
 		return 0, fault{CodeHTTP2, at}
-	case v[5] == '1' && v[7] <= '1': // the version is fine, so the target is missing
+	case v[5] == '1': // the version is fine, so the target is missing
 		return 0, fault{CodeRequestLine, at - 1}
 	}
 	return 0, fault{CodeVersionUnsupported, at}

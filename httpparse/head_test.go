@@ -218,7 +218,7 @@ func TestLimits(t *testing.T) {
 	refuse(t, l, "GET", CodeRequestLineSize, 2)
 	l.RequestLine = 0
 	parse(t, l, "GET /"+strings.Repeat("a", 60000)+" HTTP/1.1\r\nHost: a\r\n\r\n")
-	refuse(t, l, strings.Repeat("a ", 40000), CodeRequestLineSize, 64<<10)
+	refuse(t, l, strings.Repeat("a ", 140000), CodeRequestLineSize, 256<<10)
 
 	l = DefaultLimits()
 	l.Fields = 2
@@ -275,6 +275,29 @@ func TestHeaderMap(t *testing.T) {
 	l.HeaderMap = HeaderMapRefuse
 	refuse(t, l, in, CodeUnderscore, 16)
 	refuse(t, l, strings.Replace(in, "X_A", "X-B", 1), CodeUnderscore, 41)
+}
+
+// TestForwarder: some names with '_' are for the caller to judge, who knows the peer.
+func TestForwarder(t *testing.T) {
+	in := "GET / HTTP/1.1\r\nscript_Name: 1\r\nHost: a\r\nX_A: 2\r\n\r\n"
+	l := DefaultLimits()
+	for _, c := range []struct {
+		m         HeaderMap
+		names     []string
+		want      int
+		forwarder bool
+	}{
+		{HeaderMapDrop, []string{"PATH_INFO", "SCRIPT_NAME"}, 2, true}, {HeaderMapDrop, []string{"PATH_INFO"}, 1, false},
+		{HeaderMapDangerous, []string{"SCRIPT_NAME"}, 3, true}, {HeaderMapDangerous, nil, 3, false},
+		{HeaderMapDrop, []string{"*"}, 3, true}, {HeaderMapRefuse, []string{"*"}, 3, true},
+	} {
+		l.HeaderMap, l.Forwarder = c.m, c.names
+		if p := parse(t, l, in); len(p.Headers) != c.want || p.Forwarder != c.forwarder {
+			t.Errorf("%+v: %d headers, %v", c, len(p.Headers), p.Forwarder)
+		}
+	}
+	l.HeaderMap, l.Forwarder = HeaderMapRefuse, []string{"SCRIPT_NAME"}
+	refuse(t, l, in, CodeUnderscore, 41)
 }
 
 // TestStickyError: after an error nothing is parsed until Reset.

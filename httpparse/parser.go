@@ -17,14 +17,15 @@ type Limits struct {
 	RequestLine int // bytes of the request line, without its CRLF; then bounded by Head
 	Fields      int // header fields in a head; then bounded by Head
 	FieldSize   int // bytes of a field line with its CRLF; then bounded by Head
-	Head        int // bytes of the whole head; zero means 64 KiB, a buffer of this size always suffices
+	Head        int // bytes of the whole head; zero means 256 KiB, a buffer of this size always suffices
 	HeaderMap   HeaderMap
-	ChunkExt    int // bytes of chunk extensions in one body; zero means none are allowed
-	TrailerSize int // bytes of the trailer section; zero means none is allowed
+	Forwarder   []string // names with '_' that are kept whatever HeaderMap says, see Request.Forwarder; "*" is all of them
+	ChunkExt    int      // bytes of chunk extensions in one body; zero means none are allowed
+	TrailerSize int      // bytes of the trailer section; zero means none is allowed
 }
 
 const (
-	defaultHead = 64 << 10
+	defaultHead = 256 << 10
 	maxHead     = 1 << 30 // spans are uint32, with room to spare
 )
 

@@ -45,14 +45,15 @@ func (f TargetForm) String() string {
 // Request is a parsed head. Its spans point into the buffer given to Parse, and it is overwritten by the next Parse.
 type Request struct {
 	Method, Target Span
-	Path, Query    Span // undecoded; Query without its '?'; Path may be empty in absolute form, and is in asterisk form
+	Path, Query    Span // undecoded; Query without its '?'; Path is empty in asterisk form, and for the same in absolute form
 	Authority      Span // only in absolute form
 	Host           Span // the Host field's value; in absolute form the authority, RFC 9112 3.2.2
 	HasQuery       bool // tells "/a?" from "/a"
 	Form           TargetForm
-	Minor          uint8 // 0 or 1: HTTP/1.0 or HTTP/1.1
+	Minor          uint8 // 0 or 1: HTTP/1.0 or HTTP/1.1, as which higher ones are served
 	HeadMethod     bool  // the method is HEAD: the response has no body
 	Headers        []Header
+	Forwarder      bool  // there are fields named in Limits.Forwarder: from whom they may come is for the caller to say
 	ContentLength  int64 // -1 when absent
 	Chunked        bool
 	KeepAlive      bool // by version and Connection, RFC 9112 9.3

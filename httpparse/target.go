@@ -29,7 +29,7 @@ func (p *Parser) target(buf []byte, t Span) fault {
 		r.Path, r.Query = Span{t.Off, 0}, Span{t.End(), 0}
 		return fault{}
 	}
-	return r.absolute(b, t)
+	return r.absolute(b, t, string(r.Method.In(buf)) == "OPTIONS")
 }
 
 // pathQuery splits at the first '?', RFC 3986 3.3 and 3.4.
@@ -43,7 +43,7 @@ func (r *Request) pathQuery(b []byte, s Span) {
 }
 
 // absolute reads RFC 9112 3.2.2: a URI of the schemes RFC 9110 4.2 defines.
-func (r *Request) absolute(b []byte, t Span) fault {
+func (r *Request) absolute(b []byte, t Span, options bool) fault {
 	skip := 0
 	switch {
 	case hasScheme(b, "http://"):
@@ -69,6 +69,10 @@ func (r *Request) absolute(b []byte, t Span) fault {
 	}
 	rest := Span{r.Authority.End(), uint32(len(b) - skip - n)}
 	r.pathQuery(b[skip+n:], rest)
+	// RFC 9110 4.2.3: an empty path is "/", for which one of the scheme's slashes stands. RFC 9112 3.2.4: to OPTIONS it is "*".
+	if r.Path.Len == 0 && (r.HasQuery || !options) {
+		r.Path = Span{r.Authority.Off - 1, 1}
+	}
 	return fault{}
 }
 

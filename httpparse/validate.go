@@ -36,16 +36,20 @@ func (p *Parser) accept(buf []byte, n int) fault {
 		return f
 	}
 
-	under := s.seen&isUnder != 0 && p.lim.HeaderMap != HeaderMapDangerous
+	under := s.seen&isUnder != 0
 	var fs fields
 	kept := 0
 	for _, h := range r.Headers { // as scanFields has found them
 		name := h.Name.In(buf)
 		if under && bytes.IndexByte(name, '_') >= 0 {
-			if p.lim.HeaderMap == HeaderMapRefuse {
+			switch {
+			case p.forwarder(name):
+				r.Forwarder = true
+			case p.lim.HeaderMap == HeaderMapRefuse:
 				return fault{CodeUnderscore, int(h.Name.Off)}
+			case p.lim.HeaderMap == HeaderMapDrop:
+				continue
 			}
-			continue
 		}
 		r.Headers[kept] = h
 		kept++
@@ -55,6 +59,16 @@ func (p *Parser) accept(buf []byte, n int) fault {
 	}
 	r.Headers = r.Headers[:kept]
 	return p.conclude(buf, &fs)
+}
+
+// forwarder tells whether a field of this name is to be kept for who knows the peer.
+func (p *Parser) forwarder(name []byte) bool {
+	for _, n := range p.lim.Forwarder {
+		if n == "*" || len(n) == len(name) && equalFold(name, []byte(n)) {
+			return true
+		}
+	}
+	return false
 }
 
 // secondSpace is where the second SP of a request line is: after it, the version should have been all.

@@ -54,6 +54,7 @@ type Config struct {
 	Chdir      string
 	PythonPath []string
 	Env        []string // NAME=VALUE
+	Mount      string   // path without a slash at its end
 	Python     string
 
 	// Logging.
@@ -77,10 +78,13 @@ type Config struct {
 	LimitAddressBurst       int
 
 	// Proxies in front.
-	ForwardedAllowIPs []string // addresses, networks, unix, *
-	ForwardedHeaders  []string // names of fields
-	ProxyProtocol     string   // off, v1, v2, auto
-	ProxyAllowIPs     []string
+	ForwardedAllowIPs   []string // addresses, networks, unix, *
+	ForwardedHeaders    []string // names of fields
+	ForwardedUntrusted  string   // pass, drop
+	SecureSchemeHeaders []string // NAME=VALUE
+	ForwarderHeaders    []string // names of fields, *
+	ProxyProtocol       string   // off, v1, v2, auto
+	ProxyAllowIPs       []string
 
 	// Deadlines.
 	KeepAlive       time.Duration
@@ -112,6 +116,7 @@ type Config struct {
 	PrintConfig bool
 
 	bindGiven             bool // an address was typed, so PORT is not asked
+	mountGiven            bool // --mount was, so SCRIPT_NAME is not
 	showHelp, showVersion bool
 }
 
@@ -141,6 +146,9 @@ func (c *Config) finish() error {
 	if c.LimitRequestLine > c.LimitRequestHead {
 		return usagef("limit_request_line (%d) is larger than limit_request_head (%d), which counts the line as well: "+
 			"raise --limit-request-head or lower --limit-request-line", c.LimitRequestLine, c.LimitRequestHead)
+	}
+	if err := c.finishMount(); err != nil {
+		return err
 	}
 	if c.AccessLogJSON && c.AccessLog == "" {
 		c.AccessLog = "-"

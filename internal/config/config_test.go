@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +22,13 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		Bind: []Bind{{"tcp", "127.0.0.1:8000", 0}}, Backlog: 2048, WorkerConnections: 10000, Threads: 1,
 		PythonPath: []string{}, Env: []string{}, AccessLogFormat: DefaultAccessLogFormat, ErrorLog: "-", LogLevel: "info",
-		LimitRequestLine: 4094, LimitRequestFields: 100, LimitRequestFieldSize: 8190, LimitRequestHead: 64 << 10,
+		LimitRequestLine: 4094, LimitRequestFields: 100, LimitRequestFieldSize: 8190, LimitRequestHead: 256 << 10,
 		LimitRequestBody: 1 << 30, HeaderMap: "drop", LimitAddressBurst: 20,
-		ForwardedAllowIPs: []string{"127.0.0.1", "::1", "unix"}, ForwardedHeaders: forwardedFields, ProxyProtocol: "off",
-		ProxyAllowIPs: []string{"127.0.0.1", "::1", "unix"},
-		KeepAlive:     75 * time.Second, HeadTimeout: 30 * time.Second, BodyTimeout: time.Minute, BodyMinRate: 240,
+		ForwardedAllowIPs: []string{"127.0.0.1", "::1", "unix"}, ForwardedHeaders: forwardedFields[:2], ProxyProtocol: "off",
+		ForwardedUntrusted: "pass", ForwarderHeaders: []string{"SCRIPT_NAME", "PATH_INFO"},
+		SecureSchemeHeaders: []string{"X-FORWARDED-PROTOCOL=ssl", "X-FORWARDED-PROTO=https", "X-FORWARDED-SSL=on"},
+		ProxyAllowIPs:       []string{"127.0.0.1", "::1", "unix"},
+		KeepAlive:           75 * time.Second, HeadTimeout: 30 * time.Second, BodyTimeout: time.Minute, BodyMinRate: 240,
 		WriteTimeout: time.Minute, LingerTimeout: 2 * time.Second, GracefulTimeout: 30 * time.Second,
 		BodyBuffer: 2 << 20, ExpectContinue: "server", ResponseBuffer: 1 << 20, ResponseSpool: 1 << 30, Sendfile: true,
 		Umask: -1, ServerHeader: "gowsgi", HandoverAfter: time.Millisecond,
@@ -96,11 +99,13 @@ func TestTable(t *testing.T) {
 	v := reflect.ValueOf(c).Elem()
 	for i := 0; i < v.NumField(); i++ {
 		name := v.Type().Field(i).Name
-		if _, filled := fields[addressOf(v.Field(i))]; !filled && name != "SocketActivated" && name != "bindGiven" {
+		if _, filled := fields[addressOf(v.Field(i))]; !filled && !slices.Contains(notOptions, name) {
 			t.Errorf("no option fills Config.%s", name)
 		}
 	}
 }
+
+var notOptions = []string{"SocketActivated", "bindGiven", "mountGiven"}
 
 func addressOf(v reflect.Value) any {
 	return reflect.NewAt(v.Type(), v.Addr().UnsafePointer()).Interface()

@@ -8,10 +8,8 @@ const (
 	hintTimeout = "remove it; --head-timeout, --body-timeout and --write-timeout limit slow clients"
 	hintSystemd = "remove it and leave that to systemd or another supervisor"
 	hintConfig  = "remove it and give the options on the command line or in " + cmdArgsVariable
-	hintProxy   = "remove it; X-Forwarded-Proto, X-Forwarded-Protocol and X-Forwarded-Ssl of trusted proxies set the scheme, " +
-		"and X-Forwarded-Prefix sets SCRIPT_NAME"
-	hintTLS = "remove it and let a proxy in front speak TLS"
-	hintLog = "remove it; --access-logfile, --error-logfile and --log-level choose where logs go"
+	hintTLS     = "remove it and let a proxy in front speak TLS"
+	hintLog     = "remove it; --access-logfile, --error-logfile and --log-level choose where logs go"
 )
 
 // settingsOfGunicorn are settings that exist in gunicorn and not here yet, with what to do instead. Moving a row from
@@ -40,8 +38,6 @@ var settingsOfGunicorn = []struct {
 	{"initgroups", "--initgroups", hintSystemd},
 	{"proc_name", "-n --name", hintRemove},
 	{"enable_stdio_inheritance", "-R --enable-stdio-inheritance", hintRemove},
-	{"secure_scheme_headers", "", hintProxy},
-	{"forwarder_headers", "--forwarder-headers", hintProxy},
 	{"disable_redirect_access_to_syslog", "--disable-redirect-access-to-syslog", hintLog},
 	{"capture_output", "--capture-output", hintLog},
 	{"logger_class", "--logger-class", hintLog},

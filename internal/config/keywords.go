@@ -75,6 +75,7 @@ func FromKeywords(values map[string]any) (*Config, error) {
 			return nil, err
 		}
 	}
+	_, c.mountGiven = values["mount"]
 	if err := c.finish(); err != nil {
 		return nil, err
 	}
@@ -115,6 +116,8 @@ func (o *Option) setValue(c *Config, label string, value any) error {
 			texts[i] = text
 		}
 		return o.setList(c, label, texts)
+	case map[string]any: // pairs, as NAME=VALUE
+		return o.setPairs(c, label, v)
 	case bool:
 		if o.Type == Bool {
 			*o.at(c).(*bool) = v
@@ -152,6 +155,22 @@ func (o *Option) setList(c *Config, label string, texts []string) error {
 		return o.refuseValue(label, texts)
 	}
 	return o.setTexts(c, label, texts)
+}
+
+func (o *Option) setPairs(c *Config, label string, pairs map[string]any) error {
+	if !strings.Contains(o.Metavar, "=") {
+		return o.refuseValue(label, pairs)
+	}
+	texts := make([]string, 0, len(pairs))
+	for name, value := range pairs {
+		text, ok := value.(string)
+		if !ok {
+			return o.refuseValue(label, pairs)
+		}
+		texts = append(texts, name+"="+text)
+	}
+	sort.Strings(texts)
+	return o.setList(c, label, texts)
 }
 
 // setInteger takes a number as Python has it: a mask is a number already, and not to be read as octal.

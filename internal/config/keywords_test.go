@@ -37,6 +37,10 @@ func TestFromJSON(t *testing.T) {
 		{`{"env": "A=1", "pythonpath": "a,b"}`, func(c *Config) { c.Env, c.PythonPath = []string{"A=1"}, []string{"a", "b"} }},
 		{`{"accesslog": null, "access_logfile": "-"}`, func(c *Config) { c.AccessLog = "-" }},
 		{`{"app": "a:b"}`, func(c *Config) { c.App = "a:b" }},
+		{`{"secure_scheme_headers": {"X-FORWARDED-PROTO": "https", "FRONT-END-HTTPS": "on"}, "forwarder_headers": "*"}`, func(c *Config) {
+			c.SecureSchemeHeaders, c.ForwarderHeaders = []string{"FRONT-END-HTTPS=on", "X-FORWARDED-PROTO=https"}, []string{"*"}
+		}},
+		{`{"secure_scheme_headers": {}}`, func(c *Config) { c.SecureSchemeHeaders = []string{} }},
 		{`{"loglevel": "debug"}`, func(c *Config) { c.LogLevel = "debug" }},
 	}
 	for _, test := range tests {
@@ -67,6 +71,7 @@ func TestFromJSONRefuses(t *testing.T) {
 		{`{"threads": 1.5}`, `threads does not accept 1.5: give a whole number from 1 to 4096`},
 		{`{"threads": 0}`, `threads does not accept "0": give a whole number from 1 to 4096`},
 		{`{"threads": {}}`, `threads does not accept {}: give a whole number from 1 to 4096`},
+		{`{"secure_scheme_headers": {"X-FORWARDED-PROTO": 1}}`, `secure_scheme_headers does not accept {"X-FORWARDED-PROTO":1}: give a text or a list of texts`},
 		{`{"threads": [1]}`, `threads does not accept [1]: give a whole number from 1 to 4096`},
 		{`{"threads": ["1"]}`, `threads does not accept ["1"]: give a whole number from 1 to 4096`},
 		{`{"threads": 1e400}`, `threads does not accept 1e400: give a whole number from 1 to 4096`},

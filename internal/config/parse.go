@@ -117,6 +117,9 @@ func (g given) apply(c *Config, o *Option, where string) error {
 	if o.Type == Addresses {
 		c.bindGiven = true
 	}
+	if o.Name == "mount" {
+		c.mountGiven = true
+	}
 	label := where + values[len(values)-1].flag
 	if err := o.setTexts(c, label, texts); err != nil {
 		return err

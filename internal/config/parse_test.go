@@ -60,6 +60,11 @@ func TestParse(t *testing.T) {
 			c.ForwardedAllowIPs, c.ProxyAllowIPs = []string{"10.0.0.0/8", "::1", "unix"}, []string{"*"}
 			c.ProxyProtocol, c.ForwardedHeaders = "v2", []string{"x-forwarded-for", "Forwarded"}
 		}},
+		{"what is made of their fields", []string{"app:app", "--forwarded-untrusted", "drop", "--secure-scheme-headers",
+			"FRONT-END-HTTPS=on, X-FORWARDED-PROTO=https", "--forwarder-headers=SCRIPT_NAME,REMOTE_USER"}, func(c *Config) {
+			c.ForwardedUntrusted, c.SecureSchemeHeaders = "drop", []string{"FRONT-END-HTTPS=on", "X-FORWARDED-PROTO=https"}
+			c.ForwarderHeaders = []string{"SCRIPT_NAME", "REMOTE_USER"}
+		}},
 		{"nobody is trusted", []string{"app:app", "--forwarded-allow-ips", ""}, func(c *Config) { c.ForwardedAllowIPs = []string{} }},
 		{"limits by address", []string{"app:app", "--limit-address-connections", "5", "--limit-address-rate", "0.5", "--limit-address-burst", "3"},
 			func(c *Config) { c.LimitAddressConnections, c.LimitAddressRate, c.LimitAddressBurst = 5, 0.5, 3 }},
@@ -84,6 +89,36 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestMount(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		env  string
+		want string
+	}{
+		{nil, "", ""},
+		{[]string{"--mount", "/app"}, "", "/app"},
+		{[]string{"--mount=/app/"}, "", "/app"},
+		{[]string{"--mount=/"}, "", ""},
+		{[]string{"-e", "SCRIPT_NAME=/sub"}, "", "/sub"},
+		{nil, "/env", "/env"},
+		{[]string{"-e", "SCRIPT_NAME=/sub"}, "/env", "/sub"},
+		{[]string{"-e", "SCRIPT_NAME="}, "/env", ""},
+		{[]string{"-e", "SCRIPT_NAME=/sub", "--mount", "/app"}, "/env", "/app"},
+		{[]string{"-e", "SCRIPT_NAME=/sub", "--mount", ""}, "/env", ""},
+		{[]string{"-e", "SCRIPT_NAMES=/sub"}, "", ""},
+	} {
+		got, _, err := Parse(append(test.args, "app"), environment(map[string]string{"SCRIPT_NAME": test.env}), nil)
+		if err != nil || got.Mount != test.want {
+			t.Errorf("%+v: %+v, %v", test, got, err)
+		}
+	}
+	for text, want := range map[string]string{`{"raw_env": ["SCRIPT_NAME=/sub"]}`: "/sub", `{"raw_env": "SCRIPT_NAME=/sub", "mount": "/app"}`: "/app"} {
+		if got, err := FromJSON([]byte(text)); err != nil || got.Mount != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -102,6 +137,13 @@ func TestParseRefuses(t *testing.T) {
 		{[]string{"a", "--bnid=:1"}, nil, `there is no option --bnid: did you mean --bind?`},
 		{[]string{"a", "--print_config"}, nil, `there is no option --print_config: did you mean --print-config?`},
 		{[]string{"a", "--nonsense"}, nil, `there is no option --nonsense: gowsgi --help lists those there are`},
+		{[]string{"a", "--mount", "sub"}, nil, `--mount does not accept "sub": give a path that begins with one slash, such as /app`},
+		{[]string{"a", "--mount", "//sub"}, nil, `--mount does not accept "//sub": give a path that begins with one slash, such as /app`},
+		{[]string{"a", "--mount", "/a b"}, nil, `--mount does not accept "/a b": give it as it stands in a URL, with %20 for a space and so on`},
+		{[]string{"a", "-e", "SCRIPT_NAME=sub"}, nil, `the environment variable SCRIPT_NAME does not accept "sub": give a path that begins with one slash, such as /app`},
+		{[]string{"a"}, map[string]string{"SCRIPT_NAME": "/a?"}, `the environment variable SCRIPT_NAME does not accept "/a?": give it as it stands in a URL, with %20 for a space and so on`},
+		{[]string{"a", "--secure-scheme-headers", "X-FORWARDED-PROTO"}, nil, `--secure-scheme-headers does not accept "X-FORWARDED-PROTO": give the name of a field and its value, as in X-FORWARDED-PROTO=https`},
+		{[]string{"a", "--forwarded-untrusted", "keep"}, nil, `--forwarded-untrusted does not accept "keep": give pass or drop`},
 		{[]string{"a", "-x"}, nil, `there is no option -x: gowsgi --help lists those there are`},
 		{[]string{"a", "-threads", "4"}, nil, `there is no option -threads: write --threads, with two dashes`},
 		{[]string{"a", "-bind", "4"}, nil, `there is no option -bind: write --bind, with two dashes`},
@@ -133,7 +175,7 @@ func TestParseRefuses(t *testing.T) {
 		{[]string{"a", "--server-header", "a\r\nb"}, nil, `--server-header does not accept "a\r\nb": give printable ASCII, or nothing to send no such header`},
 		{[]string{"a", "--access-logformat", "a\nb"}, nil, `--access-logformat does not accept "a\nb": give it on one line`},
 		{[]string{"a", "-b", "8000"}, nil, `-b: "8000" is a port without a colon: write :8000 for every interface, or 127.0.0.1:8000`},
-		{[]string{"a", "--limit-request-line", "100k"}, nil, `limit_request_line (102400) is larger than limit_request_head (65536), ` +
+		{[]string{"a", "--limit-request-line", "300k"}, nil, `limit_request_line (307200) is larger than limit_request_head (262144), ` +
 			`which counts the line as well: raise --limit-request-head or lower --limit-request-line`},
 		{[]string{"a", "--forwarded-allow-ips", "proxy"}, nil, `--forwarded-allow-ips does not accept "proxy": give an address, a network such as 10.0.0.0/8, unix or *`},
 		{[]string{"a", "--proxy-allow-from", "10.0.0.1/8"}, nil, `--proxy-allow-from does not accept "10.0.0.1/8": the network has bits behind its length; did you mean 10.0.0.0/8?`},

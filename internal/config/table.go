@@ -51,6 +51,12 @@ var tableOfListening = []Option{
 	{Name: "raw_env", Flags: []string{"-e", "--env"}, Type: List, Repeats: true, Metavar: "NAME=VALUE",
 		Group: GroupApplication, Help: "Set an environment variable before the application is loaded.",
 		validate: environmentPair, at: func(c *Config) any { return &c.Env }},
+	{Name: "mount", Flags: []string{"--mount"}, Type: String, Metavar: "PATH", Env: "SCRIPT_NAME",
+		Shown: "$SCRIPT_NAME, else the root", Group: GroupApplication,
+		Help: "Where the application is mounted, such as /app: SCRIPT_NAME, taken off the front of each path. Paths that do not " +
+			"begin with it get 404. A trusted proxy may say it for each request by a field named SCRIPT_NAME.",
+		Compat:   "gunicorn has the environment variable and the field, and answers 500.",
+		validate: mountPath, at: func(c *Config) any { return &c.Mount }},
 	{Name: "python", Flags: []string{"--python"}, Type: String, Metavar: "PATH", CLIOnly: true,
 		Shown: "$VIRTUAL_ENV, a python beside the program, python3 on PATH", Group: GroupApplication,
 		Help: "The Python interpreter, or the directory of a virtual environment, to run the application with. For the " +

@@ -190,3 +190,43 @@ func forwardedField(s string) string {
 	}
 	return "give " + oneOf(forwardedFields)
 }
+
+// schemeField is a pair of secure_scheme_headers.
+func schemeField(s string) string {
+	name, value, found := strings.Cut(s, "=")
+	if name, value = strings.TrimSpace(name), strings.TrimSpace(value); !found || name == "" || value == "" {
+		return "give the name of a field and its value, as in X-FORWARDED-PROTO=https"
+	}
+	return ""
+}
+
+// mountPath is a value of SCRIPT_NAME.
+func mountPath(s string) string {
+	if s == "" || s == "/" {
+		return ""
+	}
+	if s[0] != '/' || strings.Contains(s, "//") {
+		return "give a path that begins with one slash, such as /app"
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] > '~' || strings.IndexByte(`?#"<>\`, s[i]) >= 0 {
+			return "give it as it stands in a URL, with %20 for a space and so on"
+		}
+	}
+	return ""
+}
+
+// finishMount finds SCRIPT_NAME among the variables that the user sets, where --mount is not given, and takes off the slash
+// that it must not end with.
+func (c *Config) finishMount() error {
+	for _, pair := range c.Env {
+		if value, found := strings.CutPrefix(pair, "SCRIPT_NAME="); found && !c.mountGiven {
+			if complaint := mountPath(value); complaint != "" {
+				return usagef("the environment variable SCRIPT_NAME does not accept %q: %s", value, complaint)
+			}
+			c.Mount = value
+		}
+	}
+	c.Mount = strings.TrimRight(c.Mount, "/")
+	return nil
+}

@@ -49,6 +49,7 @@ type unread struct {
 	r, w    int
 	partial httpparse.State // of the head that began at r
 	begun   bool            // partial is valid
+	held    int             // see heads.go
 }
 
 var (
@@ -182,6 +183,7 @@ func (f finish) Run(t *crew.Thread) { t.Blocking(func() { t.Py.Finish(bridge.Fin
 func (c *conn) dropInput() {
 	if u := c.unread; u != nothing {
 		c.unread = nothing
+		c.s.letGo(&u.held)
 		reactor.PutBuffer(u.buf)
 		*u = unread{}
 		unreads.Put(u)
@@ -445,6 +447,11 @@ func (t *thread) parse(c *conn) (done, ready bool) {
 		t.reject(c, status, reason)
 		return true, false
 	}
+	if len(c.buf) > reactor.BufferSize && !t.s.hold(c) {
+		c.begun = true
+		t.reject(c, 503, "too many large requests at once")
+		return true, false
+	}
 	if n == 0 {
 		c.partial, c.begun = x.p.State(), true
 		if c.phase != phaseHead {
@@ -463,6 +470,7 @@ func (t *thread) complete(c *conn, x *exchange, n int, number uint64) (done, rea
 	c.begun = false
 	t.fresh = t.fresh[:len(t.fresh)-1]
 	c.x = x
+	x.held, c.held = c.held, 0
 	x.begin(c, c.buf[c.r:c.r+n])
 	x.Req.Number = number
 	c.r += n

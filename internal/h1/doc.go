@@ -4,6 +4,7 @@
 //	host.go      what a leader does: Server as crew.Host
 //	conn.go      a connection between requests, and its turns
 //	proxy.go     who the client is behind proxies, limits by address
+//	heads.go     the memory of large heads
 //	body.go      request bodies gathered before the application runs
 //	exchange.go  a request on its connection, from its head to the next one
 //	response.go  framing and sending what the application gives: exchange as request.Client

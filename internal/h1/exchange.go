@@ -26,6 +26,7 @@ type exchange struct {
 	// Request body, see body.go and stream.go.
 	body      httpparse.Body
 	block     []byte // pooled block with the head, once it is no longer the connection's
+	held      int    // of Server.heads
 	own       []byte // the head of a request that was staged; kept for the next
 	mem       []byte // pooled
 	counted   int64  // of Server.bodyMemory
@@ -78,6 +79,9 @@ func (x *exchange) reset() {
 	}
 	if x.mem != nil {
 		x.c.s.dropMem(x)
+	}
+	if x.held > 0 {
+		x.c.s.letGo(&x.held)
 	}
 	if x.fileFD >= 0 {
 		closeFD(x.fileFD)

@@ -42,15 +42,15 @@ func gatherer(t *testing.T) (*thread, *conn, net.Conn) {
 // more to do: nobody else would send it.
 func TestWhichAnswersAreGathered(t *testing.T) {
 	for name, change := range map[string]func(th *thread, c *conn){
-		"":                         func(*thread, *conn) {},
-		"no leader":                func(th *thread, _ *conn) { th.SetLeads(false) },
-		"nothing else to do":       func(th *thread, _ *conn) { th.s.staged.pop() },
-		"the last answer":          func(_ *thread, c *conn) { c.x.keep = false },
-		"a body being read":        func(_ *thread, c *conn) { c.x.Req.Body = bridge.BodyStream },
-		"a pipeline goes on":       func(_ *thread, c *conn) { c.unread = &unread{buf: make([]byte, 1), w: 1} },
-		"a file to close":          func(_ *thread, c *conn) { c.withRare().finish = 1 },
-		"output before it":         func(_ *thread, c *conn) { c.rc.Append([]reactor.Piece{{Bytes: []byte("x")}}) },
-		"a stop":                   func(th *thread, _ *conn) { th.s.stopping.Store(true) },
+		"":                   func(*thread, *conn) {},
+		"no leader":          func(th *thread, _ *conn) { th.SetLeads(false) },
+		"nothing else to do": func(th *thread, _ *conn) { th.s.staged.pop() },
+		"the last answer":    func(_ *thread, c *conn) { c.x.keep = false },
+		"a body being read":  func(_ *thread, c *conn) { c.x.Req.Body = bridge.BodyStream },
+		"a pipeline goes on": func(_ *thread, c *conn) { c.unread = &unread{buf: make([]byte, 1), w: 1} },
+		"a file to close":    func(_ *thread, c *conn) { c.withRare().finish = 1 },
+		"output before it":   func(_ *thread, c *conn) { c.rc.Append([]reactor.Piece{{Bytes: []byte("x")}}) },
+		"a stop":             func(th *thread, _ *conn) { th.s.stopping.Store(true) },
 	} {
 		th, c, _ := gatherer(t)
 		change(th, c)

@@ -6,8 +6,11 @@ package h1
 
 import (
 	"bytes"
+	"context"
+	"log/slog"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -29,21 +32,31 @@ type frontState struct {
 	conns *limit.Connections // nil: no limit
 	rates *limit.Rates
 
-	stripped atomic.Bool // said that fields were removed
-	connsLog sparse
+	strict bool   // fields of others than trusted proxies are dropped
+	unix   bool   // there are unix sockets
+	mount  []byte // the script name of all requests; a trusted proxy may name another one
+
+	foreign      atomic.Bool // said that fields came from somebody who is not trusted
+	connsLog     sparse
+	ignoredLog   sparse
+	unmountedLog sparse
 }
 
 func (f *frontState) setUp(cfg *config.Config) (err error) {
-	f.rules = new(proxy.Rules)
-	if f.rules.Trust, err = proxy.ParseTrust(cfg.ForwardedAllowIPs); err != nil {
+	trust, err := proxy.ParseTrust(cfg.ForwardedAllowIPs)
+	if err != nil {
 		return &config.UsageError{Message: err.Error()}
 	}
 	if f.senders, err = proxy.ParseTrust(cfg.ProxyAllowIPs); err != nil {
 		return &config.UsageError{Message: err.Error()}
 	}
+	var fields proxy.Fields
 	for _, name := range cfg.ForwardedHeaders {
-		f.rules.Fields |= proxy.FieldNames[strings.ToLower(name)]
+		fields |= proxy.FieldNames[strings.ToLower(name)]
 	}
+	f.rules = proxy.NewRules(trust, fields, proxy.ParseScheme(cfg.SecureSchemeHeaders), cfg.ForwarderHeaders)
+	f.strict = cfg.ForwardedUntrusted == "drop"
+	f.mount = []byte(cfg.Mount)
 	f.version = proxy.Versions[cfg.ProxyProtocol]
 	if n := cfg.LimitAddressConnections; n > 0 {
 		f.conns = limit.NewConnections(n)
@@ -66,6 +79,7 @@ func (s *sparse) due(now int64) bool {
 type origin struct {
 	addr   netip.Addr // invalid for unix sockets
 	text   string     // of addr, when it came by a PROXY header
+	proxy  string     // the PROXY header for environ, see bridge.Request
 	port   uint16
 	unix   bool
 	hidden bool // the proxy would not say who it is: nobody to be trusted
@@ -206,18 +220,19 @@ func (t *thread) proxyHeader(c *conn) (done, ok bool) {
 	}
 	c.r += n
 	c.awaited = false
+	o := c.origin()
 	switch {
 	case h.Local: // the proxy itself
 	case h.Source.IsValid():
 		a := h.Source.Addr()
-		c.withRare().from = &origin{addr: a, text: a.String(), port: h.Source.Port(), named: true}
+		o = origin{addr: a, text: a.String(), port: h.Source.Port(), named: true}
 	case h.Unix:
-		c.withRare().from = &origin{unix: true, named: true}
+		o = origin{unix: true, named: true}
 	default:
-		o := c.origin()
 		o.hidden = true
-		c.withRare().from = &o
 	}
+	o.proxy = h.Text()
+	c.withRare().from = &o
 	if !t.s.room(c) {
 		c.begun = true
 		t.out = t.s.tooMany(t.out[:0], "too many connections from this address", time.Second, false)
@@ -231,27 +246,41 @@ func (t *thread) proxyHeader(c *conn) (done, ok bool) {
 // been answered.
 func (t *thread) admit(c *conn, x *exchange) bool {
 	s, h := t.s, &x.p.Request
-	var client netip.Addr
-	if proxy.Mentioned(h, x.Req.Arena) {
-		if !c.origin().in(s.rules.Trust) {
-			proxy.Strip(h, x.Req.Arena)
-			if !s.stripped.Swap(true) {
-				s.log.Warn("X-Forwarded-* or Forwarded fields of a peer that is not in --forwarded-allow-ips were removed; "+
-					"add it there if it is your proxy", "peer", c.peer())
+	var said proxy.Result
+	if s.rules.Mentioned(h, x.Req.Arena) || h.Forwarder {
+		trusted := c.origin().in(s.rules.Trust)
+		s.rules.Unpose(h, x.Req.Arena, trusted)
+		if !trusted {
+			if !t.untrusted(c, x) {
+				return false
 			}
 		} else {
-			said, err := s.rules.Apply(h, x.Req.Arena)
-			if err != nil {
+			var err error
+			if said, err = s.rules.Apply(h, x.Req.Arena); err != nil {
 				t.reject(c, 400, err.Error())
 				return false
 			}
-			client = said.Client
+			if said.Ignored != nil && s.ignoredLog.due(s.loop.NowNanos()) {
+				s.log.Warn("the field Forwarded of a request was ignored; name in --forwarded-headers what your proxy writes",
+					"reason", said.Ignored, "peer", c.peer())
+			}
 			x.apply(c, &said)
 		}
+	}
+	x.Req.Proxy = ""
+	if c.rare != nil && c.rare.from != nil {
+		x.Req.Proxy = c.rare.from.proxy
+	}
+	if script := s.script(&said, x); len(script) > 0 && h.Form != httpparse.Asterisk && !t.mounted(c, x, script) {
+		return false
+	}
+	if s.unix && x.Req.ServerPort.Len == 0 && c.rc.Listener().Network() == "unix" {
+		x.Req.ServerPort = proxy.PortOf(h.Host, x.Req.Arena)
 	}
 	if s.rates == nil {
 		return true
 	}
+	client := said.Client
 	if o := c.origin(); !client.IsValid() && !o.hidden {
 		client = o.addr
 	}
@@ -263,6 +292,33 @@ func (t *thread) admit(c *conn, x *exchange) bool {
 		t.out = s.tooMany(t.out[:0], "too many requests from this address", wait, h.HeadMethod)
 		t.refuse(c, 429)
 		return false
+	}
+	return true
+}
+
+// untrusted decides about what somebody sent as if he were a proxy. False: the request has been refused.
+func (t *thread) untrusted(c *conn, x *exchange) bool {
+	s, h := t.s, &x.p.Request
+	if h.Forwarder {
+		switch s.limits.HeaderMap {
+		case httpparse.HeaderMapRefuse:
+			t.reject(c, 400, "underscore in header name")
+			return false
+		case httpparse.HeaderMapDrop:
+			proxy.DropUnderscores(h, x.Req.Arena)
+		}
+	}
+	if !s.rules.Mentioned(h, x.Req.Arena) {
+		return true
+	}
+	become, level := "not applied", slog.LevelInfo
+	if s.strict {
+		s.rules.Strip(h, x.Req.Arena)
+		become, level = "removed", slog.LevelWarn
+	}
+	if !s.foreign.Swap(true) {
+		s.log.Log(context.Background(), level, "X-Forwarded-* or Forwarded fields of a peer that is not in --forwarded-allow-ips "+
+			"were "+become+"; add it there if it is your proxy", "peer", c.peer())
 	}
 	return true
 }
@@ -279,5 +335,50 @@ func (x *exchange) apply(c *conn, said *proxy.Result) {
 	r.ServerPort, r.ScriptName = said.Port, said.Prefix
 	if said.Secure {
 		r.Template = secureTemplate(c.tmpl)
+	}
+}
+
+// script is the script name that the path of x has to begin with.
+func (f *frontState) script(said *proxy.Result, x *exchange) []byte {
+	if said.HasScript {
+		return said.Script.In(x.Req.Arena)
+	}
+	return f.mount
+}
+
+// mounted takes the script name off the path. False: the request has been refused, as the path does not begin with it.
+func (t *thread) mounted(c *conn, x *exchange, script []byte) bool {
+	r, h := &x.Req, &x.p.Request
+	name, rest, ok := proxy.Mount(h.Path, r.Arena, script)
+	if !ok {
+		if t.s.unmountedLog.due(t.s.loop.NowNanos()) {
+			t.s.log.Warn("a request's path does not begin with SCRIPT_NAME, where the application is mounted",
+				"request", x.Line(), "script_name", string(script))
+		}
+		t.reject(c, 404, "the path does not begin with the application's")
+		return false
+	}
+	h.Path = rest
+	if prefix := r.ScriptName; prefix.Len > 0 { // what a proxy has taken off stood before it
+		both := httpparse.Span{Off: uint32(len(r.Arena)), Len: prefix.Len + name.Len}
+		r.Arena = slices.Concat(r.Arena, prefix.In(r.Arena), name.In(r.Arena))
+		name = both
+	}
+	r.ScriptName = name
+	return true
+}
+
+// AdviseOnProxies says at the start what an operator should decide about fields of proxies.
+func (s *Server) AdviseOnProxies() {
+	plain := config.Default()
+	if s.strict || s.version != proxy.Off || !slices.Equal(s.cfg.ForwardedAllowIPs, plain.ForwardedAllowIPs) {
+		return // it is decided
+	}
+	for ln := range s.templates {
+		if a, err := netip.ParseAddr(ln.Host()); err == nil && !a.IsLoopback() {
+			s.log.Info("no proxy is named, and others than this machine can connect: if there is one in front name it in " +
+				"--forwarded-allow-ips, else --forwarded-untrusted drop keeps made-up X-Forwarded-* fields from the application")
+			return
+		}
 	}
 }

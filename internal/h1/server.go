@@ -45,6 +45,7 @@ type Server struct {
 	clock     atomic.Pointer[dateLine]
 
 	bodyMemory atomic.Int64 // of large bodies, see body.go
+	heads      headMemory
 }
 
 // dateLine is what a response head says in this second.
@@ -84,6 +85,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	s.limits.Fields = cfg.LimitRequestFields
 	s.limits.FieldSize = cfg.LimitRequestFieldSize
 	s.limits.Head = cfg.LimitRequestHead
+	s.limits.Forwarder = cfg.ForwarderHeaders
 	switch cfg.HeaderMap {
 	case "refuse":
 		s.limits.HeaderMap = httpparse.HeaderMapRefuse
@@ -99,7 +101,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		Spool:      s.tempFile,
 		SpoolAbove: int64(cfg.ResponseBuffer),
 		Unhold:     bridge.Unhold,
-		BeforeFile: s.letGo,
+		BeforeFile: s.beforeFile,
 		Log:        func(f string, a ...any) { log.Warn(fmt.Sprintf(f, a...)) },
 	})
 	if err != nil {
@@ -147,8 +149,8 @@ func (l late) SendLate(lost bool) {
 	}
 }
 
-// letGo is called on the leader before it writes from a file, whose disk may be slow.
-func (s *Server) letGo() {
+// beforeFile is called on the leader before it writes from a file, whose disk may be slow.
+func (s *Server) beforeFile() {
 	if py := s.cur.Py; py != nil {
 		py.Release()
 	}
@@ -164,6 +166,7 @@ func (s *Server) Crew() *crew.Crew { return s.crew }
 // one behind it. Leader, or before anybody leads.
 func (s *Server) AddListener(ln *reactor.Listener, template uint8) error {
 	s.templates[ln] = template
+	s.unix = s.unix || ln.Network() == "unix"
 	return s.loop.AddListener(ln)
 }
 

@@ -42,6 +42,17 @@ type Header struct {
 	Unix bool
 	// Source is invalid when the proxy did not say who the client is.
 	Source, Dest netip.AddrPort
+
+	kind string // of connection, in the words of version 1
+}
+
+// Text is the header as environ has it: the kind of connection and, where they are known, the address and the port that the
+// client came to, with spaces between.
+func (h *Header) Text() string {
+	if !h.Dest.IsValid() {
+		return h.kind
+	}
+	return h.kind + " " + h.Dest.Addr().String() + " " + strconv.Itoa(int(h.Dest.Port()))
 }
 
 // HeaderError is why a header was refused.
@@ -96,6 +107,7 @@ func parseV1(b []byte) (h Header, n int, err error) {
 		return h, 0, errMalformed
 	}
 	if string(line) == "UNKNOWN" || bytes.HasPrefix(line, []byte("UNKNOWN ")) {
+		h.kind = "UNKNOWN"
 		return h, end + 1, nil // 2.1: the receiver must ignore the rest
 	}
 	if !h.addressesV1(line) {
@@ -114,6 +126,7 @@ func (h *Header) addressesV1(line []byte) bool {
 		}
 	}
 	var ok [2]bool
+	h.kind = string(field[0])
 	h.Source, ok[0] = endpointV1(field[0], field[1], field[3])
 	h.Dest, ok[1] = endpointV1(field[0], field[2], field[4])
 	return ok[0] && ok[1]
@@ -177,6 +190,7 @@ func parseV2(b []byte) (h Header, n int, err error) {
 		return h, 0, nil
 	}
 	h.Local = b[12] == cmdLocal
+	h.kind = "LOCAL"
 	if !h.Local && !h.addressesV2(b[13], b[headV2:headV2+size]) {
 		return Header{}, 0, errMalformed
 	}
@@ -184,6 +198,7 @@ func parseV2(b []byte) (h Header, n int, err error) {
 }
 
 func (h *Header) addressesV2(family byte, b []byte) bool {
+	h.kind = "UNSPEC"
 	switch family >> 4 {
 	case familyInet:
 		if len(b) < sizeInet {
@@ -191,6 +206,7 @@ func (h *Header) addressesV2(family byte, b []byte) bool {
 		}
 		h.Source = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b)), binary.BigEndian.Uint16(b[8:]))
 		h.Dest = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:])), binary.BigEndian.Uint16(b[10:]))
+		h.kind = "TCP4"
 		b = b[sizeInet:]
 	case familyInet6:
 		if len(b) < sizeInet6 {
@@ -198,18 +214,20 @@ func (h *Header) addressesV2(family byte, b []byte) bool {
 		}
 		h.Source = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b)).Unmap(), binary.BigEndian.Uint16(b[32:]))
 		h.Dest = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[16:])).Unmap(), binary.BigEndian.Uint16(b[34:]))
+		h.kind = "TCP6"
 		b = b[sizeInet6:]
 	case familyUnix:
 		if len(b) < sizeUnix {
 			return false
 		}
 		h.Unix = true
+		h.kind = "UNIX"
 		b = b[sizeUnix:]
 	default:
 		return true // UNSPEC: what follows has no known form
 	}
 	if family&15 != 1 { // not a stream: it cannot be about this connection
-		h.Source, h.Dest, h.Unix = netip.AddrPort{}, netip.AddrPort{}, false
+		*h = Header{kind: "UNSPEC"}
 	}
 	return validTLVs(b)
 }

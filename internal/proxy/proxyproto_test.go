@@ -8,6 +8,19 @@ import (
 	"testing"
 )
 
+func TestHeaderText(t *testing.T) {
+	for in, want := range map[string]string{
+		"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n": "TCP4 192.0.2.1 443", "PROXY UNKNOWN x\r\n": "UNKNOWN",
+		"PROXY TCP6 2001:db8::1 ::1 80 443\r\n": "TCP6 ::1 443", v2(cmdProxy, 0x11, inet...): "TCP4 192.0.2.1 443",
+		v2(cmdProxy, 0x21, inet6...): "TCP6 ::1 443", v2(cmdLocal, 0x11, inet...): "LOCAL", v2(cmdProxy, 0x12, inet...): "UNSPEC",
+		v2(cmdProxy, 0x31, make([]byte, sizeUnix)...): "UNIX", v2(cmdProxy, 0): "UNSPEC",
+	} {
+		if h, n, err := ParseHeader([]byte(in), Auto); err != nil || n != len(in) || h.Text() != want {
+			t.Errorf("%q: %q, %d, %v", in, h.Text(), n, err)
+		}
+	}
+}
+
 func v2(command, family byte, rest ...byte) string {
 	return signature + string(binary.BigEndian.AppendUint16([]byte{command, family}, uint16(len(rest)))) + string(rest)
 }

@@ -74,8 +74,8 @@ func parsePort(b []byte) (uint16, bool) {
 	return uint16(n), n <= 65535
 }
 
-// portOf is the port at the end of a valid host; empty when it has none.
-func portOf(arena []byte, host httpparse.Span) httpparse.Span {
+// PortOf is the port at the end of a valid host; empty when it has none.
+func PortOf(host httpparse.Span, arena []byte) httpparse.Span {
 	b := host.In(arena)
 	i := bytes.LastIndexByte(b, ':')
 	if i < 0 || bytes.IndexByte(b[i:], ']') >= 0 {
@@ -147,13 +147,11 @@ func trim(b []byte, lo, hi int) (int, int) {
 
 // element is one forwarded-element of RFC 7239 4. The spans are empty for parameters that it does not have.
 type element struct {
-	at                uint32 // where it begins
 	empty             bool
 	node, proto, host httpparse.Span
 }
 
 func (e *element) shift(off uint32) {
-	e.at += off
 	for _, s := range []*httpparse.Span{&e.node, &e.proto, &e.host} {
 		if s.Len > 0 {
 			s.Off += off
@@ -166,7 +164,7 @@ func (e *element) shift(off uint32) {
 // and makes it nothing that we know.
 func nextElement(b []byte, pos int) (e element, next int, ok bool) {
 	pos = skipSpace(b, pos)
-	e.at, e.empty = uint32(pos), true
+	e.empty = true
 	for {
 		pos = skipSpace(b, pos)
 		if pos == len(b) || b[pos] == ',' {

@@ -103,7 +103,10 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 	defer running.Store(nil)
 	// Each Python thread may be between Python and a system call: a processor for each, so that none waits for one.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), s.cfg.Threads+3))
-	return s.Serve(saved, func() { s.log.Info(s.startLine(info, time.Since(began))) })
+	return s.Serve(saved, func() {
+		s.log.Info(s.startLine(info, time.Since(began)))
+		s.http.AdviseOnProxies()
+	})
 }
 
 func status(err error) int {

@@ -93,10 +93,10 @@ func (s *Server) addTemplates() error {
 	var all []bridge.Template
 	for _, ln := range s.listeners {
 		name, port := ln.Host(), strconv.Itoa(ln.Port())
-		if ln.Network() == "unix" {
-			name, port = "localhost", ""
-		}
 		for _, scheme := range []string{"http", "https"} {
+			if ln.Network() == "unix" { // PEP 3333: neither is ever empty
+				name, port = "localhost", map[string]string{"http": "80", "https": "443"}[scheme]
+			}
 			t := bridge.Template{
 				ServerName: name, ServerPort: port, Software: Software, Scheme: scheme,
 				Multithread: s.cfg.Threads > 1,
@@ -105,7 +105,7 @@ func (s *Server) addTemplates() error {
 			if err != nil {
 				return err
 			}
-			all = append(all, make([]bridge.Template, int(index)+1-len(all))...) // a server before this one has the first
+			all = append(all, make([]bridge.Template, max(0, int(index)+1-len(all)))...) // a server before this one has the first
 			all[index] = t
 			if scheme == "http" {
 				s.templates = append(s.templates, uint8(index))

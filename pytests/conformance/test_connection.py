@@ -215,7 +215,7 @@ def test_empty_lines_before_a_request_are_forgiven(apps):
     "raw, status",
     [
         (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", {505, 400}),
-        (b"GET / HTTP/1.2\r\nHost: x\r\n\r\n", {505, 400, 200}),
+        (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", {505, 400, 200}),
         (b"GET /\r\n\r\n", {400, 505}),
         (b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n", {400}),
         (b"GET / HTTP/1.1\nHost: x\n\n", {400}),

@@ -3,10 +3,11 @@
 import json
 import os
 import re
+import socket
 
 import pytest
 
-from harness.client import head
+from harness.client import Client, head
 
 pytestmark = pytest.mark.core
 
@@ -110,6 +111,66 @@ def test_a_changed_environ_does_not_reach_the_next_request(server):
             assert answer["left_over"] is None
             assert answer["environ"]["PATH_INFO"] == "/fresh"
             assert answer["environ"]["REQUEST_METHOD"] == "GET"
+
+
+@pytest.mark.parametrize(
+    "method, target, path, query",
+    [
+        ("GET", "http://localhost", "/", ""),
+        ("GET", "http://localhost?a=b", "/", "a=b"),
+        ("GET", "http://localhost/x", "/x", ""),
+        ("OPTIONS", "http://localhost", "", ""),
+    ],
+)
+def test_the_path_of_an_absolute_target(server, method, target, path, query):
+    env = environ(server, method, target)
+    assert (env["PATH_INFO"], env["QUERY_STRING"], env["RAW_URI"]) == (path, query, target)
+
+
+UNIX_HOSTS = [
+    ("localhost", "80"),
+    ("example.org:8080", "8080"),
+    ("[::1]:8080", "8080"),
+    ("[::1]", "80"),
+    ("example.org:", "80"),
+    ("example.org:0", "80"),
+    (None, "80"),
+]
+
+
+def test_server_name_and_port_on_a_unix_socket(serve, tmp_path):
+    """PEP 3333: SERVER_NAME and SERVER_PORT can never be empty strings."""
+    path = tmp_path / "s"
+    log = ("--access-logfile", "-", "--access-logformat", "%({SERVER_NAME}e)s|%({SERVER_PORT}e)s")
+    server = serve("show_environ", *log, bind=(f"unix:{path}",))
+    with Client(str(path), family=socket.AF_UNIX) as client:
+        for host, port in UNIX_HOSTS:
+            for scheme, expected in ("http", port), ("https", "443" if port == "80" else port):
+                version = "1.1" if host else "1.0\r\nConnection: keep-alive"
+                field = f"Host: {host}\r\n" if host else ""
+                start = server.stdout.position()
+                client.send(f"GET / HTTP/{version}\r\n{field}X-Forwarded-Proto: {scheme}\r\n\r\n".encode())
+                env = json.loads(client.response().body)["environ"]
+                assert (env["SERVER_NAME"], env["SERVER_PORT"]) == ("localhost", expected), host
+                assert server.stdout.wait_for(f"localhost\\|{expected}\n".encode(), start)
+
+
+def test_server_name_and_port_on_an_abstract_unix_socket(serve):
+    name = f"gowsgi-test-{os.getpid()}"
+    serve("show_environ", bind=(f"unix:@{name}",))
+    with Client("\0" + name, family=socket.AF_UNIX) as client:
+        client.request("GET", "/")
+        env = json.loads(client.response().body)["environ"]
+    assert (env["SERVER_NAME"], env["SERVER_PORT"]) == ("localhost", "80")
+
+
+def test_a_higher_minor_version_is_served_as_1_1(server):
+    with server.connect() as client:
+        client.send(head("GET", "/").replace(b"HTTP/1.1", b"HTTP/1.2") * 2)
+        for _ in range(2):
+            response = client.response()
+            assert response.status == 200
+            assert json.loads(response.body)["environ"]["SERVER_PROTOCOL"] == "HTTP/1.1"
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "PUT", "DELETE", "PATCH", "PURGE", "M-SEARCH", "get"])

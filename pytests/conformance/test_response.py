@@ -128,6 +128,12 @@ def test_a_body_of_one_piece_gets_its_length(apps):
     assert response.get("Content-Length") == "12"
 
 
+def test_headers_may_be_lists(apps):
+    """PEP 3333 says tuples; gunicorn and others unpack whatever has two items."""
+    response = respond(apps, headers=[["X-One", "1"], ["X-Two", "2"]], header_lists=True)
+    assert (response.status, response.get("X-One"), response.get("X-Two")) == (200, "1", "2")
+
+
 def test_an_empty_list_is_an_empty_body(apps):
     response = apps.request("GET", "/odd_results/empty_list")
     assert (response.status, response.body, response.framing) == (200, b"", "length")

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 import socket
 import sys
 
@@ -119,6 +120,43 @@ def test_an_app_that_uses_up_the_descriptors_gets_the_error(serve, tmp_path):
             client.request("GET", "/free")
             assert client.response().status == 200
             assert server.request("GET", "/free").status == 200
+
+
+@pytest.mark.one_form
+def test_large_heads_share_a_bound(serve):
+    """64 MB for what is beyond the 16 kB that each connection may have; small requests do not notice."""
+    server = serve("hello", "--threads", "2")
+    fields = b"".join(b"X-%d: %s\r\n" % (i, b"a" * 8000) for i in range(20))
+    start = b"GET / HTTP/1.1\r\nHost: localhost\r\n" + fields
+    before = server.rss()
+    crowd = [server.connect() for _ in range(300)]  # 240 kB each: 273 fit
+    try:
+        for client in crowd:
+            client.send(start)
+        sockets = [client.socket for client in crowd]
+        wait_until(lambda: len(select.select(sockets, [], [], 0)[0]) >= 27, "the others are refused")
+        assert server.request("GET", "/").status == 200
+        assert server.rss() - before < 120_000_000
+        refused = select.select(sockets, [], [], 0)[0]
+        for client in crowd:
+            if client.socket in refused:
+                assert client.response().status == 503
+        assert crowd[0].socket not in refused  # it was there first
+        crowd[0].send(b"\r\n")
+        assert crowd[0].response().status == 200
+    finally:
+        for client in crowd:
+            client.close()
+
+    def served():
+        with server.connect() as client:
+            client.send(start + b"\r\n")
+            return client.response().status == 200
+
+    wait_until(served, "a large head is served again")
+    for _ in range(600):  # what is counted is given back, too
+        assert served()
+    assert server.stderr.since().count(b"large heads") == 1
 
 
 def test_garbage(serve):

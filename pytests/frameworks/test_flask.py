@@ -82,3 +82,21 @@ def test_concurrent_sessions_stay_apart(server):
             assert (answer.json()["size"], answer.json()["text"]) == (len(data), str(visit))
 
     sessions_in_parallel(8, visitor)
+
+
+@pytest.mark.parametrize("trusted", ["127.0.0.1", ""])
+def test_proxy_fix_counts_its_hops(serve, trusted):
+    """Whether or not the server trusts the proxies itself."""
+    server = serve("proxy_fix", f"--forwarded-allow-ips={trusted}")
+    fields = {
+        "X-Forwarded-For": "6.6.6.6, 203.0.113.9, 198.51.100.1",
+        "X-Forwarded-Proto": "http, https, http",
+        "X-Forwarded-Host": "evil.example, example.org",
+        "X-Forwarded-Prefix": "/app",
+    }
+    assert server.get("/", headers=fields).json() == {
+        "REMOTE_ADDR": "203.0.113.9",
+        "wsgi.url_scheme": "https",
+        "HTTP_HOST": "example.org",
+        "SCRIPT_NAME": "/app",
+    }

@@ -1,7 +1,8 @@
 """Answers exactly what the request body, a JSON object, asks for.
 
-status, headers (pairs), chunks (a list, latin-1 text); status_bytes and header_bytes send bytes instead of str;
-iterable "list", "tuple", "iter" or "generator"; Content-Type is added unless bare is true.
+status, headers (pairs), chunks (a list, latin-1 text); status_bytes and header_bytes send bytes instead of str,
+header_lists lists instead of tuples; iterable "list", "tuple", "iter" or "generator"; Content-Type is added unless bare
+is true.
 """
 
 import json
@@ -17,6 +18,8 @@ def application(environ, start_response):
         status = status.encode("latin-1")
     if asked.get("header_bytes"):
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    if asked.get("header_lists"):
+        headers = [list(pair) for pair in headers]
     chunks = [chunk.encode("latin-1") for chunk in asked.get("chunks", ["body"])]
     start_response(status, headers)
     kind = asked.get("iterable", "list")

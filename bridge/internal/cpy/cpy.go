@@ -63,6 +63,8 @@ type Request struct {
 	Flags                             uint8
 	RemoteLen                         uint32
 	Remote                            [64]byte
+	ProxyLen                          uint32
+	Proxy                             [64]byte
 }
 
 // Piece is gw_piece: Ptr and Len are the bytes, Owned the object they belong to.
@@ -136,6 +138,7 @@ func cOffsets() map[string][2]uintptr {
 		"remote_port":    {unsafe.Offsetof(rq.RemotePort), unsafe.Offsetof(crq.remote_port)},
 		"flags":          {unsafe.Offsetof(rq.Flags), unsafe.Offsetof(crq.flags)},
 		"remote":         {unsafe.Offsetof(rq.Remote), unsafe.Offsetof(crq.remote)},
+		"proxy":          {unsafe.Offsetof(rq.Proxy), unsafe.Offsetof(crq.proxy)},
 		"res.length":     {unsafe.Offsetof(rs.ContentLength), unsafe.Offsetof(crs.content_length)},
 		"res.total":      {unsafe.Offsetof(rs.Total), unsafe.Offsetof(crs.total)},
 		"res.head":       {unsafe.Offsetof(rs.head), unsafe.Offsetof(crs.head)},

@@ -49,6 +49,8 @@ typedef struct gw_request {
 	uint8_t flags;
 	uint32_t remote_len;
 	char remote[64]; /* textual peer address, remote_len bytes */
+	uint32_t proxy_len; /* 0: no PROXY header */
+	char proxy[64]; /* proxy_len bytes: protocol and, where known, the proxy's address and port, with spaces */
 } gw_request;
 
 /* One block of the response body. */

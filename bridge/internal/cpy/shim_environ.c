@@ -308,6 +308,25 @@ static int put_peer(PyObject *d, gw_conn *c, const gw_request *rq) {
 	return c->port_number ? py.PyDict_DelItem(d, key_REMOTE_PORT) : 0; /* else it is not there */
 }
 
+/* The keys that gunicorn has for a PROXY header; of one that names no addresses only the first. */
+static int put_proxy(PyObject *d, const char *text, size_t n) {
+	static const char *const names[] = {"PROXY_PROTOCOL", "PROXY_ADDR", "PROXY_PORT"};
+	for (int i = 0; i < 3 && n > 0; i++) {
+		const char *space = memchr(text, ' ', n);
+		size_t len = space ? (size_t)(space - text) : n;
+		PyObject *value = py.PyUnicode_DecodeLatin1(text, (Py_ssize_t)len, NULL);
+		int rc = value ? py.PyDict_SetItemString(d, names[i], value) : -1;
+		if (value)
+			py.Py_DecRef(value);
+		if (rc < 0)
+			return -1;
+		len += space != NULL;
+		text += len;
+		n -= len;
+	}
+	return 0;
+}
+
 PyObject *gw_environ(
 	gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
 	gw_conn *c = j->conn;
@@ -351,6 +370,8 @@ PyObject *gw_environ(
 		bad = put(d, key_SCRIPT_NAME, path_info(arena + rq->script_name.off, rq->script_name.len)) < 0;
 	if (!bad && GW_UNLIKELY(rq->server_port.len))
 		bad = put_latin1(d, key_SERVER_PORT, arena + rq->server_port.off, rq->server_port.len) < 0;
+	if (!bad && GW_UNLIKELY(rq->proxy_len))
+		bad = put_proxy(d, rq->proxy, rq->proxy_len) < 0;
 	bad = bad || put_headers(d, rq, arena, headers) < 0;
 	if (uri)
 		py.Py_DecRef(uri);

@@ -57,6 +57,24 @@ static PyObject *raise_again(PyObject *exc) {
 	return NULL;
 }
 
+/*
+ * A header as a tuple of two, owned: a list may change under us. PEP 3333 wants a tuple; a list of two is taken as well,
+ * as gunicorn and others do.
+ */
+static PyObject *header_pair(PyObject *borrowed) {
+	if (GW_LIKELY(py.PyTuple_Size(borrowed) == 2)) {
+		py.Py_IncRef(borrowed);
+		return borrowed;
+	}
+	py.PyErr_Clear(); /* no tuple */
+	if (py.PyList_Size(borrowed) == 2)
+		return py.PyList_AsTuple(borrowed);
+	py.PyErr_Clear(); /* no list */
+	py.PyErr_Format(
+		py.PyExc_TypeError, "response headers must be a list of (name, value) tuples, not %R", borrowed);
+	return NULL;
+}
+
 static PyObject *obtain(PyObject *type, gw_job *j);
 
 /* Checks and appends every header. 0, or -1 with an exception set. Runs code of the app: it may be entered again. */
@@ -71,18 +89,12 @@ static int head_fields(PyObject *headers, gw_response *fresh, char **buf, size_t
 	}
 	int rc = 0;
 	for (Py_ssize_t i = 0; rc == 0 && i < py.PyList_Size(headers); i++) {
-		PyObject *pair = py.PyList_GetItem(headers, i);
-		py.Py_IncRef(pair); /* a list may change under us */
-		if (GW_UNLIKELY(py.PyTuple_Size(pair) != 2)) { /* -1: no tuple */
-			py.PyErr_Clear();
-			py.PyErr_Format(py.PyExc_TypeError,
-				"response headers must be a list of (name, value) tuples, not %R", pair);
-			rc = -1;
-		} else {
-			rc = gw_head_field(py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), fresh, buf, len,
-				cap, 0);
-		}
-		py.Py_DecRef(pair);
+		PyObject *pair = header_pair(py.PyList_GetItem(headers, i));
+		rc = pair ? gw_head_field(py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), fresh, buf, len,
+				    cap, 0)
+		          : -1;
+		if (pair)
+			py.Py_DecRef(pair);
 	}
 	py.Py_DecRef(headers);
 	return rc;
