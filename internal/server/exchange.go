@@ -27,8 +27,8 @@ type exchange struct {
 	body      httpparse.Body
 	block     []byte // pooled block with the head, once it is no longer the connection's
 	own       []byte // the head of a request that was staged; kept for the next
-	mem       []byte // pooled
-	counted   int64  // of Server.bodyMemory
+	store     bridge.Block
+	mem       []byte // what is gathered, in store
 	size      int64
 	fileFD    int
 	bodySince int64
@@ -81,9 +81,7 @@ func (x *exchange) reset() {
 		reactor.PutBuffer(x.block)
 		x.block = nil
 	}
-	if x.mem != nil {
-		x.c.s.dropMem(x)
-	}
+	x.dropMem()
 	if x.fileFD >= 0 {
 		closeFD(x.fileFD)
 		x.fileFD = -1

@@ -60,8 +60,6 @@ type Server struct {
 
 	access *accesslog.Writer
 	format *accesslog.Format
-
-	bodyMemory atomic.Int64 // of large bodies, see body.go
 }
 
 // dateLine is what a response head says in this second.

@@ -137,8 +137,9 @@ void gw_conn_end(gw_conn *c, int last); /* of the request; c may be gone */
 void gw_conn_cut(gw_conn *owned);
 void gw_conn_forget(uint32_t id);
 int gw_conn_kept(uint32_t id); /* perhaps; GIL: not needed */
-/* body bytes are copied; fd: owned by the result. */
+/* body bytes are copied; block, fd: owned by the result, and gone if there is none. */
 PyObject *gw_input_memory(const char *body, size_t len);
+PyObject *gw_input_block(gw_body *block, size_t len);
 PyObject *gw_input_file(int fd, int64_t len);
 PyObject *gw_input_stream(gw_thread *t, int64_t length_or_minus_1);
 
