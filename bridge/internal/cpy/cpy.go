@@ -340,6 +340,9 @@ func headerKey(name []byte) (string, bool) {
 	return string(out[:n]), true
 }
 
+// headerKeysMade is how many keys of field names were not in the cache; for tests.
+func headerKeysMade() int64 { return int64(C.gw_header_keys_made()) }
+
 // Counters are the live native objects, in the order of GW_CNT_*.
 func Counters() (c [C.GW_CNT_N]int64) {
 	C.gw_counters((*C.int64_t)(unsafe.Pointer(&c[0])))

@@ -250,6 +250,7 @@ int gw_thread_has_gil(const gw_thread *t);
 
 /* The environ key of a field name, through the cache; for tests. Its length, or -1. GIL: taken and released. */
 int gw_header_key_text(const char *name, size_t n, char *out, size_t outlen);
+int64_t gw_header_keys_made(void); /* How many of them were not in the cache; for tests. */
 
 /* Copies the counters. out: caller's, GW_CNT_N entries. */
 void gw_counters(int64_t *out);
