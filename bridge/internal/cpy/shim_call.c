@@ -319,6 +319,8 @@ int gw_call(gw_thread *t, const gw_request *rq, const char *arena, const gw_head
 	if (GW_LIKELY(c != NULL)) {
 		c->gen = rq->gen;
 		c->fd = rq->fd;
+	} else {
+		gw_body_drop(rq);
 	}
 	PyObject *environ = c ? gw_environ(t, rq, arena, headers, body) : NULL;
 	PyObject *start = environ ? gw_start_new(t) : NULL;

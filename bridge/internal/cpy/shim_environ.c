@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "shim_int.h"
 
@@ -238,6 +239,13 @@ static int put_headers(PyObject *d, const gw_request *rq, const char *arena, con
 			return -1;
 	}
 	return 0;
+}
+
+void gw_body_drop(const gw_request *rq) {
+	if (rq->flags & GW_REQ_BODY_FILE)
+		close(rq->body_fd);
+	if (rq->flags & GW_REQ_BODY_BLOCK)
+		gw_body_free((gw_body *)rq->body_block, (size_t)rq->content_length);
 }
 
 static int put_body(PyObject *d, gw_thread *t, const gw_request *rq, const char *body) {

@@ -125,6 +125,7 @@ static inline int gw_is(PyObject *o, PyTypeObject *exact, unsigned long flag) {
 
 /* New references. The environ of a request; NULL with an exception set. GIL: held. */
 PyObject *gw_environ(gw_thread *t, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
+void gw_body_drop(const gw_request *rq); /* what gw_environ would have taken of the body */
 PyObject *gw_start_new(gw_thread *t);
 /* The environ key of a field name. *secret: its value must not be kept. NULL with an exception set. */
 PyObject *gw_header_key(const char *name, size_t n, int *secret);
