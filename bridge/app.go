@@ -138,7 +138,7 @@ func SetEntry(e Entry) { cpy.Module = e }
 
 // Counters are the live native objects by name, for leak tests.
 func Counters() map[string]int64 {
-	names := [...]string{"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors"}
+	names := [...]string{"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors", "bodies"}
 	m := make(map[string]int64, len(names))
 	for i, n := range cpy.Counters() {
 		m[names[i]] = n

@@ -15,8 +15,17 @@ type BodyKind uint8
 const (
 	BodyNone   BodyKind = iota
 	BodyMemory          // Request.Memory, all of it
-	BodyFile            // Request.BodyFD, which the bridge closes, Request.FileLen bytes
+	BodyFile            // Request.BodyFD, which the bridge closes, Request.BodyLen bytes
+	BodyBlock           // Request.Block, whose first Request.BodyLen bytes it is; the bridge's once Thread.Call was called
 	BodyStream          // read through Responder.Read as the app asks
+)
+
+// Block is memory for a body, see cpy.Block; NewBlock reserves some, BlocksCharged is what all together count.
+type Block = cpy.Block
+
+var (
+	NewBlock      = cpy.NewBlock
+	BlocksCharged = cpy.BlocksCharged
 )
 
 // DropConn ends the Python side of the connection of this number, if there is one. Any goroutine.
@@ -41,7 +50,8 @@ type Request struct {
 	Body    BodyKind
 	Memory  []byte
 	BodyFD  int
-	FileLen int64
+	Block   Block
+	BodyLen int64
 }
 
 // Responder is what a running request may ask for while the app runs: the calls up from C. They come on the request's

@@ -173,7 +173,7 @@ func (j *Job) fill(r *Request) {
 	q.Query, q.Host = span(h.Query), span(h.Host)
 	q.ScriptName, q.ServerPort = span(r.ScriptName), span(r.ServerPort)
 	q.FD = int32(r.FD)
-	q.BodyFD = -1
+	q.Block, q.BodyFD = 0, -1
 	q.NHeaders = uint32(len(h.Headers))
 	q.Minor = h.Minor
 	q.Flags = 0
@@ -190,8 +190,12 @@ func (j *Job) fill(r *Request) {
 		q.ContentLength = int64(len(r.Memory))
 	case BodyFile:
 		q.Flags |= cpy.BodyFile | cpy.LengthKnown
-		q.ContentLength = r.FileLen
+		q.ContentLength = r.BodyLen
 		q.BodyFD = int32(r.BodyFD)
+	case BodyBlock:
+		q.Flags |= cpy.BodyBlock | cpy.LengthKnown
+		q.ContentLength = r.BodyLen
+		q.Block, r.Block = r.Block, 0
 	case BodyStream:
 		q.Flags |= cpy.BodyStream
 	}

@@ -16,14 +16,10 @@ import (
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
-const scratchSize = 256 << 10
-
-// Above smallBody a body's memory counts: all bodies together have maxBodyMemory of it, and what comes beyond that goes to
-// a temporary file, however small the one body is. So the default of --body-buffer can be generous (1 MiB through a file
-// cost twice as much CPU) and many slow uploads still cannot fill memory.
 const (
-	smallBody     = 64 << 10
-	maxBodyMemory = 64 << 20
+	scratchSize = 256 << 10
+	// A chunk of which less is still to come is read with what follows it, instead of by a system call of its own.
+	smallRest = 4 << 10
 )
 
 // startBody decides what to do with the body that follows the head of x. True: the request can be run.
@@ -68,6 +64,7 @@ func (t *thread) startBody(c *conn, x *exchange) bool {
 
 // feed decodes the input that is here. False: the request was rejected.
 func (t *thread) feed(c *conn, x *exchange) bool {
+	t.scratch = t.scratch[:0]
 	for c.r < c.w && !x.body.Done() {
 		data, n, err := x.body.Feed(c.buf[c.r:c.w])
 		if err != nil {
@@ -81,6 +78,9 @@ func (t *thread) feed(c *conn, x *exchange) bool {
 		if n == 0 {
 			break
 		}
+	}
+	if !t.writeSpilled(c, x) {
+		return false
 	}
 	// A chunk that is only announced counts already: nobody has to send it to learn that it is too much.
 	if limit := t.s.cfg.LimitRequestBody; limit > 0 && x.size+x.body.ChunkRemaining() > limit {
@@ -111,7 +111,7 @@ func (t *thread) readBody(c *conn) bool {
 		var err error
 		want := x.body.Want()
 		switch {
-		case want == 0: // framing comes next
+		case want == 0, want < smallRest && x.body.Remaining() < 0: // framing comes next, or nearly
 			if c.buf == nil {
 				t.takeInput(c)
 			}
@@ -133,12 +133,10 @@ func (t *thread) readBody(c *conn) bool {
 				}
 				break
 			}
-			if t.scratch == nil {
-				t.scratch = make([]byte, scratchSize)
-			}
-			if n, err = c.rc.Read(t.scratch[:min(want, len(t.scratch))]); err == nil {
+			buf := t.spillRoom()[:min(want, scratchSize)]
+			if n, err = c.rc.Read(buf); err == nil {
 				x.body.Took(n)
-				if !t.keep(c, x, t.scratch[:n]) {
+				if !t.keep(c, x, buf[:n]) || !t.writeSpilled(c, x) {
 					return false
 				}
 			}
@@ -186,51 +184,6 @@ func (t *thread) tooSlow(x *exchange, now int64) bool {
 	return rate > 0 && elapsed > int64(config.BodyMinRateGrace) && x.size < rate*(elapsed/1e9)
 }
 
-// memRoom returns where the next bytes of the body go, at least one and at most want of them; nil if they are to go to the
-// file.
-func (s *Server) memRoom(x *exchange, want int) []byte {
-	want = min(want, s.cfg.BodyBuffer-len(x.mem))
-	if x.fileFD >= 0 || want <= 0 || len(x.mem) == cap(x.mem) && !s.growMem(x, want) {
-		return nil
-	}
-	room := x.mem[len(x.mem):cap(x.mem)]
-	return room[:min(len(room), want)]
-}
-
-// growMem makes the memory larger, by what is wanted but at most eightfold: nobody gets much for only announcing a size,
-// and little is copied on the way.
-func (s *Server) growMem(x *exchange, want int) bool {
-	size := len(x.mem) + want
-	if x.mem == nil {
-		size = min(size, reactor.BufferSize)
-	} else {
-		size = min(size, 8*cap(x.mem))
-	}
-	larger := reactor.GetBufferSize(size)
-	if size = cap(larger); size > smallBody {
-		more := int64(size) - x.counted
-		if s.bodyMemory.Add(more) > maxBodyMemory {
-			s.bodyMemory.Add(-more)
-			reactor.PutBuffer(larger)
-			return false
-		}
-		x.counted += more
-	}
-	n := copy(larger, x.mem)
-	reactor.PutBuffer(x.mem)
-	x.mem = larger[:n]
-	return true
-}
-
-func (s *Server) dropMem(x *exchange) {
-	reactor.PutBuffer(x.mem)
-	x.mem = nil
-	if x.counted > 0 {
-		s.bodyMemory.Add(-x.counted)
-		x.counted = 0
-	}
-}
-
 // keep stores decoded body bytes, in memory up to the limit and then in a file. False: the request was rejected.
 func (t *thread) keep(c *conn, x *exchange, data []byte) bool {
 	x.size += int64(len(data))
@@ -251,15 +204,41 @@ func (t *thread) keep(c *conn, x *exchange, data []byte) bool {
 		return true
 	}
 	err := t.s.spill(x)
-	if err == nil {
+	if err == nil && len(t.scratch)+len(data) > scratchSize {
+		err = writeAll(x.fileFD, t.scratch)
+		t.scratch = t.scratch[:0]
+	}
+	if err == nil && len(data) > scratchSize {
 		err = writeAll(x.fileFD, data)
+	} else if err == nil {
+		t.scratch = append(t.spillRoom(), data...)
 	}
-	if err != nil {
-		t.s.log.Error("a request body cannot be stored in a temporary file", "error", err)
-		t.reject(c, 503, "")
-		return false
+	return err == nil || t.cannotSpill(c, err)
+}
+
+// spillRoom is where bytes for the file are put together: one write for all that one read has brought, not one for each
+// chunk in it. Between two reads nothing is there.
+func (t *thread) spillRoom() []byte {
+	if t.scratch == nil {
+		t.scratch = make([]byte, 0, scratchSize)
 	}
-	return true
+	return t.scratch
+}
+
+// writeSpilled writes what keep has put there. False: the request was rejected.
+func (t *thread) writeSpilled(c *conn, x *exchange) bool {
+	if len(t.scratch) == 0 {
+		return true
+	}
+	err := writeAll(x.fileFD, t.scratch)
+	t.scratch = t.scratch[:0]
+	return err == nil || t.cannotSpill(c, err)
+}
+
+func (t *thread) cannotSpill(c *conn, err error) bool {
+	t.s.log.Error("a request body cannot be stored in a temporary file", "error", err)
+	t.reject(c, 503, "")
+	return false
 }
 
 // spill moves the body from memory to a temporary file.
@@ -273,7 +252,7 @@ func (s *Server) spill(x *exchange) error {
 	}
 	x.fileFD = fd
 	err = writeAll(fd, x.mem)
-	s.dropMem(x)
+	x.dropMem()
 	return err
 }
 
@@ -293,10 +272,14 @@ func writeAll(fd int, data []byte) error {
 
 // gathered hands the complete body to the request.
 func (x *exchange) gathered() {
-	if x.fileFD >= 0 {
-		x.Req.Body, x.Req.BodyFD, x.Req.FileLen = bridge.BodyFile, x.fileFD, x.size
+	x.Req.BodyLen = x.size
+	switch {
+	case x.fileFD >= 0:
+		x.Req.Body, x.Req.BodyFD = bridge.BodyFile, x.fileFD
 		x.fileFD = -1 // the bridge closes it
-		return
+	case x.mem != nil:
+		x.Req.Body, x.Req.Block = bridge.BodyBlock, x.takeMem()
+	default:
+		x.Req.Body = bridge.BodyMemory
 	}
-	x.Req.Body, x.Req.Memory = bridge.BodyMemory, x.mem
 }

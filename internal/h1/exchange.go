@@ -28,8 +28,8 @@ type exchange struct {
 	block     []byte // pooled block with the head, once it is no longer the connection's
 	held      int    // of Server.heads
 	own       []byte // the head of a request that was staged; kept for the next
-	mem       []byte // pooled
-	counted   int64  // of Server.bodyMemory
+	store     bridge.Block
+	mem       []byte // what is gathered, in store
 	size      int64
 	fileFD    int
 	bodySince int64
@@ -77,9 +77,7 @@ func (x *exchange) reset() {
 		reactor.PutBuffer(x.block)
 		x.block = nil
 	}
-	if x.mem != nil {
-		x.c.s.dropMem(x)
-	}
+	x.dropMem()
 	if x.held > 0 {
 		x.c.s.letGo(&x.held)
 	}

@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -140,6 +141,19 @@ func benchmarkCall(b *testing.B, head string, conns int) {
 
 func BenchmarkCallMinimal(b *testing.B) { benchmarkCall(b, minimalHead, 1) }
 func BenchmarkCallBrowser(b *testing.B) { benchmarkCall(b, browserHead, 1) }
+
+// BenchmarkCallFlooded: some client has sent six requests before, of 100 invented field names each.
+func BenchmarkCallFlooded(b *testing.B) {
+	for i := range 6 {
+		head := "GET / HTTP/1.1\r\nHost: x\r\n"
+		for j := range 99 {
+			head += fmt.Sprintf("X-Invented-%d: x\r\n", i*100+j)
+		}
+		_, r := parsed(b, head+"\r\n")
+		onPython(b, func(t *bridge.Thread) { t.Call(r, nil) })
+	}
+	benchmarkCall(b, browserHead, 1)
+}
 
 // BenchmarkCallForgotten: so many connections that nothing of the last request is there any more.
 func BenchmarkCallForgotten(b *testing.B) { benchmarkCall(b, minimalHead, 1000) }

@@ -44,8 +44,7 @@ type Server struct {
 	exchanges sync.Pool
 	clock     atomic.Pointer[dateLine]
 
-	bodyMemory atomic.Int64 // of large bodies, see body.go
-	heads      headMemory
+	heads headMemory
 }
 
 // dateLine is what a response head says in this second.

@@ -43,7 +43,7 @@ WORKLOADS = [
     ),
     Workload(
         "upload1m",
-        "an upload of 1 MiB, read by the application, 16 connections",
+        "an upload of 1 MiB, read by the application 64 kB at a time, 16 connections",
         "upload1m",
         "upload",
         connections=16,

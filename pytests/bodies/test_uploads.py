@@ -87,6 +87,31 @@ def test_readline_works_on_a_spooled_body(serve):
     assert [line.encode() for line in rest[1:]] == lines[5:]
 
 
+def test_a_large_body_in_memory_is_one_read(serve):
+    server = serve("stash", "--body-buffer", "8m")
+    assert server.request("POST", "/keep?name=m", [], DATA).body == b"kept"
+    assert server.request("GET", "/recall?name=m").body == DATA
+
+
+def test_the_memory_of_bodies_is_given_back(serve):
+    server = serve("every")
+
+    def held():
+        return server.get("/counts").json()["server"]["bodies"]
+
+    for _ in range(5):
+        assert server.request("POST", "/digest", [], DATA[:500_000]).status == 200
+    with server.connect() as client:
+        client.request("POST", "/digest", [("Content-Length", "500000")], DATA[:300_000])
+        wait_until(lambda: held() == 1, "a block for the body that comes")
+        client.reset()
+    wait_until(lambda: held() == 0, "no block")
+    assert server.request("POST", "/stash/keep?name=b", [], DATA[:500_000]).body == b"kept"
+    assert held() == 1
+    assert server.request("GET", "/stash/recall?name=b").body == DATA[:500_000]
+    assert held() == 0
+
+
 def test_a_spooled_body_is_readable_after_the_request(serve):
     server = serve("stash", "--body-buffer", "1k")
     assert server.request("POST", "/keep?name=s", [], DATA).body == b"kept"

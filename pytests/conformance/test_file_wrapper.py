@@ -1,5 +1,7 @@
 """wsgi.file_wrapper: same bytes as by hand, whatever the object, wherever it stands, and closed once."""
 
+import os
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -9,7 +11,7 @@ from harness.waiting import wait_until
 
 pytestmark = pytest.mark.core
 
-DATA = bytes((i * 7 + i // 256) % 256 for i in range(300_000))
+DATA = b"some text " * 1000 + bytes((i * 7 + i // 256) % 256 for i in range(290_000))
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,54 @@ def test_http_1_0(apps, path):
     assert unquote(path)
     response = apps.exchange(f"GET /files?path={path} HTTP/1.0\r\n\r\n".encode())
     assert response.body == DATA
+
+
+@pytest.mark.parametrize(
+    "kind", ["file", "raw", "patched", "updating", "named", "rolled", "django", "django-twice", "werkzeug"]
+)
+def test_what_is_certainly_a_file_is_sent_as_one(apps, path, kind):
+    response = apps.request("GET", f"/files?kind={kind}&path={path}&name=sent-{kind}&peek=5")
+    assert response.body == DATA[5:]
+    assert response.framing == "length", "read block by block"
+
+
+@pytest.mark.parametrize("kind", ["spooled", "gzip", "buffered-gzip", "django-gzip", "werkzeug-gzip", "watched"])
+def test_a_descriptor_alone_proves_nothing(apps, path, kind):
+    response = apps.request("GET", f"/files?kind={kind}&path={path}&name=read-{kind}")
+    assert response.body == DATA
+    assert response.framing == "chunked", "sent by sendfile"
+
+
+@pytest.mark.parametrize("kind", ["derived", "buffered-derived", "replaced", "replaced-raw", "replaced-named"])
+def test_who_reads_something_else_is_asked(apps, path, kind):
+    # What the interpreter's own BufferedReader reads is told by readinto, which only one of them has replaced.
+    wanted = DATA if kind == "buffered-derived" else DATA.upper()
+    response = apps.request("GET", f"/files?kind={kind}&path={path}")
+    assert response.body == wanted
+    assert response.framing == "chunked", "sent by sendfile"
+
+
+@pytest.mark.parametrize("more", ["", "&iterate=1"])
+@pytest.mark.parametrize("kind", ["file", "raw"])
+@pytest.mark.parametrize("name", ["/proc/self/cmdline", "/sys/kernel/mm/transparent_hugepage/enabled"])
+def test_files_without_a_size_are_read(apps, kind, more, name):
+    if not os.access(name, os.R_OK):
+        pytest.skip(f"there is no {name}")
+    body = apps.request("GET", f"/files?kind={kind}&path={name}{more}").body
+    if name.startswith("/sys"):
+        assert body == Path(name).read_bytes()
+    else:
+        assert b"gowsgi" in body
+
+
+@pytest.mark.parametrize("more", ["", "&iterate=1", "&kind=raw", "&kind=django", "&kind=bytesio&data=" + "x" * 10])
+def test_seeking_through_the_wrapper(apps, path, more):
+    wanted = DATA[200_000:] if "bytesio" not in more else b""
+    assert apps.request("GET", f"/files?path={path}&through=200000{more}").body == wanted
+
+
+def test_a_wrapper_seeks_only_if_its_file_does(apps):
+    assert apps.request("GET", "/files?kind=nofileno&name=s&data=x&through=1").body == b"not seekable"
 
 
 @pytest.mark.parametrize("kind", ["bytesio", "nofileno", "lying", "pipe"])

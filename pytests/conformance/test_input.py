@@ -47,6 +47,9 @@ framings = pytest.mark.parametrize("framing", ["length", "chunked"])
         "iter",
         "next,read:3,iter,read",
         "read:5,readline,read:2,readlines,read,readline,readlines,iter",
+        "read1:3,read1:0,read1,read1",
+        "readinto:3,readinto:0,readinto:1000,readinto:5",
+        "tell,read:4,tell,seek:2,readline,seek:0,tell,read,tell,seek:1000,read,readline,seek:1,iter",
     ],
 )
 def test_the_methods_agree_with_an_ordinary_file(apps, calls, body, framing):
@@ -58,13 +61,96 @@ def test_the_methods_agree_with_an_ordinary_file(apps, calls, body, framing):
 def test_any_sequence_of_calls_agrees_with_an_ordinary_file(apps):
     dice = random.Random(1302)
     for _ in range(40):
-        body = bytes(dice.choice(b"ab\n") for _ in range(dice.randrange(60)))
+        body = bytes(dice.choice(b"ab\n") for _ in range(1 + dice.randrange(60)))
         calls = []
         for _ in range(dice.randrange(1, 8)):
-            name = dice.choice(["read", "readline", "readlines"])
-            calls.append(name if dice.random() < 0.3 else f"{name}:{dice.randrange(-1, 20)}")
+            name = dice.choice(["read", "read1", "readline", "readlines", "readinto", "seek", "tell"])
+            if name in ("readinto", "seek"):
+                calls.append(f"{name}:{dice.randrange(70)}")
+            else:
+                calls.append(name if name == "tell" or dice.random() < 0.3 else f"{name}:{dice.randrange(-1, 20)}")
         response = post(apps, "/body?calls=" + ",".join(calls), body, dice.choice(["length", "chunked"]))
         assert json.loads(response.body) == run(io.BytesIO(body), calls), (body, calls)
+
+
+def test_the_methods_of_a_spooled_body(serve):
+    server = serve("body", "--body-buffer", "0")
+    for calls in (
+        "tell,read:4,tell,seek:2,readline,tell,seek:0,read,tell,seek:1000,tell,read,readline,seek:1,iter",
+        "readline,tell,readinto:5,tell,read1:4,seek:7,readinto:100,readinto:1,tell",
+        "readline:3,seek:0,readlines,seek:20,read:3,seek:19,read1:2,read,read",
+    ):
+        response = server.request("POST", "/?calls=" + calls, [], LINES * 2000)
+        assert json.loads(response.body) == run(io.BytesIO(LINES * 2000), calls.split(",")), calls
+
+
+TABLE = b'name,"a, b"\n1,"two\nlines"\n'
+
+
+@pytest.fixture(scope="module", params=["memory", "spooled", "streaming"])
+def wrapping(request, serve_module):
+    """A server whose bodies are in memory, in a file, or still on their way."""
+    options = {"memory": [], "spooled": ["--body-buffer", "0"], "streaming": ["--body-streaming"]}[request.param]
+    return request.param, serve_module("wrapped", *options)
+
+
+@framings
+def test_the_streams_of_the_standard_library_take_it(wrapping, framing):
+    kind, server = wrapping
+
+    def ask(name, body):
+        response = post(server, "/" + name, body, framing)
+        assert response.status == 200, response.text
+        return json.loads(response.body)
+
+    assert ask("lines", "Straße\n2\n".encode()) == ["Straße\n", "2\n"]
+    assert ask("rows", TABLE) == [["name", "a, b"], ["1", "two\nlines"]]
+    assert ask("buffered", LINES) == ["f", "fir", "st line\n", LINES[11:].decode()]
+    assert ask("loads", b'{"a": [1, 2]}' + b" " * 10) == {"a": [1, 2]}
+    assert ask("keywords", LINES) == ["fi", "rst line\n", 1]
+    whole = kind != "streaming"
+    assert ask("answers", b"x") == {
+        "readable": True,
+        "writable": False,
+        "seekable": whole,
+        "isatty": False,
+        "flush": None,
+        "tell": 0 if whole else "unsupported",
+    }
+    if whole:
+        assert ask("again", LINES) == [len(LINES), LINES[-4:].decode(), "first line\n", LINES.decode()]
+    refused = ["__enter__", "flush", "next", "read", "read1", "readable", "readinto", "readline", "readlines"]
+    assert ask("closes", LINES) == [True, sorted([*refused, "seek", "seekable", "tell"])]
+
+
+def test_read1_does_not_wait_for_more_than_there_is(serve):
+    server = serve("wrapped", "--body-streaming")
+    with server.connect() as client:
+        client.request("POST", "/read1", [("Transfer-Encoding", "chunked")], b"3\r\nabc\r\n")
+        client.send(b"2\r\nde\r\n0\r\n\r\n")
+        first, second, nothing = json.loads(client.response().body)
+    assert first and first + second == "abcde"[: len(first + second)]
+    assert nothing == ""
+
+
+def test_without_a_body_it_cannot_be_closed_for_the_others(serve):
+    """Requests without a body share one stream."""
+    server = serve("wrapped")
+    for _ in range(2):
+        assert json.loads(server.request("GET", "/lines").body) == []
+    assert json.loads(server.request("GET", "/closes").body) == [False, []]
+
+
+def test_a_second_thread_gets_no_bytes_of_the_first(serve):
+    server = serve("two_readers", "--body-streaming", "--threads", "2")
+    with server.connect() as client:
+        client.request("POST", "/", [("Content-Length", "14")], b"abcdef")
+        found = server.get("/found").json()
+        client.send(b"ghi\nnext")
+        lines = json.loads(client.response().body)
+    assert set(found.values()) == {"RuntimeError"}, found
+    assert len(found) == 9, found
+    assert lines == ["abcdefghi\n", "next", False]
 
 
 def test_a_request_without_a_body_has_an_empty_stream_at_once(apps):
@@ -101,6 +187,21 @@ def test_one_long_line(apps):
 def test_chunk_extensions_and_trailers_are_not_part_of_the_body(apps):
     response = post(apps, "/echo", LINES, "chunked", extension=";name=value", trailers="X-Trailer: 1\r\n")
     assert response.body == LINES
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--body-buffer", "0"], ["--body-streaming"]], ids=["memory", "file", "stream"]
+)
+@pytest.mark.parametrize("expect", [False, True], ids=["", "expect"])
+def test_framing_is_not_the_applications(serve, options, expect):
+    """It would decode once more what is decoded already, as dulwich does."""
+    server = serve("show_environ", *options)
+    fields = [("Transfer-Encoding", "chunked")] + [("Expect", "100-continue")] * expect
+    env = json.loads(server.exchange(head("POST", "/", fields) + chunked(b"body", b"in chunks")).body)["environ"]
+    assert "HTTP_TRANSFER_ENCODING" not in env
+    assert env.get("CONTENT_LENGTH") in ("13", None)
+    assert "wsgi.input_terminated" in env
+    assert json.loads(server.request("POST", "/", [], b"12345").body)["environ"]["CONTENT_LENGTH"] == "5"
 
 
 def test_trailers_do_not_become_headers(apps):

@@ -26,7 +26,7 @@ def line(thing):
 def members(cls):
     shown = {}
     for name, value in vars(cls).items():
-        if name in ("__iter__", "__next__", "__call__", "__getattribute__"):
+        if name in ("__iter__", "__next__", "__call__", "__getattribute__", "__enter__", "__exit__"):
             shown[name] = None
         elif not name.startswith("_"):
             shown[name] = line(value) if callable(value) else "property"

@@ -1,6 +1,7 @@
 """Calls methods of wsgi.input as the query says and answers the results as JSON.
 
-calls=read,read:10,readline,readline:5,readlines,readlines:20,iter,next; bytes are given as latin-1 text.
+calls=read,read:10,read1:10,readinto:10,readline,readline:5,readlines,readlines:20,iter,next,tell,seek:3; bytes are
+given as latin-1 text.
 """
 
 import json
@@ -15,6 +16,12 @@ def run(stream, calls):
             results.append([line.decode("latin-1") for line in stream])
         elif name == "next":
             results.append(next(iter(stream), b"").decode("latin-1"))
+        elif name == "readinto":
+            target = bytearray(int(argument))
+            size = stream.readinto(target)
+            results.append(bytes(target[:size]).decode("latin-1"))
+        elif name in ("tell", "seek"):
+            results.append(getattr(stream, name)(*([int(argument)] if argument else [])))
         else:
             result = getattr(stream, name)(*([int(argument)] if argument else []))
             if isinstance(result, list):

@@ -1,7 +1,9 @@
-"""wsgi.file_wrapper over what the query names: kind= as below, path=, offset=, block=, length=."""
+"""wsgi.file_wrapper over what the query names: kind= as below, path=, offset=, block=, length=, through= (seek)."""
 
+import gzip
 import io
 import os
+import tempfile
 import threading
 from urllib.parse import parse_qs
 
@@ -34,7 +36,7 @@ class LyingFileno(NoFileno):
 
 
 class Watched:
-    """A real file that remembers its close; sendfile can serve it."""
+    """Reads from a real file, whose fileno() it has, and remembers its close."""
 
     def __init__(self, path, name):
         self.file = open(path, "rb")
@@ -51,6 +53,80 @@ class Watched:
         with changed:
             closed[self.name] = closed.get(self.name, 0) + 1
             changed.notify_all()
+
+
+class Upper(io.FileIO):
+    """Its read() gives something else than its descriptor."""
+
+    def read(self, size=-1):
+        return super().read(size).upper()
+
+
+def packed(path):
+    """The content as gzip, read through the library: its fileno() is the compressed file's."""
+    file = tempfile.TemporaryFile()
+    with open(path, "rb") as source, gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as target:
+        target.write(source.read())
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file)
+
+
+def temporary(path, file):
+    with open(path, "rb") as source:
+        file.write(source.read())
+    file.seek(0)
+    return file
+
+
+def with_upper(file, thing):
+    """The file, with a read() or readinto() of `thing` that somebody has replaced."""
+    if thing is file:
+        read = file.read
+        file.read = lambda size=-1: read(size).upper()
+    else:
+        readinto = thing.readinto
+
+        def upper(target):
+            size = readinto(target)
+            target[:size] = bytes(target[:size]).upper()
+            return size
+
+        thing.readinto = upper
+    return file
+
+
+def django_file(file):
+    from django.core.files import File
+
+    return File(file)
+
+
+def storage(file):
+    from werkzeug.datastructures import FileStorage
+
+    return FileStorage(file)
+
+
+KINDS = {
+    "updating": lambda path: open(path, "r+b"),
+    "named": lambda path: temporary(path, tempfile.NamedTemporaryFile()),
+    "rolled": lambda path: temporary(path, tempfile.SpooledTemporaryFile(1)),
+    "spooled": lambda path: temporary(path, tempfile.SpooledTemporaryFile()),
+    "django": lambda path: django_file(open(path, "rb")),
+    "django-twice": lambda path: django_file(django_file(open(path, "rb"))),
+    "django-gzip": lambda path: django_file(packed(path)),
+    "werkzeug": lambda path: storage(open(path, "rb")),
+    "werkzeug-gzip": lambda path: storage(packed(path)),
+    "gzip": packed,
+    "buffered-gzip": lambda path: io.BufferedReader(packed(path)),
+    "derived": Upper,
+    "buffered-derived": lambda path: io.BufferedReader(Upper(path)),
+    "replaced": lambda path: (lambda file: with_upper(file, file))(open(path, "rb")),
+    "replaced-raw": lambda path: (lambda file: with_upper(file, file.raw))(open(path, "rb")),
+    "replaced-named": lambda path: (lambda file: with_upper(file, file))(
+        temporary(path, tempfile.NamedTemporaryFile())
+    ),
+}
 
 
 def remember_close(file, name):
@@ -78,6 +154,8 @@ def application(environ, start_response):
     kind = query.get("kind", "file")
     if kind == "file":
         stream = open(query["path"], "rb")
+    elif kind in KINDS:
+        stream = KINDS[kind](query["path"])
     elif kind == "raw":
         stream = open(query["path"], "rb", buffering=0)
     elif kind == "watched":
@@ -109,6 +187,14 @@ def application(environ, start_response):
     start_response(query.get("status", "200 OK"), headers)
     block = (int(query["block"]),) if "block" in query else ()
     wrapper = environ["wsgi.file_wrapper"](stream, *block)
+    if "through" in query:
+        # As werkzeug does for a range: through the wrapper, if it can.
+        if not (hasattr(wrapper, "seekable") and wrapper.seekable()):
+            return [
+                b"not seekable" + b", but seek" * hasattr(wrapper, "seek") + b", but tell" * hasattr(wrapper, "tell")
+            ]
+        wrapper.seek(int(query["through"]))
+        assert wrapper.tell() == int(query["through"])
     if "iterate" in query:
         # A middleware that does not know it; it must also be an ordinary iterable with close.
         def produce():

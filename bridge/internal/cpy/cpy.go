@@ -9,6 +9,10 @@ package cpy
 #cgo nocallback unhold
 #cgo nocallback gw_unhold_waiting
 #cgo nocallback gw_conn_drop
+#cgo nocallback body_new
+#cgo nocallback body_grow
+#cgo nocallback gw_body_free
+#cgo nocallback gw_body_charge
 #include <stdlib.h>
 #include "shim.h"
 #include "embed.h"
@@ -18,6 +22,8 @@ void gw_app_set(PyObject *app);
 static void app_set(uintptr_t app) { gw_app_set((PyObject *)app); }
 static gw_thread *thread_attach(int index, uintptr_t saved) { return gw_thread_attach(index, (PyThreadState *)saved); }
 static void finish(gw_thread *t, uintptr_t owned) { gw_finish(t, (PyObject *)owned); }
+static uintptr_t body_new(size_t n) { return (uintptr_t)gw_body_new(n); }
+static uintptr_t body_grow(uintptr_t b, size_t n, size_t want) { return (uintptr_t)gw_body_grow((gw_body *)b, n, want); }
 static void unhold(uintptr_t owned) { gw_unhold((PyObject *)owned); }
 */
 import "C"
@@ -44,6 +50,7 @@ const (
 	BodyStream  = C.GW_REQ_BODY_STREAM
 	BodyMemory  = C.GW_REQ_BODY_MEMORY
 	LengthKnown = C.GW_REQ_LENGTH_KNOWN
+	BodyBlock   = C.GW_REQ_BODY_BLOCK
 )
 
 // Request is gw_request. It holds no Go pointer.
@@ -55,6 +62,7 @@ type Request struct {
 	Method, Target, Path, Query, Host Span
 	ScriptName, ServerPort            Span
 	ContentLength                     int64
+	Block                             Block
 	BodyFD                            int32
 	FD                                int32
 	NHeaders                          uint32
@@ -132,6 +140,7 @@ func cOffsets() map[string][2]uintptr {
 		"host":           {unsafe.Offsetof(rq.Host), unsafe.Offsetof(crq.host)},
 		"server_port":    {unsafe.Offsetof(rq.ServerPort), unsafe.Offsetof(crq.server_port)},
 		"content_length": {unsafe.Offsetof(rq.ContentLength), unsafe.Offsetof(crq.content_length)},
+		"body_block":     {unsafe.Offsetof(rq.Block), unsafe.Offsetof(crq.body_block)},
 		"body_fd":        {unsafe.Offsetof(rq.BodyFD), unsafe.Offsetof(crq.body_fd)},
 		"fd":             {unsafe.Offsetof(rq.FD), unsafe.Offsetof(crq.fd)},
 		"nheaders":       {unsafe.Offsetof(rq.NHeaders), unsafe.Offsetof(crq.nheaders)},
@@ -305,6 +314,41 @@ func DropConn(conn uint32) { C.gw_conn_drop(C.uint32_t(conn)) }
 
 // HoldsGIL tells whether the calling OS thread has the GIL, whoever it is.
 func HoldsGIL() bool { return C.gw_holds_gil() != 0 }
+// Block is memory of C's for the body of a request, see gw_body in shim.h; 0 is none. Any goroutine.
+type Block uintptr
+
+// NewBlock reserves one for n bytes; none if memory is short.
+func NewBlock(n int) Block { return Block(C.body_new(C.size_t(n))) }
+
+func (b Block) head() *C.gw_body { return (*C.gw_body)(unsafe.Pointer(b)) }
+
+// Bytes is all of it. What nobody has written yet may be anything.
+func (b Block) Bytes() []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(b+C.GW_BODY_HEAD)), b.head().cap)
+}
+
+// Grow makes it larger, for want bytes, and keeps the first n; the old one is gone. None if memory is short, and then the
+// old one stays.
+func (b Block) Grow(n, want int) Block {
+	return Block(C.body_grow(C.uintptr_t(b), C.size_t(n), C.size_t(want)))
+}
+
+// Free gives it back; at most n bytes were written.
+func (b Block) Free(n int) { C.gw_body_free(b.head(), C.size_t(n)) }
+
+// Charge counts it with at least n bytes; false if all blocks together would come to more than limit.
+func (b Block) Charge(n int, limit int64) bool {
+	return C.gw_body_charge(b.head(), C.size_t(n), C.int64_t(limit)) == 0
+}
+
+// Charged is what it counts.
+func (b Block) Charged() int { return int(b.head().charged) }
+
+// Committed is how much of it has memory behind it from earlier use.
+func (b Block) Committed() int { return int(b.head().committed) }
+
+// BlocksCharged is what all blocks count.
+func BlocksCharged() int64 { return int64(C.gw_body_used()) }
 
 // UnholdWaiting tells whether objects wait for a thread with the GIL.
 func UnholdWaiting() bool { return C.gw_unhold_waiting() != 0 }
@@ -319,6 +363,9 @@ func headerKey(name []byte) (string, bool) {
 	}
 	return string(out[:n]), true
 }
+
+// headerKeysMade is how many keys of field names were not in the cache; for tests.
+func headerKeysMade() int64 { return int64(C.gw_header_keys_made()) }
 
 // Counters are the live native objects, in the order of GW_CNT_*.
 func Counters() (c [C.GW_CNT_N]int64) {

@@ -69,6 +69,46 @@ func TestHeaderKey(t *testing.T) {
 	checkKey(t, []byte("X-Invented-7"))
 }
 
+// TestHeaderKeyFlood: names that nobody will send again do not keep out those that come with each request, neither when
+// they came first nor while they go on coming, nor if they come twice.
+func TestHeaderKeyFlood(t *testing.T) {
+	if err := startPython(); err != nil {
+		t.Skip("no Python to embed: ", err)
+	}
+	invented := 0
+	flood := func(n, times int) {
+		for range n {
+			invented++
+			for range times {
+				headerKey([]byte(fmt.Sprintf("X-Flood-%d", invented)))
+			}
+		}
+	}
+	// use looks up the names of so many requests, and tells how many keys had to be made.
+	use := func(name string, requests, between int) (made int64) {
+		for range requests {
+			flood(between, 1)
+			before := headerKeysMade()
+			for field := range 30 {
+				headerKey([]byte(fmt.Sprintf("%s-%d", name, field)))
+			}
+			made += headerKeysMade() - before
+		}
+		return made
+	}
+	for _, times := range []int{1, 2, 5} {
+		flood(5000, times)
+		name := fmt.Sprintf("X-After-%d", times)
+		use(name, 10, 0)
+		if made := use(name, 100, 0); made != 0 {
+			t.Errorf("after a flood of names that came %d times: %d keys made for 3000 fields", times, made)
+		}
+		if made := use(name, 100, 100); made > 300 {
+			t.Errorf("during a flood: %d keys made for 3000 fields", made)
+		}
+	}
+}
+
 func FuzzHeaderKey(f *testing.F) {
 	if err := startPython(); err != nil {
 		f.Skip("no Python to embed: ", err)

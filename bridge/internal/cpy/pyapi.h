@@ -80,6 +80,21 @@ typedef struct GW_STRUCT(PyGetSetDef) {
 	void *closure;
 } GW_STRUCT(PyGetSetDef);
 
+/* Part of the stable ABI from 3.11 on, and the same before. */
+typedef struct GW_STRUCT(Py_buffer) {
+	void *buf;
+	PyObject *obj;
+	Py_ssize_t len;
+	Py_ssize_t itemsize;
+	int readonly;
+	int ndim;
+	char *format;
+	Py_ssize_t *shape;
+	Py_ssize_t *strides;
+	Py_ssize_t *suboffsets;
+	void *internal;
+} GW_STRUCT(Py_buffer);
+
 typedef struct GW_STRUCT(PyType_Slot) {
 	int slot;
 	void *pfunc;
@@ -163,6 +178,7 @@ typedef struct gw_module_def_tail {
 	X(Py_tp_finalize, 80)                                                                                          \
 	X(Py_mod_create, 1)                                                                                            \
 	X(Py_mod_exec, 2)                                                                                              \
+	X(PyBUF_WRITABLE, 0x001)                                                                                       \
 	X(PyBUF_READ, 0x100)                                                                                           \
 	X(PyBUF_WRITE, 0x200)                                                                                          \
 	X(Py_LT, 0)                                                                                                    \
@@ -415,6 +431,8 @@ enum {
 	X(PyObject *, PyByteArray_FromStringAndSize, (const char *, Py_ssize_t))                                       \
 	X(char *, PyByteArray_AsString, (PyObject *))                                                                  \
 	X(Py_ssize_t, PyByteArray_Size, (PyObject *))                                                                  \
+	X(int, PyObject_GetBuffer, (PyObject *, Py_buffer *, int))                                                     \
+	X(void, PyBuffer_Release, (Py_buffer *))                                                                       \
 	X(PyObject *, PyMemoryView_FromMemory, (char *, Py_ssize_t, int))                                              \
 	X(PyObject *, PyMemoryView_FromObject, (PyObject *))                                                           \
 	/* str */                                                                                                      \

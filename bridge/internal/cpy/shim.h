@@ -28,9 +28,24 @@ enum {
 	GW_REQ_HAS_HOST = 1 << 0,     /* host is to be HTTP_HOST; Host fields among the headers are passed over */
 	GW_REQ_BODY_FILE = 1 << 1,    /* body is in body_fd, whose ownership passes to the callee */
 	GW_REQ_BODY_STREAM = 1 << 2,  /* body is read by gwgo_read as the app asks for it */
-	GW_REQ_BODY_MEMORY = 1 << 3,  /* body is the body argument of gw_call */
-	GW_REQ_LENGTH_KNOWN = 1 << 4, /* set CONTENT_LENGTH to content_length, and pass over Transfer-Encoding */
+	GW_REQ_BODY_MEMORY = 1 << 3,  /* body is the body argument of gw_call, and is copied */
+	GW_REQ_LENGTH_KNOWN = 1 << 4, /* set CONTENT_LENGTH to content_length */
+	GW_REQ_BODY_BLOCK = 1 << 5,   /* body is in body_block, whose ownership passes to the callee */
+	GW_REQ_BODY = GW_REQ_BODY_FILE | GW_REQ_BODY_STREAM | GW_REQ_BODY_MEMORY | GW_REQ_BODY_BLOCK,
 };
+
+/*
+ * Memory of a request body: C's, so that wsgi.input can have what Go received as it is. It is reserved, and has pages only
+ * where somebody has written.
+ */
+typedef struct gw_body {
+	size_t cap;       /* bytes of data */
+	size_t committed; /* of them have been written to by one owner or another */
+	size_t charged;   /* what it counts in gw_body_used */
+} gw_body;
+
+enum { GW_BODY_HEAD = 64 };
+static inline char *gw_body_data(gw_body *b) { return (char *)b + GW_BODY_HEAD; }
 
 /* One request, offsets into the arena given beside it. Plain data. */
 typedef struct gw_request {
@@ -41,6 +56,7 @@ typedef struct gw_request {
 	gw_span method, target, path, query, host;
 	gw_span script_name, server_port; /* empty: the template's */
 	int64_t content_length;
+	uintptr_t body_block; /* a gw_body *; as a number, or cgo would look for Go's pointers in the struct */
 	int32_t body_fd;
 	int32_t fd; /* the connection's descriptor, valid while the request runs */
 	uint32_t nheaders;
@@ -132,7 +148,16 @@ static inline void gw_sysmon_made(void) {}
 #endif
 
 /* Counters for leak tests; indexes of gw_counters. */
-enum { GW_CNT_INPUTS, GW_CNT_STARTS, GW_CNT_WRAPPERS, GW_CNT_CLIENTS, GW_CNT_HELD, GW_CNT_FDS, GW_CNT_N };
+enum {
+	GW_CNT_INPUTS,
+	GW_CNT_STARTS,
+	GW_CNT_WRAPPERS,
+	GW_CNT_CLIENTS,
+	GW_CNT_HELD,
+	GW_CNT_FDS,
+	GW_CNT_BODIES,
+	GW_CNT_N
+};
 
 /* ------------------------------------------------------------------------------------------------ Go calls C */
 
@@ -177,9 +202,26 @@ gw_job *gw_job_new(uint32_t index);
 gw_response *gw_job_response(gw_job *j);
 
 /*
+ * The memory of a body. Any thread. GIL: not needed. Blocks: no.
+ *
+ * gw_body_new: a block for want bytes, owned by the caller until gw_body_free or until a request takes it; NULL when memory
+ * is short. Its content is whatever was there before.
+ * gw_body_grow: a larger one with the first len bytes of b, which is gone then; NULL when memory is short, and b stays.
+ * gw_body_free: len is what the owner has written at most.
+ * gw_body_charge: counts the block with at least n bytes until it is freed. -1 if all blocks together would count more
+ * than limit; then nothing has changed.
+ * gw_body_used: what all blocks count.
+ */
+gw_body *gw_body_new(size_t want);
+gw_body *gw_body_grow(gw_body *b, size_t len, size_t want);
+void gw_body_free(gw_body *b, size_t len);
+int gw_body_charge(gw_body *b, size_t n, int64_t limit);
+int64_t gw_body_used(void);
+
+/*
  * Runs the app for one request, up to the first block that must go out. Result: GW_MORE … GW_HIJACK. j: no request is it.
- * rq, arena, headers, body: caller's, not kept. GIL: taken if not held; held on return, see gw_release. Blocks: it runs the
- * app. Calls back: gwgo_*.
+ * rq, arena, headers, body: caller's, not kept; rq->body_fd, rq->body_block: the callee's from now on. GIL: taken if not
+ * held; held on return, see gw_release. Blocks: it runs the app. Calls back: gwgo_*.
  */
 int gw_call(gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
 
@@ -233,6 +275,7 @@ int gw_holds_gil(void);
 
 /* The environ key of a field name, through the cache; for tests. Its length, or -1. GIL: taken and released. */
 int gw_header_key_text(const char *name, size_t n, char *out, size_t outlen);
+int64_t gw_header_keys_made(void); /* How many of them were not in the cache; for tests. */
 
 /* Copies the counters. out: caller's, GW_CNT_N entries. */
 void gw_counters(int64_t *out);

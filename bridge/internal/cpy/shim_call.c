@@ -429,6 +429,8 @@ int gw_call(gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, co
 	if (GW_LIKELY(c != NULL)) {
 		c->gen = rq->gen;
 		c->fd = rq->fd;
+	} else {
+		gw_body_drop(rq);
 	}
 	PyObject *environ = c ? gw_environ(j, rq, arena, headers, body) : NULL;
 	PyObject *start = environ ? gw_start_new(j) : NULL;

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "shim_int.h"
 
@@ -201,14 +202,20 @@ static int name_is(const char *s, size_t n, const char *lower, size_t ln) {
 	return 1;
 }
 
+/*
+ * The fields that say how the body was sent are not the app's: it gets a body that is decoded, and an app that believed
+ * Transfer-Encoding would decode it again. The length, where it is known, is CONTENT_LENGTH, which put_body sets, or the
+ * client's field of a streaming body.
+ */
 static int put_headers(PyObject *d, const gw_request *rq, const char *arena, const gw_header *h) {
 	for (uint32_t i = 0; i < rq->nheaders; i++) {
 		const char *name = arena + h[i].name.off;
 		size_t n = h[i].name.len;
 		if (name_is(name, n, "host", 4) && (rq->flags & GW_REQ_HAS_HOST))
 			continue;
-		if (GW_UNLIKELY(rq->flags & GW_REQ_LENGTH_KNOWN) &&
-			(name_is(name, n, "transfer-encoding", 17) || name_is(name, n, "content-length", 14)))
+		if (GW_UNLIKELY(rq->flags & GW_REQ_BODY) &&
+			(name_is(name, n, "transfer-encoding", 17) ||
+				((rq->flags & GW_REQ_LENGTH_KNOWN) && name_is(name, n, "content-length", 14))))
 			continue;
 		int secret;
 		const char *text = arena + h[i].value.off;
@@ -234,12 +241,21 @@ static int put_headers(PyObject *d, const gw_request *rq, const char *arena, con
 	return 0;
 }
 
+void gw_body_drop(const gw_request *rq) {
+	if (rq->flags & GW_REQ_BODY_FILE)
+		close(rq->body_fd);
+	if (rq->flags & GW_REQ_BODY_BLOCK)
+		gw_body_free((gw_body *)rq->body_block, (size_t)rq->content_length);
+}
+
 static int put_body(PyObject *d, gw_job *j, const gw_request *rq, const char *body) {
 	PyObject *in = NULL;
-	if (GW_LIKELY(!(rq->flags & (GW_REQ_BODY_FILE | GW_REQ_BODY_MEMORY | GW_REQ_BODY_STREAM))))
+	if (GW_LIKELY(!(rq->flags & GW_REQ_BODY)))
 		return 0; /* the template has the empty one */
 	if (rq->flags & GW_REQ_BODY_FILE)
 		in = gw_input_file(rq->body_fd, rq->content_length);
+	else if (rq->flags & GW_REQ_BODY_BLOCK)
+		in = gw_input_block((gw_body *)rq->body_block, (size_t)rq->content_length);
 	else if (rq->flags & GW_REQ_BODY_MEMORY)
 		in = gw_input_memory(body, (size_t)rq->content_length);
 	else
@@ -338,7 +354,7 @@ PyObject *gw_environ(
 	if (rq->head && c->whole == rq->head && c->environ && c->tmpl == rq->tmpl)
 		return py.PyDict_Copy(c->environ);
 	PyObject *d = begin_environ(c, rq->tmpl);
-	/* First of all, because a body descriptor is ours from now on. */
+	/* First of all, because a body's descriptor or block is ours from now on. */
 	if (GW_UNLIKELY(put_body(d, j, rq, body) < 0 || !d)) {
 		if (d)
 			py.Py_DecRef(d);

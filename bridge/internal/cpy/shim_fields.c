@@ -1,33 +1,65 @@
 /*
  * shim_fields.c: names and values of header fields as Python strings, kept for the requests that bring them again. GIL held.
- * The names are kept under the GIL (or, on a free-threaded build, under a lock of their own) and never freed.
+ * What is kept is kept under the GIL (or, on a free-threaded build, under a lock of its own). Clients decide what comes, so
+ * where a string has its place depends on a secret of the process, and what comes once gives way to what comes often.
  */
 #include <pthread.h>
 #include <stdlib.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include "shim_int.h"
+
+/* ------------------------------------------------------------------------------------------------ hashes */
+
+static uint64_t secrets[2];
+
+__attribute__((constructor)) static void choose_secrets(void) {
+	if (getentropy(secrets, sizeof secrets) < 0) { /* better some than none */
+		struct timespec now;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		secrets[0] = (uint64_t)now.tv_nsec * 0x9E3779B97F4A7C15u;
+		secrets[1] = (uintptr_t)&now;
+	}
+	secrets[1] |= 1;
+}
+
+/* Both halves of the product, as wyhash does: nobody who does not know the secrets can aim at a place. */
+static inline uint64_t mix(uint64_t h, uint64_t word) {
+	unsigned __int128 p = (unsigned __int128)(h ^ word) * secrets[1];
+	return (uint64_t)p ^ (uint64_t)(p >> 64) ^ secrets[0];
+}
 
 /* ------------------------------------------------------------------------------------------------ header keys */
 
 /*
- * Field name -> interned "HTTP_…" key. Open addressing, bounded: when CACHE_FILL names are in, further names get a key
- * made for the one request, so that a client that invents names cannot fill memory.
+ * Field name -> "HTTP_…" key. A name has one of the few places of its set, so that looking for it is short whatever came
+ * before. A new name takes a free place, or that of one which has not come again since it came; where all have, or if it
+ * was driven out itself not long ago, it makes them a step less safe. So a client that invents names drives out others like
+ * it, and whatever really comes again is in after a few times.
  */
-#define CACHE_SIZE 1024
-#define CACHE_FILL 512
-#define NAME_MAX_CACHED 48
+enum { SETS = 256, WAYS = 4, OFTEN = 3, NAME_MAX_CACHED = 48 };
+
+/* Interned keys are compared by their address. Some Pythons keep such strings for ever, so they are not without end. */
+enum { INTERN_MOST = 1024 };
 
 typedef struct key_entry {
-	PyObject *key; /* NULL: free */
-	unsigned char len, secret;
-	char name[NAME_MAX_CACHED]; /* lower case */
+	PyObject *key; /* owned; NULL: free */
+	uint32_t tag; /* of its hash */
+	unsigned char len, secret, hits, interned;
+	uint64_t name[NAME_MAX_CACHED / 8]; /* lower case, and zeros behind it */
 } key_entry;
 
-static key_entry cache[CACHE_SIZE];
-static int cache_used;
+static key_entry cache[SETS][WAYS];
+static uint32_t gone[SETS][WAYS]; /* tags of the last ones that were driven out */
+static unsigned char turn[SETS]; /* where the next one looks for a place first */
+static int interned;
+static int64_t made; /* keys, for tests */
 static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER; /* taken only on a free-threaded build */
 
 static PyObject *make_key(const char *name, size_t n) {
+	made++;
 	char small[128], *p = n + 5 <= sizeof small ? small : malloc(n + 5);
 	if (!p)
 		return py.PyErr_NoMemory();
@@ -47,54 +79,140 @@ static PyObject *make_key(const char *name, size_t n) {
 }
 
 /* Fields whose values are not kept beyond their request. */
-static int is_secret(const char *low, size_t n) {
-	static const char *names[] = {"cookie", "authorization", "proxy-authorization"};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strlen(names[i]) == n && memcmp(names[i], low, n) == 0)
-			return 1;
+static int is_secret(const char *name, size_t n) {
+	switch (n) {
+	case sizeof "cookie" - 1:
+		return strncasecmp(name, "cookie", n) == 0;
+	case sizeof "authorization" - 1:
+		return strncasecmp(name, "authorization", n) == 0;
+	case sizeof "proxy-authorization" - 1:
+		return strncasecmp(name, "proxy-authorization", n) == 0;
+	}
 	return 0;
+}
+
+/* The eight letters of a word in lower case, others as they are. */
+static inline uint64_t lower(uint64_t w) {
+	const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
+	uint64_t seven = w & ~high;
+	uint64_t from_a = seven + (0x80 - 'A') * ones, above_z = seven + (0x7f - 'Z') * ones;
+	return w | ((from_a ^ above_z) & ~w & high) >> 2;
+}
+
+/* Up to seven letters as a word, without a detour through memory. */
+static inline uint64_t short_word(const char *s, size_t n) {
+	uint64_t w = 0;
+	unsigned at = 0;
+	if (n & 4) {
+		uint32_t four;
+		memcpy(&four, s, 4);
+		w = four;
+		at = 32;
+		s += 4;
+	}
+	if (n & 2) {
+		uint16_t two;
+		memcpy(&two, s, 2);
+		w |= (uint64_t)two << at;
+		at += 16;
+		s += 2;
+	}
+	if (n & 1)
+		w |= (uint64_t)(unsigned char)*s << at;
+	return w;
+}
+
+static inline int same(const uint64_t *a, const uint64_t *b, size_t n) {
+	uint64_t differ = 0;
+	for (size_t i = 0; i < (n + 7) / 8; i++)
+		differ |= a[i] ^ b[i];
+	return differ == 0;
+}
+
+static PyObject *known(key_entry *set, uint32_t tag, const uint64_t *low, size_t n, int *secret) {
+	for (key_entry *e = set; e < set + WAYS; e++) {
+		if (e->tag != tag || e->len != n || !e->key || !same(e->name, low, n))
+			continue;
+		if (GW_UNLIKELY(e->hits < OFTEN)) {
+			e->hits++;
+			if (!e->interned && interned < INTERN_MOST) {
+				interned++;
+				e->interned = 1;
+				py.PyUnicode_InternInPlace(&e->key);
+			}
+		}
+		*secret = e->secret;
+		py.Py_IncRef(e->key);
+		return e->key;
+	}
+	return NULL;
+}
+
+/* Makes what is in a set a step less safe. */
+static void age(key_entry *set) {
+	for (key_entry *e = set; e < set + WAYS; e++)
+		e->hits -= e->hits > 0;
+}
+
+/* Gives a name its place, if it gets one. key: borrowed. */
+static void keep_key(uint64_t h, const uint64_t *low, size_t n, int secret, PyObject *key) {
+	key_entry *set = cache[h % SETS], *place = NULL;
+	uint32_t tag = (uint32_t)(h >> 32), *left = gone[h % SETS];
+	int again = 0;
+	for (int i = 0; i < WAYS; i++)
+		again |= left[i] == tag;
+	if (again)
+		age(set); /* or those that come again would only drive out each other */
+	for (unsigned i = 0; i < WAYS && !place; i++) {
+		key_entry *e = set + (turn[h % SETS] + i) % WAYS;
+		if (!e->key || e->hits == 0)
+			place = e;
+	}
+	if (!place) {
+		if (!again)
+			age(set);
+		return;
+	}
+	turn[h % SETS] = (unsigned char)(place - set + 1);
+	PyObject *old = place->key;
+	if (old) {
+		memmove(left + 1, left, (WAYS - 1) * sizeof *left);
+		left[0] = place->tag;
+	}
+	py.Py_IncRef(key);
+	*place = (key_entry){.key = key,
+		.tag = tag,
+		.len = (unsigned char)n,
+		.secret = (unsigned char)secret,
+		.hits = again ? 2 : 0};
+	memcpy(place->name, low, sizeof place->name);
+	if (old)
+		py.Py_DecRef(old); /* a str: nothing runs */
 }
 
 /* New reference to the key of a field name. *secret: its value must not be kept. */
 PyObject *gw_header_key(const char *name, size_t n, int *secret) {
 	*secret = 1;
-	char low[NAME_MAX_CACHED];
+	uint64_t low[NAME_MAX_CACHED / 8] = {0}, h = n;
 	if (GW_UNLIKELY(n > NAME_MAX_CACHED || gw_cold))
 		return make_key(name, n);
-	uint32_t h = 2166136261u;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)name[i];
-		if (c >= 'A' && c <= 'Z')
-			c |= 0x20;
-		low[i] = (char)c;
-		h = (h ^ c) * 16777619u;
+	size_t words = n / 8;
+	for (size_t i = 0; i < words; i++) {
+		uint64_t word;
+		memcpy(&word, name + 8 * i, 8);
+		h = mix(h, low[i] = lower(word));
 	}
+	if (n % 8)
+		h = mix(h, low[words] = lower(short_word(name + 8 * words, n % 8)));
 	if (GW_UNLIKELY(gw_py_free_threaded))
 		pthread_mutex_lock(&cache_lock);
-	PyObject *k = NULL;
-	uint32_t at = h & (CACHE_SIZE - 1);
-	for (;; at = (at + 1) & (CACHE_SIZE - 1)) {
-		key_entry *e = &cache[at];
-		if (!e->key)
-			break;
-		if (e->len == n && memcmp(e->name, low, n) == 0) {
-			k = e->key;
-			*secret = e->secret;
-			py.Py_IncRef(k);
-			break;
-		}
-	}
+	key_entry *set = cache[h % SETS];
+	uint32_t tag = (uint32_t)(h >> 32);
+	PyObject *k = known(set, tag, low, n, secret);
 	if (GW_UNLIKELY(!k)) {
-		k = make_key(name, n);
-		if (k && cache_used < CACHE_FILL) {
-			py.PyUnicode_InternInPlace(&k);
-			cache[at].len = (unsigned char)n;
-			cache[at].secret = (unsigned char)is_secret(low, n);
-			memcpy(cache[at].name, low, n);
-			py.Py_IncRef(k);
-			cache[at].key = k;
-			cache_used++;
-		}
+		*secret = is_secret(name, n);
+		if ((k = make_key(name, n)))
+			keep_key(h, low, n, *secret, k);
 	}
 	if (GW_UNLIKELY(gw_py_free_threaded))
 		pthread_mutex_unlock(&cache_lock);
@@ -118,15 +236,13 @@ static struct kept_value {
 	char text[VALUE_MAX];
 } kept[VALUES];
 
-/* Of 8 bytes each from the beginning, the middle and the end. n >= 8. */
+/* Of 8 bytes each from the beginning, the middle and the end. n >= 8. Never 0. */
 static uint32_t value_hash(const char *s, size_t n) {
 	uint64_t a, b, c;
 	memcpy(&a, s, 8);
 	memcpy(&b, s + n / 2 - 4, 8);
 	memcpy(&c, s + n - 8, 8);
-	uint64_t h = (a ^ n) * 0x9E3779B97F4A7C15u;
-	h = (h ^ (h >> 29) ^ b) * 0xBF58476D1CE4E5B9u;
-	h = (h ^ (h >> 32) ^ c) * 0x94D049BB133111EBu;
+	uint64_t h = mix(mix(mix(n, a), b), c);
 	return (uint32_t)(h >> 32) | 1;
 }
 
@@ -157,6 +273,8 @@ PyObject *gw_header_value(const char *s, size_t n) {
 }
 
 /* ------------------------------------------------------------------------------------------------ for tests */
+
+int64_t gw_header_keys_made(void) { return made; }
 
 int gw_header_key_text(const char *name, size_t n, char *out, size_t outlen) {
 	int gil = py.PyGILState_Ensure();

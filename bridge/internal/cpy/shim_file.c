@@ -1,6 +1,7 @@
 /*
- * shim_file.c: wsgi.file_wrapper. A FileWrapper is an iterator over blocks; when it is what the app returns and a regular
- * file is behind it, Go sends the file by sendfile instead. Runs on the Python thread that has the request; GIL held.
+ * shim_file.c: wsgi.file_wrapper. A FileWrapper is an iterator over blocks; when it is what the app returns, and what its
+ * read() would give is certainly a regular file's content, Go sends the file by sendfile instead. A fileno() alone proves
+ * nothing: that of a GzipFile is the compressed file's. Runs on the Python thread that has the request; GIL held.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,8 +17,10 @@ typedef struct wrapper_object {
 } wrapper_object;
 
 PyObject *gw_type_wrapper;
-static PyTypeObject *reader_type; /* io.BufferedReader: what open(path, "rb") gives */
-static PyObject *str_read, *str_close, *str_fileno, *str_tell;
+static PyTypeObject *reader_type, *raw_type;   /* io.BufferedReader and io.FileIO: what open(path, "rb") gives */
+static PyObject *reader_tell, *raw_fileno;     /* methods of these types, whatever is on the objects */
+static PyObject *str_read, *str_close, *str_tell, *str_seek, *str_seekable, *str_raw, *str_dict, *str_name;
+static PyObject *own_names; /* a tuple of the methods that may not be replaced on the raw file */
 
 static PyObject *wrapper_new(PyObject *type, PyObject *args, PyObject *kwargs) {
 	static char *names[] = {"filelike", "blksize", NULL};
@@ -93,6 +96,29 @@ static PyObject *get_blksize(PyObject *self, void *unused) {
 	return py.PyLong_FromSsize_t(GW_SELF(wrapper_object, self)->block);
 }
 
+/*
+ * The wrapper has seek, tell and seekable if its file has: who makes a part of a file's response out of the whole one, as
+ * werkzeug does, looks for them, and else reads all that comes before it.
+ */
+static PyObject *wrapper_getattro(PyObject *self, PyObject *name) {
+	PyObject *found = py.PyObject_GenericGetAttr(self, name);
+	if (GW_LIKELY(found != NULL) || !py.PyErr_ExceptionMatches(py.PyExc_AttributeError))
+		return found;
+	PyObject *type, *value, *tb;
+	py.PyErr_Fetch(&type, &value, &tb);
+	int passed = py.PyUnicode_Compare(name, str_seek) == 0 || py.PyUnicode_Compare(name, str_tell) == 0 ||
+	             py.PyUnicode_Compare(name, str_seekable) == 0;
+	if (!passed) {
+		py.PyErr_Restore(type, value, tb);
+		return NULL;
+	}
+	PyObject *drop[] = {type, value, tb};
+	for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
+		if (drop[i])
+			py.Py_DecRef(drop[i]);
+	return py.PyObject_GetAttr(GW_SELF(wrapper_object, self)->filelike, name);
+}
+
 static void wrapper_dealloc(PyObject *self) {
 	wrapper_object *w = GW_SELF(wrapper_object, self);
 	if (w->filelike)
@@ -102,23 +128,39 @@ static void wrapper_dealloc(PyObject *self) {
 	gw_delete(self, gw_type_wrapper, GW_CNT_WRAPPERS);
 }
 
-/* Of a BufferedReader: its descriptor and where it is. 0, or -1 with an exception set. */
+/* Whether one of these methods was replaced on the object itself. -1 with an exception set. */
+static int replaced(PyObject *o, PyObject *names) {
+	PyObject *own = py.PyObject_GetAttr(o, str_dict);
+	Py_ssize_t n = own ? py.PyDict_Size(own) : -1;
+	int found = n < 0 ? -1 : 0;
+	/* A file that was opened by its name has that, and no more. */
+	int usual = n == 0 || (n == 1 && py.PyDict_Contains(own, str_name) > 0);
+	for (Py_ssize_t i = 0; !usual && found == 0 && i < py.PyTuple_Size(names); i++)
+		found = py.PyDict_Contains(own, py.PyTuple_GetItem(names, i));
+	if (own)
+		py.Py_DecRef(own);
+	return found;
+}
+
+/* Of a BufferedReader: its descriptor and where it is. 0, or -1, perhaps with an exception set. */
 static int reader_range(PyObject *f, int *source, long long *at) {
-	PyObject *self[] = {f}, *fd = gw_call_method(str_fileno, self, 1, NULL);
-	PyObject *position = fd ? gw_call_method(str_tell, self, 1, NULL) : NULL;
-	if (position) {
+	PyObject *raw = py.PyObject_GetAttr(f, str_raw), *fd = NULL, *position = NULL;
+	if (raw && gw_type_of(raw) == raw_type && replaced(f, own_names) == 0 && replaced(raw, own_names) == 0)
+		fd = gw_call_onearg(raw_fileno, raw);
+	if (fd && (position = gw_call_onearg(reader_tell, f))) {
 		*source = (int)py.PyLong_AsLong(fd);
 		*at = py.PyLong_AsLongLong(position);
-		py.Py_DecRef(position);
 	}
-	if (fd)
-		py.Py_DecRef(fd);
-	return py.PyErr_Occurred() ? -1 : 0;
+	PyObject *drop[] = {raw, fd, position};
+	for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
+		if (drop[i])
+			py.Py_DecRef(drop[i]);
+	return position && !py.PyErr_Occurred() ? 0 : -1;
 }
 
 /*
- * Of anything else the support module tells, by (descriptor, offset) or None: it knows which objects have a fileno() that
- * does not stand for their content (compressed files, text files). 0, or -1, perhaps with an exception set.
+ * Of anything else the support module tells, by (descriptor, offset) or None: it knows which objects only pass on what a
+ * file gives. 0, or -1, perhaps with an exception set.
  */
 static int other_range(PyObject *filelike, int *source, long long *at) {
 	PyObject *f = py.PyObject_GetAttrString(gw_support, "file_range");
@@ -144,6 +186,11 @@ int gw_file_is_plain(PyObject *wrapper) {
 	return plain;
 }
 
+/* Files that the kernel makes up as they are read, in /proc and /sys, are regular ones whose size says nothing. */
+static int has_size(const struct stat *st) {
+	return S_ISREG(st->st_mode) && st->st_size > 0 && (st->st_blocks > 0 || st->st_size > 4096);
+}
+
 int gw_file_range(PyObject *wrapper, int *fd, int64_t *off, int64_t *len) {
 	PyObject *f = GW_SELF(wrapper_object, wrapper)->filelike;
 	long long at = 0;
@@ -154,7 +201,7 @@ int gw_file_range(PyObject *wrapper, int *fd, int64_t *off, int64_t *len) {
 		py.PyErr_Clear();
 		return 0;
 	}
-	if (fstat(source, &st) < 0 || !S_ISREG(st.st_mode) || at < 0)
+	if (fstat(source, &st) < 0 || !has_size(&st) || at < 0)
 		return 0;
 	*fd = fcntl(source, F_DUPFD_CLOEXEC, 3);
 	if (*fd < 0)
@@ -179,6 +226,7 @@ int gw_file_init(PyObject *module) {
 		{Py_tp_getset, attributes},
 		{Py_tp_new, wrapper_new},
 		{Py_tp_dealloc, wrapper_dealloc},
+		{Py_tp_getattro, wrapper_getattro},
 		{Py_tp_iternext, wrapper_next},
 		{Py_tp_doc,
 			"FileWrapper(filelike, blksize=65536)\n\nwsgi.file_wrapper. PEP 3333, 'Optional Platform-Specific "
@@ -187,20 +235,32 @@ int gw_file_init(PyObject *module) {
 		{0, NULL},
 	};
 	static PyType_Spec spec = {.name = "gowsgi._gowsgi.FileWrapper", .flags = Py_TPFLAGS_DEFAULT, .slots = slots};
-	slots[6] = (PyType_Slot){Py_tp_iter, py.PyObject_SelfIter};
+	slots[7] = (PyType_Slot){Py_tp_iter, py.PyObject_SelfIter};
 	struct {
 		PyObject **to;
 		const char *text;
-	} names[] = {{&str_read, "read"}, {&str_close, "close"}, {&str_fileno, "fileno"}, {&str_tell, "tell"}};
+	} names[] = {{&str_read, "read"}, {&str_close, "close"}, {&str_tell, "tell"}, {&str_seek, "seek"},
+		{&str_seekable, "seekable"}, {&str_raw, "raw"}, {&str_dict, "__dict__"}, {&str_name, "name"}};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (!*names[i].to && !(*names[i].to = py.PyUnicode_InternFromString(names[i].text)))
 			return -1;
-	PyObject *io = py.PyImport_ImportModule("io");
-	if (io && !reader_type)
+	if (!own_names)
+		own_names =
+			py.Py_BuildValue("(sssssss)", "read", "readinto", "readall", "seek", "tell", "fileno", "raw");
+	PyObject *io = own_names ? py.PyImport_ImportModule("io") : NULL;
+	if (io && !reader_type) {
 		reader_type = (PyTypeObject *)py.PyObject_GetAttrString(io, "BufferedReader");
+		raw_type = (PyTypeObject *)py.PyObject_GetAttrString(io, "FileIO");
+	}
 	if (io)
 		py.Py_DecRef(io);
-	if (!reader_type)
+	if (!reader_type || !raw_type)
+		return -1;
+	if (!reader_tell)
+		reader_tell = py.PyObject_GetAttr((PyObject *)reader_type, str_tell);
+	if (!raw_fileno)
+		raw_fileno = py.PyObject_GetAttrString((PyObject *)raw_type, "fileno");
+	if (!reader_tell || !raw_fileno)
 		return -1;
 	gw_type_wrapper = gw_make_type(module, &spec, sizeof(wrapper_object));
 	return gw_type_wrapper ? 0 : -1;

@@ -131,6 +131,7 @@ static inline int gw_is(PyObject *o, PyTypeObject *exact, unsigned long flag) {
 /* New references. The environ of a request; NULL with an exception set. GIL: held. */
 PyObject *gw_environ(gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
 PyObject *gw_start_new(gw_job *j);
+void gw_body_drop(const gw_request *rq); /* what gw_environ would have taken of the body */
 /* The environ key of a field name. *secret: its value must not be kept. NULL with an exception set. */
 PyObject *gw_header_key(const char *name, size_t n, int *secret);
 /* The str of a value that clients send again and again, perhaps one that is kept. */
@@ -142,8 +143,9 @@ void gw_conn_end(gw_conn *c, int last); /* of the request; c may be gone */
 void gw_conn_cut(gw_conn *owned);
 void gw_conn_forget(uint32_t id);
 int gw_conn_kept(uint32_t id); /* perhaps; GIL: not needed */
-/* body bytes are copied; fd: owned by the result. */
+/* body bytes are copied; block, fd: owned by the result, and gone if there is none. */
 PyObject *gw_input_memory(const char *body, size_t len);
+PyObject *gw_input_block(gw_body *block, size_t len);
 PyObject *gw_input_file(int fd, int64_t len);
 PyObject *gw_input_stream(gw_job *j, int64_t length_or_minus_1);
 

@@ -95,7 +95,7 @@ static PyObject *native_stop(PyObject *self, PyObject *args) {
 
 static PyObject *native_stats(PyObject *self, PyObject *ignored) {
 	static const char *names[GW_CNT_N] = {
-		"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors"};
+		"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors", "bodies"};
 	int64_t counts[GW_CNT_N];
 	(void)self;
 	(void)ignored;

@@ -158,24 +158,48 @@ def _evaluate(module, expression, spec):
 
 
 def file_range(f):
-    """(descriptor, offset) when the file's bytes are what reading f would give, else None.
+    """(descriptor, offset) when a file's bytes are certainly what reading f would give, else None.
 
     A BufferedReader does not come here: shim_file.c asks it itself.
     """
-    if isinstance(f, io.TextIOBase):
+    kind = type(f)
+    for _ in range(4):
+        if kind in (io.FileIO, io.BufferedReader, io.BufferedRandom):
+            break
+        f = _delegate(f, kind)
+        kind = type(f)
+    raw = f if kind is io.FileIO else getattr(f, "raw", None)
+    if type(raw) is not io.FileIO or kind not in (io.FileIO, io.BufferedReader, io.BufferedRandom):
         return None
-    for name in ("_compression", "compression._common._streams"):
-        streams = sys.modules.get(name)
-        if streams is not None and isinstance(f, streams.BaseStream):
-            return None
-    zipfile = sys.modules.get("zipfile")
-    if zipfile is not None and isinstance(f, zipfile.ZipExtFile):
+    if not _METHODS.isdisjoint(vars(f)) or not _METHODS.isdisjoint(vars(raw)):
         return None
-    fd = f.fileno()
-    if not isinstance(fd, int) or fd < 0:
+    if kind is io.BufferedRandom:
+        f.flush()
+    return (raw.fileno(), f.tell())
+
+
+# Methods that decide what is read, and that somebody may have replaced on an object.
+_METHODS = {"read", "readinto", "readall", "seek", "tell", "fileno", "raw", "flush"}
+
+
+def _delegate(f, kind):
+    """The file in an object that is known only to pass on what the read() of that file gives; else None."""
+    if kind.__getattribute__ is not object.__getattribute__:
         return None
-    tell = getattr(f, "tell", None)
-    return (fd, tell() if tell is not None else os.lseek(fd, 0, os.SEEK_CUR))
+    read = next((vars(k)["read"] for k in kind.__mro__ if "read" in vars(k)), None)  # of the class
+    mine = vars(f).get("read") if hasattr(f, "__dict__") else None
+    # Django's File and what derives from it, with a property that gives the read of self.file: unless it has its own.
+    mixin = getattr(sys.modules.get("django.core.files.utils"), "FileProxyMixin", None)
+    if mixin is not None and isinstance(f, mixin):
+        return f.file if read is vars(mixin)["read"] else None
+    tempfile = sys.modules.get("tempfile")
+    if kind is getattr(tempfile, "_TemporaryFileWrapper", ()):
+        return f.file if mine is None or getattr(mine, "__wrapped__", None) == f.file.read else None
+    if kind is getattr(tempfile, "SpooledTemporaryFile", ()):
+        return f._file if mine is None else None
+    if kind is getattr(sys.modules.get("werkzeug.datastructures"), "FileStorage", ()):
+        return f.stream if mine is None and read is None else None
+    return None
 
 
 def open_socket(fd):

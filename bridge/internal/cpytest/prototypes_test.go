@@ -208,6 +208,7 @@ func checkHeaders(t *testing.T, cc, dir, source string, flags ...string) {
 	for _, s := range []struct{ name, fields string }{
 		{"PyMethodDef", "ml_name ml_meth ml_flags ml_doc"},
 		{"PyMemberDef", "name type offset flags doc"},
+		{"Py_buffer", "buf obj len itemsize readonly ndim format shape strides suboffsets internal"},
 		{"PyGetSetDef", "name get set doc closure"},
 		{"PyType_Slot", "slot pfunc"},
 		{"PyType_Spec", "name basicsize itemsize flags slots"},
