@@ -127,6 +127,9 @@ void gw_sysmon_made(void);
 static inline void gw_sysmon_made(void) {}
 #endif
 
+/* Notes how Go handles the signals of crashes, once it runs and before Python does. Blocks: no. */
+void gw_crash_go_began(void);
+
 /* Counters for leak tests; indexes of gw_counters. */
 enum { GW_CNT_INPUTS, GW_CNT_STARTS, GW_CNT_WRAPPERS, GW_CNT_CLIENTS, GW_CNT_HELD, GW_CNT_FDS, GW_CNT_N };
 

@@ -160,6 +160,19 @@ int gw_file_range(PyObject *wrapper, int *fd, int64_t *off, int64_t *len);
 /* Prints the exception that is set, with its traceback, and clears it. what: for instance "while closing". GIL: held. */
 void gw_log_exception(gw_thread *t, const char *what);
 
+/* What is known of the request that t runs; nothing of it (line NULL) between requests. Safe in a signal handler. */
+typedef struct gw_about {
+	const char *line, *client; /* of the thread, or its connection */
+	size_t line_len, client_len;
+} gw_about;
+gw_about gw_about_request(const gw_thread *t);
+
+/* Adds the calling thread to those whose requests a crash names, or takes it off. Any thread, no GIL. */
+void gw_crash_thread(gw_thread *t, int there);
+
+/* From now on crashes are reported to fd, see shim_crash.c. May be called again. Any thread, no GIL. */
+void gw_crash_watch(int fd);
+
 /* The GIL around something that may take long, on any thread. */
 #define GW_ALLOW_THREADS(stmt)                                                                                         \
 	do {                                                                                                           \

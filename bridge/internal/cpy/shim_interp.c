@@ -179,10 +179,12 @@ gw_thread *gw_thread_attach(int index, PyThreadState *saved) {
 		free(t);
 		return NULL;
 	}
+	gw_crash_thread(t, 1);
 	return t;
 }
 
 void gw_thread_detach(gw_thread *t) {
+	gw_crash_thread(t, 0);
 	if (!t->has_gil)
 		py.PyEval_RestoreThread(t->ts);
 	t->has_gil = 1;

@@ -133,6 +133,16 @@ static PyObject *native_signals_on_stack(PyObject *self, PyObject *args) {
 	return Py_None;
 }
 
+static PyObject *native_watch_crashes(PyObject *self, PyObject *args) {
+	int fd;
+	(void)self;
+	if (!py.PyArg_ParseTuple(args, "i:watch_crashes", &fd))
+		return NULL;
+	gw_crash_watch(fd);
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
 void gw_app_set(PyObject *app) {
 	int gil = py.PyGILState_Ensure();
 	if (app)
@@ -153,6 +163,8 @@ int gw_module_exec(PyObject *module) {
 		{"signal", native_signal, METH_VARARGS, "signal(signum, frame)\n\nThe server's signal handler."},
 		{"signals_on_stack", native_signals_on_stack, METH_NOARGS,
 			"signals_on_stack()\n\nPuts signal handlers on the stack for signals (SA_ONSTACK)."},
+		{"watch_crashes", native_watch_crashes, METH_VARARGS,
+			"watch_crashes(fd)\n\nHas crashes of C code reported to this descriptor."},
 		{NULL, NULL, 0, NULL},
 	};
 	PyObject *name = py.PyModule_GetNameObject(module);

@@ -68,6 +68,31 @@ def open_error_log(path):
     return ""
 
 
+crash_fd = 2
+
+
+def watch_crashes():
+    """A crash in C ends in the stacks of all Python threads and the requests that were running (shim_crash.c).
+
+    The stacks are faulthandler's; what the application chooses for it, before or later, is left to it.
+    """
+    import faulthandler
+
+    global crash_fd
+    if errors.file is not None:
+        if crash_fd == 2:
+            crash_fd = os.dup(errors.file.fileno())
+        else:
+            os.dup2(errors.file.fileno(), crash_fd, False)  # the log was opened again
+    native.watch_crashes(crash_fd)  # under faulthandler, in case it is disabled
+    if not faulthandler.is_enabled():
+        if sys.version_info >= (3, 14):
+            faulthandler.enable(crash_fd, c_stack=False)
+        else:
+            faulthandler.enable(crash_fd)
+    native.watch_crashes(crash_fd)
+
+
 # ---------------------------------------------------------------------------------------------- starting
 
 
@@ -94,6 +119,7 @@ def setup(text):
     if options["argv"]:
         sys.argv = options["argv"]
     signals_on_stack()
+    watch_crashes()
     return ""
 
 
