@@ -46,6 +46,10 @@ func AppendJSON(dst []byte, r *Record) []byte {
 	dst = appendJSONString(dst, lookup(r.RequestHeader, "user-agent"))
 	dst = append(dst, `,"pid":`...)
 	dst = strconv.AppendInt(dst, int64(r.Pid), 10)
+	if r.RequestID != nil {
+		dst = append(dst, `,"request_id":`...)
+		dst = appendJSONString(dst, r.RequestID)
+	}
 	return append(dst, '}')
 }
 

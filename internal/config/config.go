@@ -61,7 +61,9 @@ type Config struct {
 	AccessLogFormat string
 	AccessLogJSON   bool
 	ErrorLog        string // "-" standard error
+	ErrorLogJSON    bool
 	LogLevel        string
+	RequestID       string // off, take, make
 
 	// Limits.
 	LimitRequestLine      int

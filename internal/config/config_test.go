@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the snapshots in testdata")
 func TestDefaults(t *testing.T) {
 	want := &Config{
 		Bind: []Bind{{"tcp", "127.0.0.1:8000", 0}}, Backlog: 2048, WorkerConnections: 10000, Threads: 1,
-		PythonPath: []string{}, Env: []string{}, AccessLogFormat: DefaultAccessLogFormat, ErrorLog: "-", LogLevel: "info",
+		PythonPath: []string{}, Env: []string{}, AccessLogFormat: DefaultAccessLogFormat, ErrorLog: "-", LogLevel: "info", RequestID: "off",
 		LimitRequestLine: 4094, LimitRequestFields: 100, LimitRequestFieldSize: 8190, LimitRequestHead: 64 << 10,
 		LimitRequestBody: 1 << 30, HeaderMap: "drop", LimitAddressBurst: 20,
 		ForwardedAllowIPs: []string{"127.0.0.1", "::1", "unix"}, ForwardedHeaders: forwardedFields, ProxyProtocol: "off",

@@ -4,6 +4,8 @@ package server
 
 import (
 	"bytes"
+	"context"
+	"log/slog"
 	"net/url"
 	"os"
 	"strconv"
@@ -21,7 +23,11 @@ func (s *Server) openAccessLog() error {
 		return nil
 	}
 	if !s.cfg.AccessLogJSON {
-		f, err := accesslog.Compile(s.cfg.AccessLogFormat)
+		format := s.cfg.AccessLogFormat
+		if s.identifies() && format == config.DefaultAccessLogFormat {
+			format += ` "%({` + requestIDField + `}i)s"`
+		}
+		f, err := accesslog.Compile(format)
 		if err != nil {
 			return &config.UsageError{Message: err.Error()}
 		}
@@ -136,7 +142,7 @@ func (t *thread) logAccess(c *conn, x *exchange, res *bridge.Response) {
 		RemoteAddr: append(t.record.RemoteAddr[:0], x.req.RemoteAddr...),
 		Method:     cut(h.Method), Target: cut(h.Target), Path: cut(h.Path), Query: cut(h.Query),
 		Proto: protocol(h), Status: x.status, ResponseBytes: x.sent, Pid: os.Getpid(),
-		RequestHeader: requestFields{x}, Environ: environFields{x},
+		RequestHeader: requestFields{x}, Environ: environFields{x}, RequestID: x.requestID(),
 	}
 	if res != nil && res.Flags&bridge.HasHead != 0 {
 		r.ResponseHeader = responseFields{res.Head()}
@@ -146,32 +152,47 @@ func (t *thread) logAccess(c *conn, x *exchange, res *bridge.Response) {
 	t.writeLine(r)
 }
 
-// logReject logs an answer that the app had no part in.
-func (s *Server) logReject(t *thread, c *conn, status, size int) {
-	if s.access == nil {
-		return
-	}
+// logReject logs t.out, an answer that the app had no part in.
+func (s *Server) logReject(t *thread, c *conn, status int, reason string) {
 	host, _ := c.remote()
 	if c.x != nil {
 		host = c.x.req.RemoteAddr
 	}
-	t.record = accesslog.Record{
-		RemoteAddr: []byte(host), Proto: "HTTP/1.1", Status: status, ResponseBytes: 0, Start: time.Now(), Pid: os.Getpid(),
-	}
-	if c.x == nil {
-		// What there is of a request line, though it may be all wrong; the log escapes it.
-		line, _, _ := bytes.Cut(c.buf[c.r:c.w], []byte("\r\n"))
-		line = line[:min(len(line), 200)]
-		t.record.Method, line, _ = bytes.Cut(line, []byte(" "))
-		t.record.Target, _, _ = bytes.Cut(line, []byte(" "))
+	r := &t.record
+	*r = accesslog.Record{
+		RemoteAddr: []byte(host), Proto: "HTTP/1.1", Status: status, ResponseBytes: bodySize(t.out), Start: time.Now(),
+		Pid: os.Getpid(),
 	}
 	if x := c.x; x != nil {
 		h, a := &x.p.Request, x.req.Arena
-		t.record.Method = a[h.Method.Off : h.Method.Off+h.Method.Len]
-		t.record.Target = a[h.Target.Off : h.Target.Off+h.Target.Len]
-		t.record.Path = a[h.Path.Off : h.Path.Off+h.Path.Len]
+		r.Method, r.Target, r.Path = h.Method.In(a), h.Target.In(a), h.Path.In(a)
+		r.Query, r.Proto = h.Query.In(a), protocol(h)
+		r.RequestHeader, r.Environ, r.RequestID = requestFields{x}, environFields{x}, x.requestID()
+	} else {
+		// What there is of a request line, though it may be all wrong; the log escapes it.
+		line, _, _ := bytes.Cut(c.buf[c.r:c.w], []byte("\r\n"))
+		line = line[:min(len(line), 200)]
+		r.Method, line, _ = bytes.Cut(line, []byte(" "))
+		r.Target, _, _ = bytes.Cut(line, []byte(" "))
 	}
-	t.writeLine(&t.record)
+	s.noteRefused(status, reason, host, string(r.Method)+" "+string(r.Target))
+	if s.access != nil {
+		t.writeLine(r)
+	}
+}
+
+// noteRefused counts a request, or a connection, that was refused, and says why to whoever looks for it.
+func (s *Server) noteRefused(status int, reason, client, line string) {
+	bridge.Tally(bridge.TallyRefused)
+	if s.log.Enabled(context.Background(), slog.LevelDebug) {
+		s.log.Debug("a request is refused", "status", status, "reason", reason, "request", line, "client", client)
+	}
+}
+
+// bodySize is how many bytes of an answer that is put together are its body.
+func bodySize(answer []byte) int64 {
+	_, body, _ := bytes.Cut(answer, []byte("\r\n\r\n"))
+	return int64(len(body))
 }
 
 func (t *thread) writeLine(r *accesslog.Record) {

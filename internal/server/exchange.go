@@ -202,7 +202,7 @@ func (t *thread) serve(c *conn, x *exchange) {
 			t.cut(c, x)
 		} else {
 			t.out = httpparse.AppendErrorResponse(t.out[:0], 500, "", t.s.date(), x.p.HeadMethod, t.s.cfg.ServerHeader)
-			x.status, x.keep, x.headOut = 500, false, true
+			x.status, x.keep, x.headOut, x.sent = 500, false, true, bodySize(t.out)
 			c.rc.Send(reactor.Piece{Bytes: t.out})
 		}
 	case bridge.Hijacked:

@@ -382,6 +382,7 @@ func (t *thread) next() (c *conn, lead, ok bool) {
 			s.unidle(t)
 			s.mu.Unlock()
 			t.py.Release() // may take time: look again before going idle
+			s.flushLogs()  // the leader, who does it as well, may wait for long by now
 			continue
 		}
 		if !t.idle {

@@ -181,6 +181,7 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 	}
 	defer punctual()() // and the monitor, which this thread starts
 	bridge.SetSendfile(s.cfg.Sendfile)
+	bridge.SetRequestIDs(s.identifies())
 	tick := s.cfg.HandoverAfter
 	if tick <= 0 {
 		tick = time.Millisecond

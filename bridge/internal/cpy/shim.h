@@ -97,6 +97,9 @@ typedef struct gw_response {
 
 typedef struct gw_thread gw_thread;
 
+/* 1: requests have an X-Request-Id, which is for the error log as well. Set before the first request. */
+extern int gw_request_ids;
+
 /* 0: files behind a file_wrapper are read by blocks instead of being sent by the reactor. Set before the first request. */
 extern int gw_sendfile;
 
@@ -129,6 +132,10 @@ static inline void gw_sysmon_made(void) {}
 
 /* Notes how Go handles the signals of crashes, once it runs and before Python does. Blocks: no. */
 void gw_crash_go_began(void);
+
+/* What Go counts for stats(), beside the counters below; it adds to them atomically. Indexes of gw_tally. */
+enum { GW_TALLY_REFUSED, GW_TALLY_N };
+extern uint64_t gw_tally[GW_TALLY_N];
 
 /* Counters for leak tests; indexes of gw_counters. */
 enum { GW_CNT_INPUTS, GW_CNT_STARTS, GW_CNT_WRAPPERS, GW_CNT_CLIENTS, GW_CNT_HELD, GW_CNT_FDS, GW_CNT_N };

@@ -12,7 +12,7 @@
 
 PyObject *gw_app; /* owned: the application, set by shim_module.c */
 
-int gw_sendfile = 1;
+int gw_sendfile = 1, gw_request_ids;
 
 static PyObject *str_close;
 
@@ -314,6 +314,7 @@ int gw_call(gw_thread *t, const gw_request *rq, const char *arena, const gw_head
 	t->socket_taken = t->head_gone = 0;
 	t->res = (gw_response){.content_length = -1, .pieces = t->pieces, .file_fd = -1};
 	set_line(t, rq, arena);
+	gw_about_id(rq, arena, headers);
 
 	gw_conn *c = t->conn = gw_conn_begin(t, rq);
 	if (GW_LIKELY(c != NULL)) {

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,13 +49,18 @@ static int index_of(int number) {
 static struct {
 	_Atomic(gw_thread *) t;
 	pthread_t id;
+	size_t request_id_len;
+	char request_id[128];
 } running[4096];
+
+static __thread int place = -1; /* of the calling thread */
 
 void gw_crash_thread(gw_thread *t, int there) {
 	for (size_t i = 0; i < sizeof running / sizeof *running; i++) {
 		gw_thread *expected = there ? NULL : t;
 		if (atomic_compare_exchange_strong(&running[i].t, &expected, there ? t : NULL)) {
 			running[i].id = pthread_self(); /* it has no request yet, so nobody has looked */
+			place = there ? (int)i : -1;
 			return;
 		}
 	}
@@ -69,8 +75,29 @@ gw_about gw_about_request(const gw_thread *t) {
 			a.client = t->conn->remote;
 			a.client_len = t->conn->remote_len;
 		}
+		for (size_t i = 0; gw_request_ids && i < sizeof running / sizeof *running && !a.id; i++)
+			if (atomic_load(&running[i].t) == t) {
+				a.id = running[i].request_id;
+				a.id_len = running[i].request_id_len;
+			}
 	}
 	return a;
+}
+
+void gw_about_id(const gw_request *rq, const char *arena, const gw_header *headers) {
+	static const char name[] = "x-request-id";
+	if (GW_LIKELY(!gw_request_ids) || place < 0)
+		return;
+	running[place].request_id_len = 0;
+	for (uint32_t i = rq->nheaders; i-- > 0;) { /* one that was made stands last */
+		const gw_header *h = &headers[i];
+		if (h->name.len == sizeof name - 1 && h->value.len <= sizeof running[place].request_id &&
+			strncasecmp(arena + h->name.off, name, sizeof name - 1) == 0) {
+			memcpy(running[place].request_id, arena + h->value.off, h->value.len);
+			running[place].request_id_len = h->value.len;
+			return;
+		}
+	}
 }
 
 /* ------------------------------------------------------------------------------------------------ the report */
@@ -169,6 +196,10 @@ static void report(int i) {
 		if (a.client_len) {
 			puts_(&o, " from ");
 			put(&o, a.client, a.client_len);
+		}
+		if (a.id_len) {
+			puts_(&o, " id ");
+			put(&o, a.id, a.id_len);
 		}
 		puts_(&o, " in thread 0x");
 		put_number(&o, (uint64_t)(uintptr_t)running[k].id, 16, 16); /* as faulthandler writes it */

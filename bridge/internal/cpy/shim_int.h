@@ -162,10 +162,13 @@ void gw_log_exception(gw_thread *t, const char *what);
 
 /* What is known of the request that t runs; nothing of it (line NULL) between requests. Safe in a signal handler. */
 typedef struct gw_about {
-	const char *line, *client; /* of the thread, or its connection */
-	size_t line_len, client_len;
+	const char *line, *client, *id; /* of the thread, or its connection */
+	size_t line_len, client_len, id_len;
 } gw_about;
 gw_about gw_about_request(const gw_thread *t);
+
+/* Keeps the X-Request-Id of the request that begins on t, the calling thread's, if requests have one. */
+void gw_about_id(const gw_request *rq, const char *arena, const gw_header *headers);
 
 /* Adds the calling thread to those whose requests a crash names, or takes it off. Any thread, no GIL. */
 void gw_crash_thread(gw_thread *t, int there);

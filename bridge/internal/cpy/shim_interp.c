@@ -12,6 +12,7 @@ int gw_call_init(void);
 
 PyObject *gw_support;
 atomic_llong gw_count[GW_CNT_N];
+uint64_t gw_tally[GW_TALLY_N];
 int gw_cold;
 
 void gw_counters(int64_t *out) {
@@ -64,13 +65,17 @@ void gw_log_exception(gw_thread *t, const char *what) {
 		py.PyException_SetTraceback(value, tb);
 	PyObject *f = py.PyObject_GetAttrString(gw_support, "report");
 	PyObject *w = py.PyUnicode_FromString(what);
-	PyObject *line = py.PyUnicode_DecodeLatin1(t ? t->what : "", t ? (Py_ssize_t)t->what_len : 0, NULL);
-	PyObject *r = f && w && line ? py.PyObject_CallFunctionObjArgs(
-					       f, w, line, type, value ? value : Py_None, tb ? tb : Py_None, NULL)
-	                             : NULL;
+	gw_about a = gw_about_request(t);
+	PyObject *line = py.PyUnicode_DecodeLatin1(a.line ? a.line : "", (Py_ssize_t)a.line_len, NULL);
+	PyObject *client = py.PyUnicode_DecodeLatin1(a.client ? a.client : "", (Py_ssize_t)a.client_len, NULL);
+	PyObject *id = py.PyUnicode_DecodeLatin1(a.id ? a.id : "", (Py_ssize_t)a.id_len, NULL);
+	PyObject *r = NULL;
+	if (f && w && line && client && id)
+		r = py.PyObject_CallFunctionObjArgs(
+			f, w, line, client, id, type, value ? value : Py_None, tb ? tb : Py_None, NULL);
 	if (!r)
 		py.PyErr_WriteUnraisable(value);
-	PyObject *drop[] = {type, value, tb, f, w, line, r};
+	PyObject *drop[] = {type, value, tb, f, w, line, client, id, r};
 	for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
 		if (drop[i])
 			py.Py_DecRef(drop[i]);

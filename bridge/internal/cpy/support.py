@@ -33,6 +33,7 @@ class ErrorStream:
 
     encoding = "utf-8"
     file = None
+    json = False  # what the server itself says there
 
     def _target(self):
         return self.file if self.file is not None else sys.stderr
@@ -98,7 +99,7 @@ def watch_crashes():
 
 def setup(text):
     """Applies the options that are Python's business: where to look for modules, the environment, the error log."""
-    options = {"env": [], "pythonpath": [], "errorlog": [], "argv": []}
+    options = {"env": [], "pythonpath": [], "errorlog": [], "errorjson": [], "argv": []}
     for item in text.split("\0"):
         option, _, value = item.partition("=")
         options[option].append(value)
@@ -107,6 +108,7 @@ def setup(text):
         os.environ[name] = value
     if any("(" in item for item in options["argv"]):
         import ast  # noqa: F401  # for the arguments of a factory; now, while no ast.py of the application can be found
+    errors.json = bool(options["errorjson"])
     open_error_log(options["errorlog"][0])
     here = os.getcwd()
     for path in reversed(options["pythonpath"]):

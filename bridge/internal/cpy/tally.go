@@ -1,0 +1,19 @@
+package cpy
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import "sync/atomic"
+
+// What Go counts for the module's stats(); GW_TALLY_* in shim.h.
+const (
+	TallyRefused = C.GW_TALLY_REFUSED // requests that the server has refused
+)
+
+// Tally adds one to a counter. Any goroutine.
+func Tally(which int) { atomic.AddUint64((*uint64)(&C.gw_tally[which]), 1) }
+
+// SetRequestIDs says whether requests have an X-Request-Id, which is for the error log. Before the first request.
+func SetRequestIDs(on bool) { C.gw_request_ids = cbool(on) }
