@@ -80,7 +80,9 @@ func SetRequestIDs(on bool) { cpy.SetRequestIDs(on) }
 
 // What Tally counts; the module's stats() has it under these names.
 const (
-	TallyRefused = cpy.TallyRefused // requests_refused
+	TallyRefused            = cpy.TallyRefused            // requests_refused
+	TallyResponsesUnspooled = cpy.TallyResponsesUnspooled // responses_unspooled
+	TallyBodiesUnspooled    = cpy.TallyBodiesUnspooled    // bodies_unspooled
 )
 
 // Tally adds one. Any goroutine.

@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WaitQueued waits until no more than low bytes are queued in memory and in the spool, or until the connection breaks, or
-// until no byte moved for stall (ErrStalled; 0 or less: no limit). Owner.
-func (c *Conn) WaitQueued(low int64, stall time.Duration) error {
+// WaitQueued waits until no more than mem bytes are queued in memory, and all in memory and in the spool, or until the
+// connection breaks, or until no byte moved for stall (ErrStalled; 0 or less: no limit). Owner.
+func (c *Conn) WaitQueued(mem, all int64, stall time.Duration) error {
 	moved := c.SentBytes()
 	since := time.Now()
 	for {
 		if _, err := c.Flush(); err != nil {
 			return err
 		}
-		if mem, spooled := c.queued(); mem+spooled <= low {
+		if m, spooled := c.queued(); m <= mem && m+spooled <= all {
 			return nil
 		}
 		left := time.Duration(-1)

@@ -98,8 +98,12 @@ type Config struct {
 	BodyStreaming  bool
 	ResponseBuffer int
 	ResponseSpool  int64
-	TempDir        string // "" the system's
-	Sendfile       bool
+
+	ResponseSpoolTotal int64
+	BodySpoolTotal     int64
+
+	TempDir  string // "" the system's
+	Sendfile bool
 
 	// Process.
 	PidFile string

@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 		ProxyAllowIPs: []string{"127.0.0.1", "::1", "unix"},
 		KeepAlive:     75 * time.Second, HeadTimeout: 30 * time.Second, BodyTimeout: time.Minute, BodyMinRate: 240,
 		WriteTimeout: time.Minute, LingerTimeout: 2 * time.Second, GracefulTimeout: 30 * time.Second,
-		BodyBuffer: 2 << 20, ResponseBuffer: 1 << 20, ResponseSpool: 1 << 30, Sendfile: true,
+		BodyBuffer: 2 << 20, ResponseBuffer: 1 << 20, ResponseSpool: 1 << 30, ResponseSpoolTotal: 1 << 30, BodySpoolTotal: 1 << 30, Sendfile: true,
 		Umask: -1, ServerHeader: "gowsgi", HandoverAfter: time.Millisecond,
 	}
 	if got := Default(); !reflect.DeepEqual(got, want) {

@@ -38,6 +38,11 @@ func (t *thread) startBody(c *conn, x *exchange) bool {
 		return false
 	}
 	x.body.Init(h, &s.limits)
+	if n := h.ContentLength; n > int64(s.cfg.BodyBuffer) && !s.cfg.BodyStreaming && !s.fits(&s.inBodies, s.cfg.BodySpoolTotal, n) {
+		s.spaceUsedUp(bridge.TallyBodiesUnspooled, nil)
+		x.req.Body = bridge.BodyStream
+		return true
+	}
 	if s.cfg.BodyStreaming || h.Expect100 {
 		x.req.Body = bridge.BodyStream
 		return true
@@ -50,6 +55,9 @@ func (t *thread) startBody(c *conn, x *exchange) bool {
 	}
 	if !t.feed(c, x) {
 		return false
+	}
+	if x.ahead != nil {
+		return true
 	}
 	if x.body.Done() {
 		x.gathered()
@@ -64,7 +72,7 @@ func (t *thread) startBody(c *conn, x *exchange) bool {
 
 // feed decodes the input that is here. False: the request was rejected.
 func (t *thread) feed(c *conn, x *exchange) bool {
-	for c.r < c.w && !x.body.Done() {
+	for c.r < c.w && !x.body.Done() && x.ahead == nil {
 		data, n, err := x.body.Feed(c.buf[c.r:c.w])
 		if err != nil {
 			t.rejectBody(c, err)
@@ -150,6 +158,12 @@ func (t *thread) readBody(c *conn) bool {
 		default:
 			c.rc.Abort()
 			return false
+		}
+		if x.ahead != nil {
+			if c.buf == nil {
+				t.takeInput(c)
+			}
+			return true
 		}
 		if x.body.Done() {
 			x.gathered()
@@ -242,31 +256,57 @@ func (t *thread) keep(c *conn, x *exchange, data []byte) bool {
 	if len(data) == 0 {
 		return true
 	}
-	err := t.s.spill(x)
-	if err == nil {
-		err = writeAll(x.fileFD, data)
-	}
-	if err != nil {
-		t.s.log.Error("a request body cannot be stored in a temporary file", "error", err)
-		t.reject(c, 503, "")
-		return false
+	if err := t.s.store(x, data); err != nil {
+		t.s.spaceUsedUp(bridge.TallyBodiesUnspooled, err)
+		x.goAhead(data)
 	}
 	return true
 }
 
-// spill moves the body from memory to a temporary file.
-func (s *Server) spill(x *exchange) error {
+var errNoSpace = errors.New("the bound is reached")
+
+// store appends data to the temporary file, after what was in memory. After an error memory and x.stored bytes of the file are
+// as before.
+func (s *Server) store(x *exchange, data []byte) error {
+	n := int64(len(data))
+	if x.fileFD < 0 {
+		n += int64(len(x.mem))
+	}
+	if !s.takeForBody(n) {
+		return errNoSpace
+	}
+	err := s.write(x, data)
+	if err != nil {
+		s.inBodies.Add(-n)
+		return err
+	}
+	x.stored += n
+	return nil
+}
+
+func (s *Server) write(x *exchange, data []byte) error {
 	if x.fileFD >= 0 {
-		return nil
+		err := writeAll(x.fileFD, data)
+		if err != nil {
+			_ = unix.Ftruncate(x.fileFD, x.stored)
+		}
+		return err
 	}
 	fd, err := s.tempFD()
+	if err == nil {
+		if err = writeAll(fd, x.mem); err == nil {
+			err = writeAll(fd, data)
+		}
+		if err != nil {
+			closeFD(fd)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	x.fileFD = fd
-	err = writeAll(fd, x.mem)
 	s.dropMem(x)
-	return err
+	return nil
 }
 
 func writeAll(fd int, data []byte) error {

@@ -31,6 +31,8 @@ type exchange struct {
 	counted   int64  // of Server.bodyMemory
 	size      int64
 	fileFD    int
+	stored    int64  // in the file; counted by Server.inBodies, when fileFD is the bridge's, too
+	ahead     *ahead // it could not be stored any further, see space.go
 	bodySince int64
 	mu        sync.Mutex // stream reads, which may come from several threads
 	continued bool       // 100 Continue was sent
@@ -88,6 +90,11 @@ func (x *exchange) reset() {
 		closeFD(x.fileFD)
 		x.fileFD = -1
 	}
+	if x.stored > 0 {
+		x.c.s.inBodies.Add(-x.stored)
+		x.stored = 0
+	}
+	x.ahead = nil
 	x.req.Arena, x.req.Memory = nil, nil
 	x.c, x.t = nil, nil
 }

@@ -4,6 +4,7 @@ package server
 // runs the request.
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/gowsgi/gowsgi/bridge"
@@ -104,6 +105,16 @@ func (t *thread) whole(c *conn, x *exchange, res *bridge.Response) {
 			t.endCall()
 		} else {
 			t.sendPieces(c, true)
+		}
+		if t.s.overfull(c) { // there is no room for it in a file
+			t.py.Release()
+			t.beginCall()
+			ok := t.s.waitForClient(c)
+			t.endCall()
+			if !ok {
+				t.cut(c, x)
+				return
+			}
 		}
 	}
 	t.end(c, x)
@@ -301,15 +312,21 @@ func (t *thread) hold(c *conn, x *exchange, res *bridge.Response, first, last bo
 	return true
 }
 
-// overfull tells whether the client has so much to take that the producer must wait.
+// overfull tells whether the client has so much to take that the producer must wait. More in memory than the buffer is what
+// found no room in a file.
 func (s *Server) overfull(c *conn) bool {
-	return c.rc.QueuedBytes()+c.rc.SpooledBytes() > int64(s.cfg.ResponseBuffer)+s.cfg.ResponseSpool
+	mem := c.rc.QueuedBytes()
+	return mem > int64(s.cfg.ResponseBuffer) || mem+c.rc.SpooledBytes() > int64(s.cfg.ResponseBuffer)+s.cfg.ResponseSpool
 }
 
 // waitForClient waits until a quarter of that is gone. Without the GIL.
 func (s *Server) waitForClient(c *conn) bool {
-	low := (int64(s.cfg.ResponseBuffer) + s.cfg.ResponseSpool) / 4 * 3
-	if err := c.rc.WaitQueued(low, s.cfg.WriteTimeout); err != nil {
+	buffer := int64(s.cfg.ResponseBuffer)
+	low, lowMem := (buffer+s.cfg.ResponseSpool)/4*3, int64(math.MaxInt64)
+	if c.rc.QueuedBytes() > buffer {
+		lowMem = buffer / 4 * 3
+	}
+	if err := c.rc.WaitQueued(lowMem, low, s.cfg.WriteTimeout); err != nil {
 		s.log.Info("a client takes no data: its connection is cut", "client", c.peer(), "error", err)
 		return false
 	}

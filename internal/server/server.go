@@ -42,6 +42,7 @@ type Server struct {
 	leadState
 	stopState
 	frontState
+	spaceState
 
 	cfg    *config.Config
 	limits httpparse.Limits
@@ -90,11 +91,18 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	}
 	s.standbyDone = make(chan struct{})
 	s.stopped = make(chan struct{})
+	spool := s.tempFile
+	if cfg.ResponseSpool == 0 {
+		spool = nil
+	}
 	loop, err := reactor.NewLoop(s, reactor.Options{
 		MaxConns:   cfg.WorkerConnections,
 		LingerTime: cfg.LingerTimeout,
-		Spool:      s.tempFile,
+		Spool:      spool,
 		SpoolAbove: int64(cfg.ResponseBuffer),
+		SpoolTake:  s.takeForResponse,
+		SpoolGive:  s.giveForResponse,
+		SpoolFull:  s.responseWithout,
 		Unhold:     bridge.Unhold,
 		Log:        func(f string, a ...any) { log.Warn(fmt.Sprintf(f, a...)) },
 	})

@@ -78,6 +78,13 @@ func (x *exchange) Read(dst []byte, wait bool) int64 {
 		if x.badBody {
 			return bridge.ReadBadFrame
 		}
+		if n, err := x.readAhead(dst); err != nil {
+			s.log.Error("a temporary file cannot be read", "error", err)
+			x.badBody = true
+			return bridge.ReadBadFrame
+		} else if n > 0 {
+			return int64(n)
+		}
 		n, err := x.pull(dst)
 		switch {
 		case err == nil && n > 0:

@@ -134,7 +134,7 @@ static inline void gw_sysmon_made(void) {}
 void gw_crash_go_began(void);
 
 /* What Go counts for stats(), beside the counters below; it adds to them atomically. Indexes of gw_tally. */
-enum { GW_TALLY_REFUSED, GW_TALLY_N };
+enum { GW_TALLY_REFUSED, GW_TALLY_RESPONSES, GW_TALLY_BODIES, GW_TALLY_N };
 extern uint64_t gw_tally[GW_TALLY_N];
 
 /* Counters for leak tests; indexes of gw_counters. */

@@ -95,7 +95,7 @@ static PyObject *native_stop(PyObject *self, PyObject *args) {
 
 static PyObject *native_stats(PyObject *self, PyObject *ignored) {
 	static const char *names[GW_CNT_N + GW_TALLY_N] = {"inputs", "start_responses", "file_wrappers", "clients",
-		"held_blocks", "descriptors", "requests_refused"};
+		"held_blocks", "descriptors", "requests_refused", "responses_unspooled", "bodies_unspooled"};
 	int64_t counts[GW_CNT_N + GW_TALLY_N];
 	(void)self;
 	(void)ignored;

@@ -9,7 +9,9 @@ import "sync/atomic"
 
 // What Go counts for the module's stats(); GW_TALLY_* in shim.h.
 const (
-	TallyRefused = C.GW_TALLY_REFUSED // requests that the server has refused
+	TallyRefused            = C.GW_TALLY_REFUSED   // requests that the server has refused
+	TallyResponsesUnspooled = C.GW_TALLY_RESPONSES // responses that found no room in temporary files
+	TallyBodiesUnspooled    = C.GW_TALLY_BODIES    // request bodies of which that is true
 )
 
 // Tally adds one to a counter. Any goroutine.
