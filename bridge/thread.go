@@ -4,6 +4,7 @@ package bridge
 
 import (
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -49,6 +50,7 @@ type Thread struct {
 	Index int
 	c     *cpy.Thread
 	job   Job
+	ours  bool        // made by NewThread, and not Python's main one
 	rq    cpy.Request // reused; a field, so that no request allocates one
 }
 
@@ -67,7 +69,11 @@ func NewThread(index int, saved State) (*Thread, error) {
 		runtime.UnlockOSThread()
 		return nil, err
 	}
-	t := &Thread{Index: index, c: c}
+	if saved == 0 {
+		// Without the name, or its trace function, the thread serves all the same.
+		_, _ = cpy.Support("thread_begins", "gowsgi-"+strconv.Itoa(index))
+	}
+	t := &Thread{Index: index, c: c, ours: saved == 0}
 	threadsMu.Lock()
 	defer threadsMu.Unlock()
 	var all []*Thread
@@ -81,7 +87,12 @@ func NewThread(index int, saved State) (*Thread, error) {
 }
 
 // Close ends the Python thread. The OS thread of a goroutine that returns after it ends too, unless it is the main one.
-func (t *Thread) Close() { t.c.Detach() }
+func (t *Thread) Close() {
+	if t.ours {
+		_, _ = cpy.Support("thread_ends", "")
+	}
+	t.c.Detach()
+}
 
 // Call runs the app for a request up to its first block that must go out. The GIL is kept: see Release.
 func (t *Thread) Call(r *Request, who Responder) (Step, *Response) {

@@ -1,6 +1,8 @@
 /*
  * shim_interp.c: the interpreter's side of start and stop: support module, thread states, calls into support.py.
  */
+#define _GNU_SOURCE
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -183,6 +185,11 @@ gw_thread *gw_thread_attach(int index, PyThreadState *saved) {
 	if (!t->ts) {
 		free(t);
 		return NULL;
+	}
+	if (!saved) { /* the main thread's is the name of the process */
+		char name[16];
+		snprintf(name, sizeof name, "gowsgi-%d", index);
+		pthread_setname_np(pthread_self(), name);
 	}
 	gw_crash_thread(t, 1);
 	return t;

@@ -214,6 +214,34 @@ def _import(name, shown):
         raise late("_import_raised")(shown, e)
 
 
+# ---------------------------------------------------------------------------------------------- threads
+
+
+def thread_begins(name):
+    """Makes the calling thread like one of the module threading: named, traced and profiled as that was asked to."""
+    import threading
+
+    threading.current_thread().name = name
+    for kind in ("trace", "profile"):
+        if sys.version_info >= (3, 10):
+            hook = getattr(threading, "get" + kind)()
+        else:
+            hook = getattr(threading, "_%s_hook" % kind)
+        if hook is not None:
+            getattr(sys, "set" + kind)(hook)
+    return ""
+
+
+def thread_ends(_text):
+    """Up to 3.12 such a thread would stay in threading.enumerate() until another one got its identifier."""
+    import threading
+
+    sys.settrace(None)
+    sys.setprofile(None)
+    getattr(threading, "_active", {}).pop(threading.get_ident(), None)
+    return ""
+
+
 # ---------------------------------------------------------------------------------------------- signals, end
 
 
