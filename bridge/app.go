@@ -88,6 +88,9 @@ const (
 // Tally adds one. Any goroutine.
 func Tally(which int) { cpy.Tally(which) }
 
+// UTCOffset is how many seconds local time, as Python's module time has it, is ahead of UTC at that time. Any goroutine.
+func UTCOffset(unix int64) int { return cpy.UTCOffset(unix) }
+
 // PythonInfo describes the running interpreter.
 type PythonInfo struct {
 	Implementation, Version, Prefix string

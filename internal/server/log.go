@@ -13,9 +13,12 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/accesslog"
 	"github.com/gowsgi/gowsgi/internal/config"
 )
+
+func init() { accesslog.UTCOffset = bridge.UTCOffset }
 
 const levelCritical = slog.LevelError + 4
 
@@ -48,10 +51,10 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	}
 	var b strings.Builder
 	if h.json {
-		fmt.Fprintf(&b, `{"time":%q,"level":%q,"pid":%d,"message":%s%s`, r.Time.Format("2006-01-02T15:04:05.000Z07:00"), name,
+		fmt.Fprintf(&b, `{"time":%q,"level":%q,"pid":%d,"message":%s%s`, accesslog.Local(r.Time).Format("2006-01-02T15:04:05.000Z07:00"), name,
 			os.Getpid(), jsonText(r.Message), h.attrs)
 	} else {
-		fmt.Fprintf(&b, "[%s] [%d] [%s] %s%s", r.Time.Format("2006-01-02 15:04:05 -0700"), os.Getpid(), name, r.Message,
+		fmt.Fprintf(&b, "[%s] [%d] [%s] %s%s", accesslog.Local(r.Time).Format("2006-01-02 15:04:05 -0700"), os.Getpid(), name, r.Message,
 			h.attrs)
 	}
 	r.Attrs(func(a slog.Attr) bool {

@@ -137,6 +137,9 @@ void gw_crash_go_began(void);
 enum { GW_TALLY_REFUSED, GW_TALLY_RESPONSES, GW_TALLY_BODIES, GW_TALLY_N };
 extern uint64_t gw_tally[GW_TALLY_N];
 
+/* Seconds that local time is ahead of UTC at that time, by libc, whose zone time.tzset() sets. Any thread. Blocks: no. */
+long gw_utc_offset(int64_t time);
+
 /* Counters for leak tests; indexes of gw_counters. */
 enum { GW_CNT_INPUTS, GW_CNT_STARTS, GW_CNT_WRAPPERS, GW_CNT_CLIENTS, GW_CNT_HELD, GW_CNT_FDS, GW_CNT_N };
 

@@ -140,10 +140,23 @@ static void put_number(out *o, uint64_t n, unsigned base, int digits) {
 	put(o, b + i, sizeof b - (size_t)i);
 }
 
-/* [2026-01-31 12:00:00 +0000], in UTC: what knows of time zones is not safe here. Days as in Howard Hinnant's paper. */
+static volatile long last_offset;
+
+long gw_utc_offset(int64_t time) {
+	time_t t = (time_t)time;
+	struct tm tm;
+	return last_offset = localtime_r(&t, &tm) ? tm.tm_gmtoff : 0;
+}
+
+/*
+ * [2026-01-31 12:00:00 +0000], as far from UTC as the record before it: what knows of time zones is not safe here. Days as in
+ * Howard Hinnant's paper.
+ */
 static void put_time(out *o) {
 	struct timespec now;
+	long minutes = last_offset / 60, east = minutes < 0 ? -minutes : minutes;
 	clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec += minutes * 60;
 	int64_t z = now.tv_sec / 86400 + 719468, s = now.tv_sec % 86400;
 	int64_t era = z / 146097, doe = z - era * 146097;
 	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
@@ -154,7 +167,8 @@ static void put_time(out *o) {
 		int digits;
 		const char *behind;
 	} parts[] = {{yoe + era * 400 + (month <= 2), 4, "-"}, {month, 2, "-"}, {doy - (153 * mp + 2) / 5 + 1, 2, " "},
-		{s / 3600, 2, ":"}, {s / 60 % 60, 2, ":"}, {s % 60, 2, " +0000] "}};
+		{s / 3600, 2, ":"}, {s / 60 % 60, 2, ":"}, {s % 60, 2, minutes < 0 ? " -" : " +"}, {east / 60, 2, ""},
+		{east % 60, 2, "] "}};
 	puts_(o, "[");
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		put_number(o, (uint64_t)parts[i].value, 10, parts[i].digits);

@@ -30,6 +30,7 @@ def _record(level, message, fields, traceback):
                 offset[:3],
                 offset[3:],
             )
+            date = date.replace("+00:00", "Z")
             record = {"time": date, "level": level, "pid": os.getpid(), "message": message}
             record.update(fields)
             record["traceback"] = traceback

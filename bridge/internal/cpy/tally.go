@@ -2,6 +2,7 @@ package cpy
 
 /*
 #include "shim.h"
+#cgo nocallback gw_utc_offset
 */
 import "C"
 
@@ -19,3 +20,6 @@ func Tally(which int) { atomic.AddUint64((*uint64)(&C.gw_tally[which]), 1) }
 
 // SetRequestIDs says whether requests have an X-Request-Id, which is for the error log. Before the first request.
 func SetRequestIDs(on bool) { C.gw_request_ids = cbool(on) }
+
+// UTCOffset is libc's, which is Python's: seconds east of UTC.
+func UTCOffset(unix int64) int { return int(C.gw_utc_offset(C.int64_t(unix))) }
