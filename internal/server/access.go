@@ -4,8 +4,6 @@ package server
 
 import (
 	"bytes"
-	"context"
-	"log/slog"
 	"net/url"
 	"os"
 	"strconv"
@@ -175,18 +173,20 @@ func (s *Server) logReject(t *thread, c *conn, status int, reason string) {
 		r.Method, line, _ = bytes.Cut(line, []byte(" "))
 		r.Target, _, _ = bytes.Cut(line, []byte(" "))
 	}
-	s.noteRefused(status, reason, host, string(r.Method)+" "+string(r.Target))
+	about := []any{"request", string(r.Method) + " " + string(r.Target), "client", host}
+	if c.x != nil {
+		about = c.x.about()
+	}
+	s.noteRefused(status, reason, about...)
 	if s.access != nil {
 		t.writeLine(r)
 	}
 }
 
 // noteRefused counts a request, or a connection, that was refused, and says why to whoever looks for it.
-func (s *Server) noteRefused(status int, reason, client, line string) {
+func (s *Server) noteRefused(status int, reason string, about ...any) {
 	bridge.Tally(bridge.TallyRefused)
-	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		s.log.Debug("a request is refused", "status", status, "reason", reason, "request", line, "client", client)
-	}
+	s.log.Debug("a request is refused", append([]any{"status", status, "reason", reason}, about...)...)
 }
 
 // bodySize is how many bytes of an answer that is put together are its body.

@@ -176,7 +176,7 @@ func (s *Server) turnAway(c *conn) {
 		c.rc.Abort()
 		return
 	}
-	s.noteRefused(429, tooManyConns, c.peer(), "")
+	s.noteRefused(429, tooManyConns, "client", c.peer())
 	c.rc.Send(reactor.Piece{Bytes: s.tooMany(nil, tooManyConns, time.Second, false)})
 	c.close()
 }

@@ -64,6 +64,18 @@ func (x *exchange) requestID() []byte {
 	return id
 }
 
+// about is what records of the error log say of the request, as support_late.py does it.
+func (x *exchange) about() []any {
+	a := []any{"request", x.line()}
+	if x.req.RemoteAddr != "" {
+		a = append(a, "client", x.req.RemoteAddr)
+	}
+	if id := x.requestID(); len(id) > 0 {
+		a = append(a, "id", string(id))
+	}
+	return a
+}
+
 // isRequestID also knows the spelling that environ does not tell from the right one.
 func isRequestID(name []byte) bool {
 	return len(name) == len(requestIDField) &&

@@ -377,10 +377,10 @@ func (t *thread) file(c *conn, x *exchange, res *bridge.Response) {
 func (t *thread) end(c *conn, x *exchange) {
 	switch {
 	case x.excess:
-		t.s.log.Error("the application sent more than its Content-Length; the rest was cut off", "request", x.line())
+		t.s.log.Error("the application sent more than its Content-Length; the rest was cut off", x.about()...)
 	case x.left > 0 && !x.noBody:
-		t.s.log.Error("the application sent less than its Content-Length; the connection is closed", "request", x.line(),
-			"missing", x.left)
+		t.s.log.Error("the application sent less than its Content-Length; the connection is closed",
+			append(x.about(), "missing", x.left)...)
 		x.keep = false
 	}
 }

@@ -174,6 +174,21 @@ def test_an_error_has_the_id_of_its_request(serve):
     assert server.stdout.wait_for(rb"(?m)^/raises/call id=%s$" % made)
 
 
+def test_what_the_server_finds_wrong_names_the_request_too(serve, tmp_path):
+    (tmp_path / "short.py").write_text(
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Length', '5')])\n    return [b'four']\n"
+    )
+    server = serve("short", "--request-id", "take", cwd=tmp_path)
+    server.exchange(head("HEAD", "/"), method="HEAD")
+    client = server.connect()
+    client.request("GET", "/x", [("X-Request-Id", "given")])
+    assert client.rest().endswith(b"four")
+    assert server.stderr.wait_for(
+        rb'\[ERROR\] the application sent less [^=]* request="GET /x" client=127.0.0.1 id=given missing=1\n'
+    )
+
+
 def test_ids_in_the_other_formats_of_the_access_log(serve):
     server = serve("hello", "--request-id", "take", "--access-log-json")
     server.get("/", headers={"X-Request-Id": "given"})
