@@ -25,6 +25,7 @@ type PythonSetup struct {
 	Env        []string // NAME=VALUE
 	PythonPath []string // goes to the front of sys.path
 	ErrorLog   string   // a path, or "-"
+	ErrorJSON  bool     // errors of the application are JSON objects there
 	Argv       []string // sys.argv, when it is ours to set
 }
 
@@ -45,6 +46,9 @@ func (s PythonSetup) text() string {
 		for _, value := range values {
 			items = append(items, option+"="+value)
 		}
+	}
+	if s.ErrorJSON {
+		items = append(items, "errorjson=1")
 	}
 	add("env", s.Env)
 	add("pythonpath", s.PythonPath)
@@ -70,6 +74,22 @@ func SetApp(object uintptr) { cpy.SetApp(object) }
 
 // SetSendfile says whether a FileWrapper over a regular file ends in the step File. Before the first request.
 func SetSendfile(on bool) { cpy.SetSendfile(on) }
+
+// SetRequestIDs says whether errors of the application name the request's X-Request-Id. Before the first request.
+func SetRequestIDs(on bool) { cpy.SetRequestIDs(on) }
+
+// What Tally counts; the module's stats() has it under these names.
+const (
+	TallyRefused            = cpy.TallyRefused            // requests_refused
+	TallyResponsesUnspooled = cpy.TallyResponsesUnspooled // responses_unspooled
+	TallyBodiesUnspooled    = cpy.TallyBodiesUnspooled    // bodies_unspooled
+)
+
+// Tally adds one. Any goroutine.
+func Tally(which int) { cpy.Tally(which) }
+
+// UTCOffset is how many seconds local time, as Python's module time has it, is ahead of UTC at that time. Any goroutine.
+func UTCOffset(unix int64) int { return cpy.UTCOffset(unix) }
 
 // PythonInfo describes the running interpreter.
 type PythonInfo struct {

@@ -4,6 +4,7 @@ package bridge
 
 import (
 	"runtime"
+	"strconv"
 	"unsafe"
 
 	"github.com/gowsgi/gowsgi/bridge/internal/cpy"
@@ -50,6 +51,7 @@ type Thread struct {
 	Index  int
 	c      *cpy.Thread
 	job    *Job // that it runs, or ran last
+	ours   bool // made by NewThread, and not Python's main one
 	marked bool // see Mark
 }
 
@@ -62,11 +64,18 @@ func NewThread(index int, saved State) (*Thread, error) {
 		runtime.UnlockOSThread()
 		return nil, err
 	}
-	return &Thread{Index: index, c: c, job: newJob()}, nil
+	if saved == 0 {
+		// Without the name, or its trace function, the thread serves all the same.
+		_, _ = cpy.Support("thread_begins", "gowsgi-"+strconv.Itoa(index))
+	}
+	return &Thread{Index: index, c: c, job: newJob(), ours: saved == 0}, nil
 }
 
 // Close ends the Python thread. The OS thread of a goroutine that returns after it ends too, unless it is the main one.
 func (t *Thread) Close() {
+	if t.ours {
+		_, _ = cpy.Support("thread_ends", "")
+	}
 	t.c.Detach()
 	freeJob(t.job)
 }

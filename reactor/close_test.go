@@ -66,7 +66,7 @@ func TestReadNotes(t *testing.T) {
 		t.Fatalf("nothing there: %v", err)
 	}
 	nc.Write([]byte("123456"))
-	if err := c.WaitReadable(patience, new(Alarm)); err != nil {
+	if err := waitReadable(c, patience); err != nil {
 		t.Fatal(err)
 	}
 	r.until("noted", c.Readable)
@@ -76,7 +76,7 @@ func TestReadNotes(t *testing.T) {
 	if n, err := c.Read(buf); n != 2 || err != nil || c.Readable() {
 		t.Errorf("short: %d, %v, readable %v", n, err, c.Readable())
 	}
-	if err := c.WaitReadable(20*time.Millisecond, new(Alarm)); err != ErrTimeout {
+	if err := waitReadable(c, 20*time.Millisecond); err != ErrTimeout {
 		t.Errorf("WaitReadable: %v", err)
 	}
 	if c.Peek() {

@@ -47,6 +47,12 @@ type Options struct {
 	// should be unlinked already; the reactor closes it when what is in it has been sent. nil: everything waits in memory.
 	Spool      func() (*os.File, error)
 	SpoolAbove int64
+	// SpoolTake is asked before so many bytes more go to files, and SpoolGive told when they are no longer there. What gets no
+	// room, or cannot be written, waits in memory; SpoolFull is told once for each connection, with the error if it was one.
+	// All three with the connection's output lock held. nil: there is always room; nobody is told.
+	SpoolTake func(n int64) bool
+	SpoolGive func(n int64)
+	SpoolFull func(error)
 
 	// Unhold is given the Hold of each Piece exactly once, when its bytes are not needed any more, on whatever thread
 	// that is and with the connection's output lock held: it must not wait, nor call the connection.

@@ -51,6 +51,8 @@ type outQueue struct {
 	mem, spooled int64 // bytes queued in memory and in the spool
 	spool        *os.File
 	spoolEnd     int64
+	give         func(int64) // Options.SpoolGive
+	told         bool        // SpoolFull was
 
 	err error // why nothing more goes out; the queue is empty then
 }
@@ -63,7 +65,7 @@ var queues = sync.Pool{New: func() any { return new(outQueue) }}
 // free gives back an empty queue.
 func (q *outQueue) free() {
 	q.dropSpool()
-	q.head, q.loose, q.stuck, q.mem, q.spooled = 0, 0, false, 0, 0
+	q.head, q.loose, q.stuck, q.told, q.mem, q.spooled = 0, 0, false, false, 0, 0
 	if cap(q.segs) > 1024 {
 		return // it was an exception; do not keep its memory
 	}
@@ -264,11 +266,12 @@ func pread(fd int, b []byte, off int64) (int, error) {
 }
 
 // settleLocked makes the queue independent of the caller's bytes: each loose segment is kept by reference if it is held
-// and big, else copied behind the segment before it or into a block; beyond the spool limit it goes to the file.
-func (c *Conn) settleLocked() error {
+// and big, else copied behind the segment before it or into a block; beyond the spool limit it goes to the file, if that has
+// room.
+func (c *Conn) settleLocked() {
 	q := c.out
 	if q == nil || q.loose == 0 {
-		return nil
+		return
 	}
 	inMemory := int64(0) // settled so far
 	w := q.head          // segments are moved together: w never overtakes r by more than the one in hand
@@ -281,7 +284,8 @@ func (c *Conn) settleLocked() error {
 			continue
 		}
 		size := int64(len(s.b))
-		spool := c.bound.loop.opt.Spool != nil && inMemory+size > c.bound.loop.opt.SpoolAbove
+		off := q.spoolEnd
+		spool := c.bound.loop.opt.Spool != nil && inMemory+size > c.bound.loop.opt.SpoolAbove && c.spoolWrite(q, s.b)
 		if !spool && s.hold != 0 && len(s.b) >= keepHeld {
 			q.loose--
 			inMemory += size
@@ -296,14 +300,6 @@ func (c *Conn) settleLocked() error {
 		}
 		rest := segment{}
 		if spool {
-			off := q.spoolEnd
-			if err := c.spoolWrite(q, s.b); err != nil {
-				// Leave a queue that can be dropped: what is before w, and what is from r on.
-				n := copy(q.segs[w:], q.segs[r:])
-				clear(q.segs[w+n:])
-				q.segs = q.segs[:w+n]
-				return err
-			}
 			q.mem -= size
 			q.spooled += size
 			if last != nil && last.kind == segSpool {
@@ -335,33 +331,65 @@ func (c *Conn) settleLocked() error {
 	}
 	clear(q.segs[w:])
 	q.segs = q.segs[:w]
-	return nil
 }
 
-// spoolWrite appends b to the temporary file.
-func (c *Conn) spoolWrite(q *outQueue, b []byte) error {
+// spoolWrite appends b to the temporary file. False: there is no room, and the file is as it was.
+func (c *Conn) spoolWrite(q *outQueue, b []byte) bool {
+	o := &c.bound.loop.opt
+	n := int64(len(b))
+	if o.SpoolTake != nil && !o.SpoolTake(n) {
+		c.spoolFull(q, nil)
+		return false
+	}
+	err := q.writeSpool(o, b)
+	if err != nil {
+		if o.SpoolGive != nil {
+			o.SpoolGive(n)
+		}
+		c.spoolFull(q, err)
+		return false
+	}
+	q.spoolEnd += n
+	return true
+}
+
+func (q *outQueue) writeSpool(o *Options, b []byte) error {
 	if q.spool == nil {
-		f, err := c.bound.loop.opt.Spool()
+		f, err := o.Spool()
 		if err != nil {
 			return fmt.Errorf("reactor: spool output: %w", err)
 		}
-		q.spool, q.spoolEnd = f, 0
+		q.spool, q.spoolEnd, q.give = f, 0, o.SpoolGive
 	}
 	rules.Waits("for a disk")
 	n, err := q.spool.WriteAt(b, q.spoolEnd)
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite
 	}
-	if err != nil {
-		return fmt.Errorf("reactor: spool output: %w", err)
+	if err == nil {
+		return nil
 	}
-	q.spoolEnd += int64(n)
-	return nil
+	if q.spoolEnd == 0 {
+		q.dropSpool()
+	} else {
+		_ = q.spool.Truncate(q.spoolEnd)
+	}
+	return fmt.Errorf("reactor: spool output: %w", err)
+}
+
+func (c *Conn) spoolFull(q *outQueue, err error) {
+	if full := c.bound.loop.opt.SpoolFull; full != nil && !q.told {
+		full(err)
+	}
+	q.told = true
 }
 
 func (q *outQueue) dropSpool() {
 	if q.spool != nil {
 		_ = q.spool.Close()
-		q.spool, q.spoolEnd = nil, 0
+		if q.give != nil {
+			q.give(q.spoolEnd)
+		}
+		q.spool, q.spoolEnd, q.give = nil, 0, nil
 	}
 }

@@ -368,3 +368,16 @@ func pipe(t testing.TB) (r, w *os.File) {
 	t.Cleanup(func() { r.Close(); w.Close() })
 	return r, w
 }
+
+// waitQueued and waitReadable wait with an alarm of their own.
+func waitQueued(c *Conn, mem, all int64, stall time.Duration) error {
+	var a Alarm
+	defer a.Close()
+	return c.WaitQueued(mem, all, stall, &a)
+}
+
+func waitReadable(c *Conn, timeout time.Duration) error {
+	var a Alarm
+	defer a.Close()
+	return c.WaitReadable(timeout, &a)
+}

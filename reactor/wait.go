@@ -91,16 +91,16 @@ func (a *Alarm) wait(fd int, events int16, timeout time.Duration) (int, error) {
 	return n, nil
 }
 
-// WaitQueued waits until no more than low bytes are queued in memory and in the spool, or until the connection breaks, or
-// until no byte moved for stall (ErrStalled; 0 or less: no limit), or until a rings (ErrEnded). Owner.
-func (c *Conn) WaitQueued(low int64, stall time.Duration, a *Alarm) error {
+// WaitQueued waits until no more than mem bytes are queued in memory, and all in memory and in the spool, or until the
+// connection breaks, or until no byte moved for stall (ErrStalled; 0 or less: no limit), or until a rings (ErrEnded). Owner.
+func (c *Conn) WaitQueued(mem, all int64, stall time.Duration, a *Alarm) error {
 	moved := c.SentBytes()
 	since := time.Now()
 	for {
 		if _, err := c.Flush(); err != nil {
 			return err
 		}
-		if mem, spooled := c.queued(); mem+spooled <= low {
+		if m, spooled := c.queued(); m <= mem && m+spooled <= all {
 			return nil
 		}
 		left := time.Duration(-1)

@@ -114,10 +114,7 @@ func (c *Conn) maySpool(ps []Piece) bool {
 
 // settleUnlock ends a Send that came to r and may have left something in the queue.
 func (c *Conn) settleUnlock(r flushResult) (queued int, err error) {
-	if err := c.settleLocked(); err != nil {
-		c.breakLocked(err)
-		r = flushFailed
-	}
+	c.settleLocked()
 	mem, _ := c.queuedLocked()
 	err = c.werr()
 	c.unlock()
@@ -245,14 +242,9 @@ func (c *Conn) Append(ps []Piece) {
 // Settle ends the validity of the bytes given to Append: what is still queued of them is copied, or kept if held.
 func (c *Conn) Settle() error {
 	c.mu.Lock()
-	r := flushDone
-	if err := c.settleLocked(); err != nil {
-		c.breakLocked(err)
-		r = flushFailed
-	}
+	c.settleLocked()
 	err := c.werr()
 	c.unlock()
-	c.announce(r)
 	return err
 }
 

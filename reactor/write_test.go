@@ -110,7 +110,7 @@ func TestMixedPieces(t *testing.T) {
 			if in == nil {
 				in = readAll(nc)
 			}
-			if err := c.WaitQueued(0, patience, new(Alarm)); err != nil {
+			if err := waitQueued(c, 0, 0, patience); err != nil {
 				t.Fatal(err)
 			}
 			c.CloseAfterFlush()
@@ -388,7 +388,7 @@ func TestSpool(t *testing.T) {
 		t.Errorf("%d spooled in %d files", c.SpooledBytes(), opened)
 	}
 	in := readAll(nc)
-	if err := c.WaitQueued(0, patience, new(Alarm)); err != nil {
+	if err := waitQueued(c, 0, 0, patience); err != nil {
 		t.Fatal(err)
 	}
 	if n := openFDs(t); n != before {
@@ -399,18 +399,79 @@ func TestSpool(t *testing.T) {
 	r.until("all read", in.finished)
 	sameBytes(t, in.got.Bytes(), want)
 
-	// A spool that cannot be had breaks the connection; nothing leaks.
-	noSpace := errors.New("no space")
-	r.l.opt.SpoolAbove, r.l.opt.Spool = 10, func() (*os.File, error) { return nil, noSpace }
-	c, _ = r.connect()
-	var err error
-	for err == nil {
-		_, err = c.Send(r.hold(pattern(1, 500_000)), Piece{Bytes: pattern(2, 100)})
-	}
-	if !errors.Is(err, noSpace) || !c.Broken() || c.Pending() {
-		t.Errorf("err %v, broken %v, pending %v", err, c.Broken(), c.Pending())
-	}
 	r.holds.check(t)
+}
+
+// TestSpoolWithoutRoom: what cannot go to the file stays in memory, in order, however often that changes, and somebody is told.
+func TestSpoolWithoutRoom(t *testing.T) {
+	noSpace := errors.New("no space")
+	for name, spool := range map[string]func() (*os.File, error){
+		"refused":   func() (*os.File, error) { return tempFile(t), nil },
+		"no file":   func() (*os.File, error) { return nil, noSpace },
+		"read only": func() (*os.File, error) { return os.Open(os.DevNull) },
+		"granted":   func() (*os.File, error) { return tempFile(t), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, taken, told := 0, int64(0), 0
+			var why error
+			o := Options{
+				SpoolAbove: 100_000,
+				Spool:      spool,
+				SpoolTake: func(n int64) bool {
+					asked++
+					if name == "refused" && asked%3 != 0 {
+						return false
+					}
+					taken += n
+					return true
+				},
+				SpoolGive: func(n int64) { taken -= n },
+				SpoolFull: func(err error) { told, why = told+1, err },
+			}
+			r := newRig(t, &hooks{}, o, ListenOptions{SndBuf: 64 << 10})
+			c, nc := r.connect()
+			c.Acquire()
+			var want []byte
+			for i := range 100 {
+				b := pattern(i, 20_000)
+				want = append(want, b...)
+				p := Piece{Bytes: b}
+				if i%2 == 0 {
+					p = r.hold(b)
+				}
+				if _, err := c.Send(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mem, spooled := c.QueuedBytes(), c.SpooledBytes()
+			switch name {
+			case "refused":
+				if spooled < 200_000 || mem < 500_000 || told != 1 || why != nil {
+					t.Errorf("%d in memory, %d spooled, told %d times, %v", mem, spooled, told, why)
+				}
+			case "granted":
+				if spooled < 1_000_000 || told != 0 {
+					t.Errorf("%d in memory, %d spooled, told %d times, %v", mem, spooled, told, why)
+				}
+			default:
+				if spooled != 0 || taken != 0 || mem < 1_000_000 || told != 1 || why == nil {
+					t.Errorf("%d in memory, %d spooled, %d taken, told %d times, %v", mem, spooled, taken, told, why)
+				}
+			}
+			in := readAll(nc)
+			if err := waitQueued(c, 0, 0, patience); err != nil {
+				t.Fatal(err)
+			}
+			c.CloseAfterFlush()
+			c.Release()
+			r.until("all read", in.finished)
+			sameBytes(t, in.got.Bytes(), want)
+			if taken != 0 {
+				t.Errorf("%d bytes were never given back", taken)
+			}
+			r.holds.check(t)
+		})
+	}
 }
 
 func TestWaitQueued(t *testing.T) {
@@ -419,24 +480,24 @@ func TestWaitQueued(t *testing.T) {
 	c.Acquire()
 	fill(t, c)
 	start := time.Now()
-	if err := c.WaitQueued(0, 50*time.Millisecond, new(Alarm)); err != ErrStalled {
+	if err := waitQueued(c, 0, 0, 50*time.Millisecond); err != ErrStalled {
 		t.Fatalf("nobody reads: %v", err)
 	}
 	if d := time.Since(start); d < 50*time.Millisecond {
 		t.Errorf("gave up after %v", d)
 	}
-	if err := c.WaitQueued(c.QueuedBytes(), time.Nanosecond, new(Alarm)); err != nil {
+	if err := waitQueued(c, c.QueuedBytes(), c.QueuedBytes(), time.Nanosecond); err != nil {
 		t.Errorf("low enough already: %v", err)
 	}
 	c.Send(Piece{Bytes: pattern(1, 3_000_000)})
 	in := readAll(nc)
-	if err := c.WaitQueued(1000, patience, new(Alarm)); err != nil { // nobody leads
+	if err := waitQueued(c, 1000, 1000, patience); err != nil { // nobody leads
 		t.Fatal(err)
 	}
 	if c.QueuedBytes() > 1000 {
 		t.Errorf("%d bytes queued", c.QueuedBytes())
 	}
-	c.WaitQueued(0, 0, new(Alarm))
+	waitQueued(c, 0, 0, 0)
 	c.Abort()
 	c.Release()
 	<-in.done
@@ -446,7 +507,7 @@ func TestWaitQueued(t *testing.T) {
 	nc.Write([]byte("x"))
 	fill(t, c)
 	failed := make(chan error)
-	go func() { failed <- c.WaitQueued(0, -1, new(Alarm)) }()
+	go func() { failed <- waitQueued(c, 0, 0, -1) }()
 	nc.Close()
 	if err := <-failed; !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("peer reset: %v", err)
@@ -457,7 +518,7 @@ func TestWaitQueued(t *testing.T) {
 	c, _ = r.connect()
 	c.Acquire()
 	fill(t, c)
-	go func() { failed <- c.WaitQueued(0, -1, new(Alarm)) }()
+	go func() { failed <- waitQueued(c, 0, 0, -1) }()
 	c.Abort()
 	if err := <-failed; !errors.Is(err, ErrClosed) {
 		t.Errorf("aborted: %v", err)
@@ -494,7 +555,7 @@ func TestManyFlushers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.WaitQueued(0, patience, new(Alarm)); err != nil {
+	if err := waitQueued(c, 0, 0, patience); err != nil {
 		t.Fatal(err)
 	}
 	close(stop)

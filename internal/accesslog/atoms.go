@@ -136,7 +136,7 @@ func (c *dateCache) append(dst []byte, t time.Time) []byte {
 		return append(dst, cached.text...)
 	}
 	start := len(dst)
-	dst = t.AppendFormat(dst, dateLayout)
+	dst = Local(t).AppendFormat(dst, dateLayout)
 	if cached == nil || second > cached.second {
 		c.newest.Store(&cachedDate{second, string(dst[start:])}) // once a second: long requests that end late do not store
 	}

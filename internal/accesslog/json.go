@@ -12,7 +12,7 @@ const jsonTimeLayout = "2006-01-02T15:04:05.000Z07:00"
 // UTF-8 and nothing is lost.
 func AppendJSON(dst []byte, r *Record) []byte {
 	dst = append(dst, `{"time":"`...)
-	dst = r.Start.AppendFormat(dst, jsonTimeLayout)
+	dst = Local(r.Start).AppendFormat(dst, jsonTimeLayout)
 	dst = append(dst, `","remote_addr":`...)
 	dst = appendJSONString(dst, r.RemoteAddr)
 	dst = append(dst, `,"remote_user":`...)
@@ -46,6 +46,10 @@ func AppendJSON(dst []byte, r *Record) []byte {
 	dst = appendJSONString(dst, lookup(r.RequestHeader, "user-agent"))
 	dst = append(dst, `,"pid":`...)
 	dst = strconv.AppendInt(dst, int64(r.Pid), 10)
+	if r.RequestID != nil {
+		dst = append(dst, `,"request_id":`...)
+		dst = appendJSONString(dst, r.RequestID)
+	}
 	return append(dst, '}')
 }
 

@@ -29,6 +29,7 @@ type Record struct {
 	Start         time.Time
 	Duration      time.Duration
 	Pid           int
+	RequestID     []byte // only if requests have one
 
 	RequestHeader  Lookup
 	ResponseHeader Lookup

@@ -62,7 +62,9 @@ type Config struct {
 	AccessLogFormat string
 	AccessLogJSON   bool
 	ErrorLog        string // "-" standard error
+	ErrorLogJSON    bool
 	LogLevel        string
+	RequestID       string // off, take, make
 
 	// Limits.
 	LimitRequestLine      int
@@ -101,8 +103,12 @@ type Config struct {
 	ExpectContinue string // server or app
 	ResponseBuffer int
 	ResponseSpool  int64
-	TempDir        string // "" the system's
-	Sendfile       bool
+
+	ResponseSpoolTotal int64
+	BodySpoolTotal     int64
+
+	TempDir  string // "" the system's
+	Sendfile bool
 
 	// Process.
 	PidFile string

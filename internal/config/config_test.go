@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the snapshots in testdata")
 func TestDefaults(t *testing.T) {
 	want := &Config{
 		Bind: []Bind{{"tcp", "127.0.0.1:8000", 0}}, Backlog: 2048, WorkerConnections: 10000, Threads: 1,
-		PythonPath: []string{}, Env: []string{}, AccessLogFormat: DefaultAccessLogFormat, ErrorLog: "-", LogLevel: "info",
+		PythonPath: []string{}, Env: []string{}, AccessLogFormat: DefaultAccessLogFormat, ErrorLog: "-", LogLevel: "info", RequestID: "off",
 		LimitRequestLine: 4094, LimitRequestFields: 100, LimitRequestFieldSize: 8190, LimitRequestHead: 256 << 10,
 		LimitRequestBody: 1 << 30, HeaderMap: "drop", LimitAddressBurst: 20,
 		ForwardedAllowIPs: []string{"127.0.0.1", "::1", "unix"}, ForwardedHeaders: forwardedFields[:2], ProxyProtocol: "off",
@@ -30,7 +30,8 @@ func TestDefaults(t *testing.T) {
 		ProxyAllowIPs:       []string{"127.0.0.1", "::1", "unix"},
 		KeepAlive:           75 * time.Second, HeadTimeout: 30 * time.Second, BodyTimeout: time.Minute, BodyMinRate: 240,
 		WriteTimeout: time.Minute, LingerTimeout: 2 * time.Second, GracefulTimeout: 30 * time.Second,
-		BodyBuffer: 2 << 20, ExpectContinue: "server", ResponseBuffer: 1 << 20, ResponseSpool: 1 << 30, Sendfile: true,
+		BodyBuffer: 2 << 20, ExpectContinue: "server", ResponseBuffer: 1 << 20, ResponseSpool: 1 << 30,
+		ResponseSpoolTotal: 1 << 30, BodySpoolTotal: 1 << 30, Sendfile: true,
 		Umask: -1, ServerHeader: "gowsgi", HandoverAfter: time.Millisecond,
 	}
 	if got := Default(); !reflect.DeepEqual(got, want) {

@@ -77,9 +77,18 @@ var tableOfListening = []Option{
 	{Name: "errorlog", Flags: []string{"--error-logfile", "--log-file"}, Type: String, Metavar: "FILE", Default: "-",
 		Group: GroupLogging, Help: "File for the error log; - is standard error.",
 		at: func(c *Config) any { return &c.ErrorLog }},
+	{Name: "error_log_json", Flags: []string{"--error-log-json"}, Type: Bool, Default: "false", Group: GroupLogging,
+		Help: "Write what the server says in the error log as one JSON object per line, errors of the application with their " +
+			"traceback among it. What the application itself writes there stays as it is.",
+		at: func(c *Config) any { return &c.ErrorLogJSON }},
 	{Name: "loglevel", Flags: []string{"--log-level"}, Type: Enum, Metavar: "LEVEL", Default: "info", Values: logLevels,
 		Group: GroupLogging, Help: "How much the error log tells: debug, info, warning, error or critical.",
 		at: func(c *Config) any { return &c.LogLevel }},
+	{Name: "request_id", Flags: []string{"--request-id"}, Type: Enum, Metavar: "RULE", Default: "off",
+		Values: []string{"off", "take", "make"}, Group: GroupLogging,
+		Help: "Give each request an X-Request-Id: take the client's or make one where there is none or no good one, or " +
+			"make one always. It is in environ (HTTP_X_REQUEST_ID), in the access log and with errors of the application.",
+		at: func(c *Config) any { return &c.RequestID }},
 }
 
 var tableOfProcess = []Option{

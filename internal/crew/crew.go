@@ -31,6 +31,8 @@ type Host interface {
 	Wait(t *Thread)
 	// Wake ends a Wait, this one or the next. Any goroutine.
 	Wake()
+	// Idle is called on a Python thread before it waits for work; without the GIL.
+	Idle(t *Thread)
 	// Finished tells that everything is done and the leader is to end. Leader.
 	Finished() bool
 	// End is what the leader does last, once Finished. Leader.

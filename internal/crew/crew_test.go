@@ -22,6 +22,7 @@ type quietHost struct{ woken atomic.Int32 }
 func (h *quietHost) Begin(*Thread)     {}
 func (h *quietHost) Turn(*Thread) bool { return false }
 func (h *quietHost) Wait(*Thread)      {}
+func (h *quietHost) Idle(*Thread)      {}
 func (h *quietHost) Wake()             { h.woken.Add(1) }
 func (h *quietHost) Finished() bool    { return false }
 func (h *quietHost) End(*Thread)       {}

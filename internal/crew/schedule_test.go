@@ -80,6 +80,8 @@ func (w *world) Wait(*Thread) {
 	})
 }
 
+func (w *world) Idle(*Thread) {}
+
 func (w *world) Wake() {
 	w.mu.Lock()
 	w.woken = true

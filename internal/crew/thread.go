@@ -189,6 +189,7 @@ func (t *Thread) next() (task Task, lead, ok bool) {
 			c.mu.Unlock()
 			t.tidy()
 			t.gil.Release() // may take time: look again before going idle
+			c.host.Idle(t)
 			continue
 		}
 		t.state = idle

@@ -13,6 +13,7 @@ import (
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/rules"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
@@ -34,6 +35,11 @@ func (t *thread) startBody(c *conn, x *exchange) bool {
 		return false
 	}
 	x.body.Init(h, &s.limits)
+	if n := h.ContentLength; n > int64(s.cfg.BodyBuffer) && !s.cfg.BodyStreaming && !s.fits(&s.inBodies, s.cfg.BodySpoolTotal, n) {
+		s.spaceUsedUp(bridge.TallyBodiesUnspooled, nil)
+		x.Req.Body = bridge.BodyStream
+		return true
+	}
 	if s.cfg.BodyStreaming || h.Expect100 && s.cfg.ExpectContinue == "app" {
 		x.Req.Body = bridge.BodyStream
 		return true
@@ -46,6 +52,9 @@ func (t *thread) startBody(c *conn, x *exchange) bool {
 	}
 	if !t.feed(c, x) {
 		return false
+	}
+	if x.ahead != nil {
+		return true
 	}
 	if x.body.Done() {
 		x.gathered()
@@ -79,9 +88,7 @@ func (t *thread) feed(c *conn, x *exchange) bool {
 			break
 		}
 	}
-	if !t.writeSpilled(c, x) {
-		return false
-	}
+	t.spill(x)
 	// A chunk that is only announced counts already: nobody has to send it to learn that it is too much.
 	if limit := t.s.cfg.LimitRequestBody; limit > 0 && x.size+x.body.ChunkRemaining() > limit {
 		t.rejectLarge(c)
@@ -136,9 +143,10 @@ func (t *thread) readBody(c *conn) bool {
 			buf := t.spillRoom()[:min(want, scratchSize)]
 			if n, err = c.rc.Read(buf); err == nil {
 				x.body.Took(n)
-				if !t.keep(c, x, buf[:n]) || !t.writeSpilled(c, x) {
+				if !t.keep(c, x, buf[:n]) {
 					return false
 				}
+				t.spill(x)
 			}
 		}
 		switch {
@@ -152,6 +160,18 @@ func (t *thread) readBody(c *conn) bool {
 		default:
 			c.rc.Abort()
 			return false
+		}
+		if x.ahead != nil {
+			if c.buf == nil {
+				t.takeInput(c)
+			}
+			return true
+		}
+		if x.ahead != nil {
+			if c.buf == nil {
+				t.takeInput(c)
+			}
+			return true
 		}
 		if x.body.Done() {
 			x.gathered()
@@ -200,20 +220,10 @@ func (t *thread) keep(c *conn, x *exchange, data []byte) bool {
 		x.mem = x.mem[:len(x.mem)+n]
 		data = data[n:]
 	}
-	if len(data) == 0 {
-		return true
-	}
-	err := t.s.spill(x)
-	if err == nil && len(t.scratch)+len(data) > scratchSize {
-		err = writeAll(x.fileFD, t.scratch)
-		t.scratch = t.scratch[:0]
-	}
-	if err == nil && len(data) > scratchSize {
-		err = writeAll(x.fileFD, data)
-	} else if err == nil {
+	if len(data) > 0 {
 		t.scratch = append(t.spillRoom(), data...)
 	}
-	return err == nil || t.cannotSpill(c, err)
+	return true
 }
 
 // spillRoom is where bytes for the file are put together: one write for all that one read has brought, not one for each
@@ -225,35 +235,69 @@ func (t *thread) spillRoom() []byte {
 	return t.scratch
 }
 
-// writeSpilled writes what keep has put there. False: the request was rejected.
-func (t *thread) writeSpilled(c *conn, x *exchange) bool {
+// spill writes what keep has put there. Where there is no room for it the request runs with what has come.
+func (t *thread) spill(x *exchange) {
 	if len(t.scratch) == 0 {
-		return true
+		return
 	}
-	err := writeAll(x.fileFD, t.scratch)
+	if t.Py != nil {
+		t.Py.Release()
+	}
+	rules.Waits("for a disk")
+	if err := t.s.store(x, t.scratch); err != nil {
+		t.s.spaceUsedUp(bridge.TallyBodiesUnspooled, err)
+		x.goAhead(t.scratch)
+	}
+	if cap(t.scratch) > 2*scratchSize {
+		t.scratch = nil
+	}
 	t.scratch = t.scratch[:0]
-	return err == nil || t.cannotSpill(c, err)
 }
 
-func (t *thread) cannotSpill(c *conn, err error) bool {
-	t.s.log.Error("a request body cannot be stored in a temporary file", "error", err)
-	t.reject(c, 503, "")
-	return false
+var errNoSpace = errors.New("the bound is reached")
+
+// store appends data to the temporary file, after what was in memory. After an error memory and x.stored bytes of the file are
+// as before.
+func (s *Server) store(x *exchange, data []byte) error {
+	n := int64(len(data))
+	if x.fileFD < 0 {
+		n += int64(len(x.mem))
+	}
+	if !s.takeForBody(n) {
+		return errNoSpace
+	}
+	err := s.write(x, data)
+	if err != nil {
+		s.inBodies.Add(-n)
+		return err
+	}
+	x.stored += n
+	return nil
 }
 
-// spill moves the body from memory to a temporary file.
-func (s *Server) spill(x *exchange) error {
+func (s *Server) write(x *exchange, data []byte) error {
 	if x.fileFD >= 0 {
-		return nil
+		err := writeAll(x.fileFD, data)
+		if err != nil {
+			_ = unix.Ftruncate(x.fileFD, x.stored)
+		}
+		return err
 	}
 	fd, err := s.tempFD()
+	if err == nil {
+		if err = writeAll(fd, x.mem); err == nil {
+			err = writeAll(fd, data)
+		}
+		if err != nil {
+			closeFD(fd)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	x.fileFD = fd
-	err = writeAll(fd, x.mem)
 	x.dropMem()
-	return err
+	return nil
 }
 
 func writeAll(fd int, data []byte) error {

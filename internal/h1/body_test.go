@@ -11,6 +11,7 @@ import (
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/crew"
 )
 
 // withBody is a request whose body begins to come; length -1: in chunks.
@@ -28,9 +29,13 @@ func TestMemoryOfBodies(t *testing.T) {
 	inUse := bridge.Counters()["bodies"]
 	const each = 2 << 20
 	s := &Server{cfg: &config.Config{BodyBuffer: each, TempDir: t.TempDir()}}
-	th := &thread{s: s}
+	th := &thread{Thread: crew.New(1, nil).Standby(), s: s}
 	data := bytes.Repeat([]byte("0123456789abcdef"), 4096)
-	keep := func(x *exchange, data []byte) bool { return th.keep(nil, x, data) && th.writeSpilled(nil, x) }
+	keep := func(x *exchange, data []byte) bool {
+		ok := th.keep(nil, x, data)
+		th.spill(x)
+		return ok && x.ahead == nil
+	}
 	fill := func(length int64) *exchange {
 		x := withBody(s, length)
 		for x.fileFD < 0 && x.size < each {
@@ -64,7 +69,7 @@ func TestMemoryOfBodies(t *testing.T) {
 	}
 	gathered := all[1] // and then dropped before it ran
 	gathered.gathered()
-	if gathered.mem != nil || gathered.req.Block == 0 {
+	if gathered.mem != nil || gathered.Req.Block == 0 {
 		t.Error("the memory of a body that has come is not the request's")
 	}
 	for _, x := range append(all, over) {
@@ -91,7 +96,7 @@ func TestAnnouncedBodiesAreFree(t *testing.T) {
 	}
 	const clients, announced = 500, 4 << 20
 	s := &Server{cfg: &config.Config{BodyBuffer: 8 << 20}}
-	th := &thread{s: s}
+	th := &thread{Thread: crew.New(1, nil).Standby(), s: s}
 	before := resident()
 	var all []*exchange
 	for range clients {
@@ -112,7 +117,7 @@ func TestAnnouncedBodiesAreFree(t *testing.T) {
 // TestGrowthIsGeometric: a body of unknown length moves a few times, not once for each chunk of it.
 func TestGrowthIsGeometric(t *testing.T) {
 	s := &Server{cfg: &config.Config{BodyBuffer: 60 << 20}}
-	th := &thread{s: s}
+	th := &thread{Thread: crew.New(1, nil).Standby(), s: s}
 	x := withBody(s, -1)
 	chunk := bytes.Repeat([]byte("x"), 16<<10)
 	moves, at := 0, bridge.Block(0)
@@ -138,7 +143,7 @@ func TestSpilledChunksAreGathered(t *testing.T) {
 	}
 	defer unix.Close(pair[0])
 	s := &Server{cfg: &config.Config{}}
-	th := &thread{s: s}
+	th := &thread{Thread: crew.New(1, nil).Standby(), s: s}
 	x := withBody(s, -1)
 	x.fileFD = pair[1]
 	u := &unread{buf: bytes.Repeat([]byte("1\r\nx\r\n"), 1000)}

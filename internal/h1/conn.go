@@ -251,12 +251,12 @@ func (t *thread) reject(c *conn, status int, reason string) {
 		head = c.x.p.HeadMethod
 	}
 	t.out = httpparse.AppendErrorResponse(t.out[:0], status, reason, s.date(), head, s.cfg.ServerHeader)
-	t.refuse(c, status)
+	t.refuse(c, status, reason)
 }
 
 // refuse sends t.out as the last answer on c.
-func (t *thread) refuse(c *conn, status int) {
-	t.logReject(c, status)
+func (t *thread) refuse(c *conn, status int, reason string) {
+	t.logReject(c, status, reason)
 	c.rc.Send(reactor.Piece{Bytes: t.out})
 	t.dropOut()
 	c.rc.Linger()
@@ -473,6 +473,7 @@ func (t *thread) complete(c *conn, x *exchange, n int, number uint64) (done, rea
 	x.held, c.held = c.held, 0
 	x.begin(c, c.buf[c.r:c.r+n])
 	x.Req.Number = number
+	t.s.identify(x)
 	c.r += n
 	return true, t.admit(c, x) && t.startBody(c, x)
 }

@@ -32,6 +32,8 @@ type exchange struct {
 	mem       []byte // what is gathered, in store
 	size      int64
 	fileFD    int
+	stored    int64  // in the file; counted by Server.inBodies, when fileFD is the bridge's, too
+	ahead     *ahead // it could not be stored any further, see space.go
 	bodySince int64
 	reading   rules.Mutex   // body bytes of a running request
 	waited    time.Duration // for them
@@ -85,6 +87,11 @@ func (x *exchange) reset() {
 		closeFD(x.fileFD)
 		x.fileFD = -1
 	}
+	if x.stored > 0 {
+		x.c.s.inBodies.Add(-x.stored)
+		x.stored = 0
+	}
+	x.ahead = nil
 	if x.Req.Body == bridge.BodyStream {
 		x.alarm.Close()
 	}

@@ -54,6 +54,9 @@ func (h host) Wait(*crew.Thread) {
 	t.many = last >= crowd || s.loop.Waiting() >= crowd // a listener is one, however many it brings
 }
 
+// Idle implements crew.Host. The leader, who flushes the log as well, may wait for long by now.
+func (h host) Idle(*crew.Thread) { h.s.requests.FlushLog() }
+
 // Wake implements crew.Host.
 func (h host) Wake() { h.s.loop.Wake() }
 

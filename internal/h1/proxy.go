@@ -23,6 +23,11 @@ import (
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
+const (
+	tooManyConns    = "too many connections from this address"
+	tooManyRequests = "too many requests from this address"
+)
+
 // frontState is the server's part of it; only read while it serves, but for what the log has said.
 type frontState struct {
 	rules   *proxy.Rules
@@ -185,7 +190,8 @@ func (s *Server) turnAway(c *conn) {
 		c.rc.Abort()
 		return
 	}
-	c.rc.Send(reactor.Piece{Bytes: s.tooMany(nil, "too many connections from this address", time.Second, false)})
+	s.requests.NoteRefused(429, tooManyConns, "client", c.peer())
+	c.rc.Send(reactor.Piece{Bytes: s.tooMany(nil, tooManyConns, time.Second, false)})
 	c.close()
 }
 
@@ -235,8 +241,8 @@ func (t *thread) proxyHeader(c *conn) (done, ok bool) {
 	c.withRare().from = &o
 	if !t.s.room(c) {
 		c.begun = true
-		t.out = t.s.tooMany(t.out[:0], "too many connections from this address", time.Second, false)
-		t.refuse(c, 429)
+		t.out = t.s.tooMany(t.out[:0], tooManyConns, time.Second, false)
+		t.refuse(c, 429, tooManyConns)
 		return true, false
 	}
 	return true, true
@@ -289,8 +295,8 @@ func (t *thread) admit(c *conn, x *exchange) bool {
 	}
 	if wait, ok := s.rates.Allow(client, time.Now()); !ok {
 		t.box.sendHeld(t.Thread)
-		t.out = s.tooMany(t.out[:0], "too many requests from this address", wait, h.HeadMethod)
-		t.refuse(c, 429)
+		t.out = s.tooMany(t.out[:0], tooManyRequests, wait, h.HeadMethod)
+		t.refuse(c, 429, tooManyRequests)
 		return false
 	}
 	return true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/request"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
@@ -226,13 +227,15 @@ func (x *exchange) File(fd int, off, n int64, f bridge.Finish, loose bool) {
 }
 
 // Error implements request.Client.
-func (x *exchange) Error(status int) {
+func (x *exchange) Error(status int) (size int64) {
 	t, c := x.t, x.c
 	t.box.sendHeld(t.Thread)
 	x.keep = false
 	t.out = httpparse.AppendErrorResponse(t.out[:0], status, "", t.s.date(), x.p.HeadMethod, t.s.cfg.ServerHeader)
+	size = request.BodySize(t.out)
 	sendBytes(t.Thread, c.rc, t.out)
 	t.dropOut()
+	return size
 }
 
 // Close implements request.Client.

@@ -23,6 +23,7 @@ import (
 // Server serves HTTP/1 on the connections of one loop.
 type Server struct {
 	frontState
+	spaceState
 
 	cfg      *config.Config
 	limits   httpparse.Limits
@@ -94,11 +95,18 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if err := s.setUp(cfg); err != nil {
 		return nil, err
 	}
+	spool := s.tempFile
+	if cfg.ResponseSpool == 0 {
+		spool = nil
+	}
 	loop, err := reactor.NewLoop(s, reactor.Options{
 		MaxConns:   cfg.WorkerConnections,
 		LingerTime: cfg.LingerTimeout,
-		Spool:      s.tempFile,
+		Spool:      spool,
 		SpoolAbove: int64(cfg.ResponseBuffer),
+		SpoolTake:  s.takeForResponse,
+		SpoolGive:  s.giveForResponse,
+		SpoolFull:  s.responseWithout,
 		Unhold:     bridge.Unhold,
 		BeforeFile: s.beforeFile,
 		Log:        func(f string, a ...any) { log.Warn(fmt.Sprintf(f, a...)) },
@@ -108,6 +116,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	}
 	s.loop = loop
 	s.requests.Log, s.requests.Clock = log, loop.Clock
+	s.requests.Identifies = cfg.RequestID == "take" || cfg.RequestID == "make"
 	s.crew = crew.New(cfg.Threads, host{s})
 	for _, t := range s.crew.Threads() {
 		s.threads = append(s.threads, s.newThread(t))
@@ -283,22 +292,19 @@ func bytesText(n int64) string {
 	return strconv.FormatInt(n, 10) + " bytes"
 }
 
-// logReject logs an answer that the application had no part in.
-func (t *thread) logReject(c *conn, status int) {
+// logReject logs t.out, an answer that the application had no part in.
+func (t *thread) logReject(c *conn, status int, reason string) {
 	s := t.s
-	if s.requests.Access == nil {
-		return
-	}
 	host, _ := c.remote()
 	var r *request.Request
-	var line []byte
+	var head []byte
 	if c.x != nil {
 		r = &c.x.Request
 		host = r.Req.RemoteAddr
 	} else {
-		line = c.buf[c.r:c.w]
+		head = c.buf[c.r:c.w]
 	}
-	s.requests.LogReject(&t.local, r, line, host, status)
+	s.requests.LogReject(&t.local, request.Refusal{Request: r, Head: head, Host: host, Status: status, Reason: reason, Answer: t.out})
 }
 
 // fatal is for what cannot go on.

@@ -6,6 +6,7 @@ package h1
 import (
 	"errors"
 	"io"
+	"math"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
@@ -50,21 +51,26 @@ func (x *exchange) Write(res *bridge.Response, length int64, body bool, data []b
 	return bridge.WriteOK
 }
 
-// Full implements request.Client.
+// Full implements request.Client. More in memory than the buffer is what found no room in a file.
 func (x *exchange) Full() bool {
 	rc := x.c.rc
 	if !rc.Pending() {
 		return false
 	}
 	cfg := x.c.s.cfg
-	return rc.QueuedBytes()+rc.SpooledBytes() > int64(cfg.ResponseBuffer)+cfg.ResponseSpool
+	mem := rc.QueuedBytes()
+	return mem > int64(cfg.ResponseBuffer) || mem+rc.SpooledBytes() > int64(cfg.ResponseBuffer)+cfg.ResponseSpool
 }
 
 // Drain implements request.Client: a quarter has to be gone.
 func (x *exchange) Drain() bool {
 	cfg := x.c.s.cfg
-	low := (int64(cfg.ResponseBuffer) + cfg.ResponseSpool) / 4 * 3
-	if err := x.c.rc.WaitQueued(low, cfg.WriteTimeout, &x.alarm); err != nil {
+	buffer := int64(cfg.ResponseBuffer)
+	low, lowMem := (buffer+cfg.ResponseSpool)/4*3, int64(math.MaxInt64)
+	if x.c.rc.QueuedBytes() > buffer {
+		lowMem = buffer / 4 * 3
+	}
+	if err := x.c.rc.WaitQueued(lowMem, low, cfg.WriteTimeout, &x.alarm); err != nil {
 		if !errors.Is(err, reactor.ErrEnded) {
 			x.Service.Log.Info("a client takes no data: its connection is cut", "client", x.c.peer(), "error", err)
 		}
@@ -159,6 +165,13 @@ var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 func (x *exchange) readSome(dst []byte) (n int64, more bool) {
 	if x.badBody {
 		return bridge.ReadBadFrame, false
+	}
+	if ahead, err := x.readAhead(dst); err != nil {
+		x.Service.Log.Error("a temporary file cannot be read", "error", err)
+		x.badBody = true
+		return bridge.ReadBadFrame, false
+	} else if ahead > 0 {
+		return int64(ahead), true
 	}
 	if x.body.Done() {
 		return 0, false

@@ -22,7 +22,11 @@ func (s *Service) OpenAccessLog(cfg *config.Config) error {
 		return nil
 	}
 	if !cfg.AccessLogJSON {
-		f, err := accesslog.Compile(cfg.AccessLogFormat)
+		format := cfg.AccessLogFormat
+		if s.Identifies && format == config.DefaultAccessLogFormat {
+			format += ` "%({` + IDField + `}i)s"`
+		}
+		f, err := accesslog.Compile(format)
 		if err != nil {
 			return &config.UsageError{Message: err.Error()}
 		}
@@ -140,7 +144,7 @@ func (r *Request) logAccess(l *Local, res *bridge.Response) {
 		RemoteAddr: append(l.record.RemoteAddr[:0], r.Req.RemoteAddr...),
 		Method:     cut(h.Method), Target: cut(h.Target), Path: cut(h.Path), Query: cut(h.Query),
 		Proto: protocol(h), Status: r.status, ResponseBytes: r.sent, Pid: os.Getpid(),
-		RequestHeader: requestFields{r}, Environ: environFields{r},
+		RequestHeader: requestFields{r}, Environ: environFields{r}, RequestID: r.ID(),
 	}
 	if res != nil && res.Flags&bridge.HasHead != 0 {
 		rec.ResponseHeader = responseFields{res.Head()}
@@ -150,24 +154,54 @@ func (r *Request) logAccess(l *Local, res *bridge.Response) {
 	r.Service.writeLine(l)
 }
 
-// LogReject logs an answer that the application had no part in. r: nil if there is no complete head; then head is what
-// there is of one, though it may be all wrong; the log escapes it.
-func (s *Service) LogReject(l *Local, r *Request, head []byte, host string, status int) {
-	l.record = accesslog.Record{
-		RemoteAddr: []byte(host), Proto: "HTTP/1.1", Status: status, ResponseBytes: 0, Start: time.Now(), Pid: os.Getpid(),
+// Refusal is an answer that the application had no part in.
+type Refusal struct {
+	Request *Request // nil if there is no complete head
+	Head    []byte   // then: what there is of one, though it may be all wrong; the log escapes it
+	Host    string   // of the client
+	Status  int
+	Reason  string
+	Answer  []byte // head and body
+}
+
+// LogReject counts and logs it.
+func (s *Service) LogReject(l *Local, f Refusal) {
+	rec := &l.record
+	*rec = accesslog.Record{
+		RemoteAddr: []byte(f.Host), Proto: "HTTP/1.1", Status: f.Status, ResponseBytes: BodySize(f.Answer), Start: time.Now(),
+		Pid: os.Getpid(),
 	}
-	if r != nil {
+	if r := f.Request; r != nil {
 		h, a := r.Req.Head, r.Req.Arena
-		l.record.Method = a[h.Method.Off : h.Method.Off+h.Method.Len]
-		l.record.Target = a[h.Target.Off : h.Target.Off+h.Target.Len]
-		l.record.Path = a[h.Path.Off : h.Path.Off+h.Path.Len]
+		rec.Method, rec.Target, rec.Path = h.Method.In(a), h.Target.In(a), h.Path.In(a)
+		rec.Query, rec.Proto = h.Query.In(a), protocol(h)
+		rec.RequestHeader, rec.Environ, rec.RequestID = requestFields{r}, environFields{r}, r.ID()
 	} else {
-		line, _, _ := bytes.Cut(head, []byte("\r\n"))
+		line, _, _ := bytes.Cut(f.Head, []byte("\r\n"))
 		line = line[:min(len(line), 200)]
-		l.record.Method, line, _ = bytes.Cut(line, []byte(" "))
-		l.record.Target, _, _ = bytes.Cut(line, []byte(" "))
+		rec.Method, line, _ = bytes.Cut(line, []byte(" "))
+		rec.Target, _, _ = bytes.Cut(line, []byte(" "))
 	}
-	s.writeLine(l)
+	about := []any{"request", string(rec.Method) + " " + string(rec.Target), "client", f.Host}
+	if f.Request != nil {
+		about = f.Request.About()
+	}
+	s.NoteRefused(f.Status, f.Reason, about...)
+	if s.Access != nil {
+		s.writeLine(l)
+	}
+}
+
+// NoteRefused counts a request, or a connection, that was refused, and says why to whoever looks for it.
+func (s *Service) NoteRefused(status int, reason string, about ...any) {
+	bridge.Tally(bridge.TallyRefused)
+	s.Log.Debug("a request is refused", append([]any{"status", status, "reason", reason}, about...)...)
+}
+
+// BodySize is how many bytes of an answer that is put together are its body.
+func BodySize(answer []byte) int64 {
+	_, body, _ := bytes.Cut(answer, []byte("\r\n\r\n"))
+	return int64(len(body))
 }
 
 func (s *Service) writeLine(l *Local) {

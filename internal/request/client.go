@@ -16,8 +16,8 @@ type Client interface {
 	// File sends n bytes of the descriptor fd, from off on, and closes it. finish is due when it is sent, on the request's
 	// thread or, if loose, on any. The response is complete.
 	File(fd int, off, n int64, finish bridge.Finish, loose bool)
-	// Error answers in place of the application, with this status. Nothing of a response has been sent.
-	Error(status int)
+	// Error answers in place of the application, with this status. Nothing of a response has been sent. size: of the body.
+	Error(status int) (size int64)
 
 	// Close says that the response ends, and with it what it came on.
 	Close()

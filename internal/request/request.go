@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
-	"github.com/gowsgi/gowsgi/httpparse"
 	"github.com/gowsgi/gowsgi/internal/accesslog"
 	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/rules"
@@ -19,6 +18,8 @@ type Service struct {
 	Format    *accesslog.Format // nil: JSON
 	Templates []bridge.Template // by number
 	Clock     func() int64      // monotonic, ns
+
+	Identifies bool // each request has an X-Request-Id
 }
 
 // Local is what a thread keeps from one request to the next.
@@ -79,7 +80,7 @@ func (r *Request) Run(t *crew.Thread, local *Local) {
 		r.settle(t)
 	}
 	if step == bridge.End && res.Flags&(bridge.Sized|bridge.Written) == bridge.Sized {
-		r.whole(res)
+		r.whole(t, res)
 	} else {
 		r.steps(t, step, res)
 	}
@@ -119,12 +120,23 @@ func (r *Request) start(res *bridge.Response, total int64) {
 }
 
 // whole gives the client a response all of whose blocks are here: nearly all of them.
-func (r *Request) whole(res *bridge.Response) {
+func (r *Request) whole(t *crew.Thread, res *bridge.Response) {
 	pieces := res.Pieces()
 	r.start(res, size(pieces))
 	pieces, total := r.within(pieces)
 	r.Client.Body(pieces, total, true)
+	if r.Client.Full() && !r.drain(t) { // there is no room for it in a file
+		r.Client.Cut()
+		return
+	}
 	r.end()
+}
+
+// drain waits until the client has taken enough.
+func (r *Request) drain(t *crew.Thread) (ok bool) {
+	t.Py.Release()
+	t.Blocking(func() { ok = r.Client.Drain() })
+	return ok
 }
 
 func size(pieces []bridge.Piece) (total int64) {
@@ -203,7 +215,7 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 			r.Client.Cut()
 		} else {
 			r.status, r.head = 500, true
-			r.Client.Error(500)
+			r.sent = r.Client.Error(500)
 		}
 	case bridge.Hijacked:
 		r.Client.Close()
@@ -233,8 +245,7 @@ func (r *Request) blocks(t *crew.Thread, res *bridge.Response) bool {
 	ok := r.Client.Body(pieces, total, false)
 	r.mu.Unlock()
 	if ok && r.Client.Full() {
-		t.Py.Release()
-		t.Blocking(func() { ok = r.Client.Drain() })
+		ok = r.drain(t)
 	}
 	return ok
 }
@@ -263,17 +274,40 @@ func (r *Request) file(res *bridge.Response) {
 func (r *Request) end() {
 	switch {
 	case r.excess:
-		r.Service.Log.Error("the application sent more than its Content-Length; the rest was cut off", "request", r.Line())
+		r.Service.Log.Error("the application sent more than its Content-Length; the rest was cut off", r.About()...)
 	case r.left > 0 && !r.noBody:
-		r.Service.Log.Error("the application sent less than its Content-Length; the connection is closed", "request", r.Line(),
-			"missing", r.left)
+		r.Service.Log.Error("the application sent less than its Content-Length; the connection is closed",
+			append(r.About(), "missing", r.left)...)
 		r.Client.Close()
 	}
 }
 
 // Line is "METHOD target" for the error log.
 func (r *Request) Line() string {
-	h := r.Req.Head
-	text := func(s httpparse.Span) string { return string(r.Req.Arena[s.Off : s.Off+s.Len]) }
-	return text(h.Method) + " " + text(h.Target)
+	h, a := r.Req.Head, r.Req.Arena
+	return string(h.Method.In(a)) + " " + string(h.Target.In(a))
+}
+
+// IDField is the field that names a request, where each has a name.
+const IDField = "X-Request-Id"
+
+// ID is the request's name; nil if requests have none.
+func (r *Request) ID() []byte {
+	if !r.Service.Identifies || r.Req.Arena == nil {
+		return nil
+	}
+	id, _ := requestFields{r}.Lookup(IDField)
+	return id
+}
+
+// About is what records of the error log say of the request, as support_late.py does it.
+func (r *Request) About() []any {
+	a := []any{"request", r.Line()}
+	if r.Req.RemoteAddr != "" {
+		a = append(a, "client", r.Req.RemoteAddr)
+	}
+	if id := r.ID(); len(id) > 0 {
+		a = append(a, "id", string(id))
+	}
+	return a
 }

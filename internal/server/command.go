@@ -51,7 +51,7 @@ func Prepare(cfg *config.Config) error {
 // the calling thread, Python's main one. The result is the exit status.
 func Command(cfg *config.Config, action config.Action, saved bridge.State, began time.Time) int {
 	err := bridge.Setup(bridge.PythonSetup{
-		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, Argv: []string{"gowsgi", cfg.App},
+		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON, Argv: []string{"gowsgi", cfg.App},
 	})
 	if err != nil {
 		return Fail(err, config.ExitBoot)

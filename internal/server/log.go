@@ -4,16 +4,21 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
+	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/accesslog"
 	"github.com/gowsgi/gowsgi/internal/config"
 )
+
+func init() { accesslog.UTCOffset = bridge.UTCOffset }
 
 const levelCritical = slog.LevelError + 4
 
@@ -27,12 +32,13 @@ func OpenLog(cfg *config.Config) (*slog.Logger, error) {
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warning": slog.LevelWarn, "error": slog.LevelError,
 		"critical": levelCritical,
 	}
-	return slog.New(&handler{w: w, level: levels[cfg.LogLevel]}), nil
+	return slog.New(&handler{w: w, level: levels[cfg.LogLevel], json: cfg.ErrorLogJSON}), nil
 }
 
 type handler struct {
 	w     *accesslog.Writer
 	level slog.Level
+	json  bool
 	attrs string
 }
 
@@ -44,32 +50,55 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		name = r.Level.String()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "[%s] [%d] [%s] %s%s", r.Time.Format("2006-01-02 15:04:05 -0700"), os.Getpid(), name, r.Message, h.attrs)
+	if h.json {
+		fmt.Fprintf(&b, `{"time":%q,"level":%q,"pid":%d,"message":%s%s`, accesslog.Local(r.Time).Format("2006-01-02T15:04:05.000Z07:00"), name,
+			os.Getpid(), jsonText(r.Message), h.attrs)
+	} else {
+		fmt.Fprintf(&b, "[%s] [%d] [%s] %s%s", accesslog.Local(r.Time).Format("2006-01-02 15:04:05 -0700"), os.Getpid(), name, r.Message,
+			h.attrs)
+	}
 	r.Attrs(func(a slog.Attr) bool {
-		b.WriteString(attrText(a))
+		b.WriteString(h.attr(a))
 		return true
 	})
+	if h.json {
+		b.WriteByte('}')
+	}
 	h.w.WriteLine([]byte(b.String()))
 	h.w.Flush()
 	return nil
 }
 
-func attrText(a slog.Attr) string {
+func (h *handler) attr(a slog.Attr) string {
 	v := a.Value.Resolve()
 	text := v.String()
 	if v.Kind() == slog.KindDuration {
 		text = v.Duration().Round(time.Millisecond).String()
 	}
-	if strings.ContainsAny(text, " \t\r\n\"=") || text == "" {
+	if h.json {
+		if v.Kind() != slog.KindInt64 {
+			text = jsonText(text)
+		}
+		return "," + jsonText(a.Key) + ":" + text
+	}
+	if strings.ContainsAny(text, " \"=") || text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		text = strconv.Quote(text)
 	}
 	return " " + a.Key + "=" + text
 }
 
+func jsonText(text string) string {
+	b, err := json.Marshal(text)
+	if err != nil { // cannot be
+		return `""`
+	}
+	return string(b)
+}
+
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	more := *h
 	for _, a := range attrs {
-		more.attrs += attrText(a)
+		more.attrs += h.attr(a)
 	}
 	return &more
 }

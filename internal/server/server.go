@@ -124,6 +124,7 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 	}
 	defer crew.Punctual()() // and the monitor, which this thread starts
 	bridge.SetSendfile(s.cfg.Sendfile)
+	bridge.SetRequestIDs(s.cfg.RequestID == "take" || s.cfg.RequestID == "make")
 	tick := s.cfg.HandoverAfter
 	if tick <= 0 {
 		tick = time.Millisecond

@@ -133,3 +133,14 @@ def test_a_log_file(serve, tmp_path):
         server.get("/")
     server.stop()
     assert len(path.read_text().strip().split("\n")) == 10
+
+
+def test_lines_do_not_wait_for_the_next_request(serve):
+    """Whoever ran a request that blocked writes its line, as the thread that leads may have nothing to do for long."""
+    server = serve("sleeping", "--threads", "2", "--access-logfile", "-", "--access-logformat", "%(q)s")
+    for number in range(10):
+        start = server.stdout.position()
+        client = server.connect()
+        client.request("GET", f"/?ms=20&n={number}")
+        assert client.response().status == 200
+        assert server.stdout.wait_for(rb"&n=%d\n" % number, start)

@@ -133,7 +133,7 @@ def test_an_error_is_reported_even_if_the_module_for_it_cannot_be_imported(serve
     (tmp_path / "raises_early.py").write_text(RAISES)
     server = serve("raises_early", cwd=tmp_path)
     assert server.get("/").status_code == 500
-    place = rb'(?s)gowsgi: error.*File ".*raises_early.py", line 8, in application\nLookupError: nowhere\n'
+    place = rb'(?s)\[ERROR\] error.*File ".*raises_early.py", line 8, in application\nLookupError: nowhere\n'
     said = server.expect_error(place)
     assert b"Traceback (most recent call last):" in said.group()
 

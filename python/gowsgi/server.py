@@ -51,7 +51,12 @@ def stop(timeout=0):
 
 
 def stats():
-    """Counters of the running server by name, as they are now."""
+    """Counters of the server by name: live native objects, and, since the process began,
+
+    requests_refused      requests that the server answered itself, with 400 or 413 for instance
+    responses_unspooled   how often output found no room in temporary files, and the application waited
+    bodies_unspooled      request bodies that found none, so that the application waits for them
+    """
     return _native.load().stats()
 
 

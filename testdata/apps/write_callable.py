@@ -1,4 +1,4 @@
-"""The write callable: /only, /then_list (write, then an iterable), /length (with Content-Length), /many, /late."""
+"""The write callable: /only, /big, /then_list (then an iterable), /length (with Content-Length), /many, /late."""
 
 
 def application(environ, start_response):
@@ -10,6 +10,10 @@ def application(environ, start_response):
     if path == "/many":
         for i in range(1000):
             write(b"%d," % i)
+        return []
+    if path == "/big":
+        for _ in range(700):
+            write(b"x" * 30000)
         return []
     if path == "/late":
         # Allowed: write is also called while the iterable runs.

@@ -314,6 +314,7 @@ func DropConn(conn uint32) { C.gw_conn_drop(C.uint32_t(conn)) }
 
 // HoldsGIL tells whether the calling OS thread has the GIL, whoever it is.
 func HoldsGIL() bool { return C.gw_holds_gil() != 0 }
+
 // Block is memory of C's for the body of a request, see gw_body in shim.h; 0 is none. Any goroutine.
 type Block uintptr
 

@@ -117,6 +117,9 @@ typedef struct gw_response {
 typedef struct gw_thread gw_thread;
 typedef struct gw_job gw_job;
 
+/* 1: requests have an X-Request-Id, which is for the error log as well. Set before the first request. */
+extern int gw_request_ids;
+
 /* 0: files behind a file_wrapper are read by blocks instead of being sent by the reactor. Set before the first request. */
 extern int gw_sendfile;
 
@@ -146,6 +149,16 @@ void gw_sysmon_made(void);
 #else
 static inline void gw_sysmon_made(void) {}
 #endif
+
+/* Notes how Go handles the signals of crashes, once it runs and before Python does. Blocks: no. */
+void gw_crash_go_began(void);
+
+/* What Go counts for stats(), beside the counters below; it adds to them atomically. Indexes of gw_tally. */
+enum { GW_TALLY_REFUSED, GW_TALLY_RESPONSES, GW_TALLY_BODIES, GW_TALLY_N };
+extern uint64_t gw_tally[GW_TALLY_N];
+
+/* Seconds that local time is ahead of UTC at that time, by libc, whose zone time.tzset() sets. Any thread. Blocks: no. */
+long gw_utc_offset(int64_t time);
 
 /* Counters for leak tests; indexes of gw_counters. */
 enum {

@@ -49,8 +49,8 @@ struct gw_job {
 	uint32_t pieces_cap;
 
 	/* request line for the error log: copied, since the arena is Go's */
-	char what[256];
-	size_t what_len;
+	char what[256], id[128]; /* and its X-Request-Id */
+	size_t what_len, id_len;
 };
 
 /*
@@ -171,6 +171,22 @@ int gw_file_is_plain(PyObject *wrapper);
  * "while closing". GIL: held.
  */
 void gw_log_exception(gw_job *j, const char *what);
+
+/* What is known of a request that runs; nothing of it (line NULL) if j is none. Safe in a signal handler. */
+typedef struct gw_about {
+	const char *line, *client, *id; /* of the job, or its connection */
+	size_t line_len, client_len, id_len;
+} gw_about;
+gw_about gw_about_request(const gw_job *j);
+
+/* Keeps the X-Request-Id of the request that begins as j, if requests have one. */
+void gw_about_id(gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers);
+
+/* Adds the calling thread to those whose requests a crash names, or takes it off. Any thread, no GIL. */
+void gw_crash_thread(gw_thread *t, int there);
+
+/* From now on crashes are reported to fd, see shim_crash.c. May be called again. Any thread, no GIL. */
+void gw_crash_watch(int fd);
 
 /* The GIL around something that may take long, on any thread. */
 #define GW_ALLOW_THREADS(stmt)                                                                                         \

@@ -1,6 +1,8 @@
 /*
  * shim_interp.c: the interpreter's side of start and stop: support module, thread states, calls into support.py.
  */
+#define _GNU_SOURCE
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +14,7 @@ int gw_call_init(void);
 
 PyObject *gw_support;
 atomic_llong gw_count[GW_CNT_N];
+uint64_t gw_tally[GW_TALLY_N];
 int gw_cold;
 
 void gw_counters(int64_t *out) {
@@ -64,13 +67,17 @@ void gw_log_exception(gw_job *j, const char *what) {
 		py.PyException_SetTraceback(value, tb);
 	PyObject *f = py.PyObject_GetAttrString(gw_support, "report");
 	PyObject *w = py.PyUnicode_FromString(what);
-	PyObject *line = py.PyUnicode_DecodeLatin1(j ? j->what : "", j ? (Py_ssize_t)j->what_len : 0, NULL);
-	PyObject *r = f && w && line ? py.PyObject_CallFunctionObjArgs(
-					       f, w, line, type, value ? value : Py_None, tb ? tb : Py_None, NULL)
-	                             : NULL;
+	gw_about a = gw_about_request(j);
+	PyObject *line = py.PyUnicode_DecodeLatin1(a.line ? a.line : "", (Py_ssize_t)a.line_len, NULL);
+	PyObject *client = py.PyUnicode_DecodeLatin1(a.client ? a.client : "", (Py_ssize_t)a.client_len, NULL);
+	PyObject *id = py.PyUnicode_DecodeLatin1(a.id ? a.id : "", (Py_ssize_t)a.id_len, NULL);
+	PyObject *r = NULL;
+	if (f && w && line && client && id)
+		r = py.PyObject_CallFunctionObjArgs(
+			f, w, line, client, id, type, value ? value : Py_None, tb ? tb : Py_None, NULL);
 	if (!r)
 		py.PyErr_WriteUnraisable(value);
-	PyObject *drop[] = {type, value, tb, f, w, line, r};
+	PyObject *drop[] = {type, value, tb, f, w, line, client, id, r};
 	for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
 		if (drop[i])
 			py.Py_DecRef(drop[i]);
@@ -179,10 +186,17 @@ gw_thread *gw_thread_attach(int index, PyThreadState *saved) {
 		free(t);
 		return NULL;
 	}
+	if (!saved) { /* the main thread's is the name of the process */
+		char name[16];
+		snprintf(name, sizeof name, "gowsgi-%d", index);
+		pthread_setname_np(pthread_self(), name);
+	}
+	gw_crash_thread(t, 1);
 	return t;
 }
 
 void gw_thread_detach(gw_thread *t) {
+	gw_crash_thread(t, 0);
 	if (!t->has_gil)
 		py.PyEval_RestoreThread(t->ts);
 	t->has_gil = 1;

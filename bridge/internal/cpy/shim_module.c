@@ -94,14 +94,16 @@ static PyObject *native_stop(PyObject *self, PyObject *args) {
 }
 
 static PyObject *native_stats(PyObject *self, PyObject *ignored) {
-	static const char *names[GW_CNT_N] = {
-		"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors", "bodies"};
-	int64_t counts[GW_CNT_N];
+	static const char *names[GW_CNT_N + GW_TALLY_N] = {"inputs", "start_responses", "file_wrappers", "clients",
+		"held_blocks", "descriptors", "bodies", "requests_refused", "responses_unspooled", "bodies_unspooled"};
+	int64_t counts[GW_CNT_N + GW_TALLY_N];
 	(void)self;
 	(void)ignored;
 	gw_counters(counts);
+	for (int i = 0; i < GW_TALLY_N; i++)
+		counts[GW_CNT_N + i] = (int64_t)__atomic_load_n(&gw_tally[i], __ATOMIC_RELAXED);
 	PyObject *d = py.PyDict_New();
-	for (int i = 0; d && i < GW_CNT_N; i++) {
+	for (int i = 0; d && i < GW_CNT_N + GW_TALLY_N; i++) {
 		PyObject *v = py.PyLong_FromLongLong(counts[i]);
 		if (!v || py.PyDict_SetItemString(d, names[i], v) < 0) {
 			py.Py_DecRef(d);
@@ -133,6 +135,16 @@ static PyObject *native_signals_on_stack(PyObject *self, PyObject *args) {
 	return Py_None;
 }
 
+static PyObject *native_watch_crashes(PyObject *self, PyObject *args) {
+	int fd;
+	(void)self;
+	if (!py.PyArg_ParseTuple(args, "i:watch_crashes", &fd))
+		return NULL;
+	gw_crash_watch(fd);
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
 void gw_app_set(PyObject *app) {
 	int gil = py.PyGILState_Ensure();
 	if (app)
@@ -149,10 +161,13 @@ int gw_module_exec(PyObject *module) {
 		{"main", native_main, METH_O, "main(argv) -> int\n\nRuns the command line; returns the exit status."},
 		{"run", native_run, METH_VARARGS, "run(app, options_json)\n\nServes app until stopped."},
 		{"stop", native_stop, METH_VARARGS, "stop(timeout=0.0)\n\nStops a running server; from any thread."},
-		{"stats", native_stats, METH_NOARGS, "stats() -> dict\n\nCounters of live native objects."},
+		{"stats", native_stats, METH_NOARGS,
+			"stats() -> dict\n\nCounters: live native objects, and what was refused."},
 		{"signal", native_signal, METH_VARARGS, "signal(signum, frame)\n\nThe server's signal handler."},
 		{"signals_on_stack", native_signals_on_stack, METH_NOARGS,
 			"signals_on_stack()\n\nPuts signal handlers on the stack for signals (SA_ONSTACK)."},
+		{"watch_crashes", native_watch_crashes, METH_VARARGS,
+			"watch_crashes(fd)\n\nHas crashes of C code reported to this descriptor."},
 		{NULL, NULL, 0, NULL},
 	};
 	PyObject *name = py.PyModule_GetNameObject(module);

@@ -33,6 +33,7 @@ class ErrorStream:
 
     encoding = "utf-8"
     file = None
+    json = False  # what the server itself says there
 
     def _target(self):
         return self.file if self.file is not None else sys.stderr
@@ -68,12 +69,37 @@ def open_error_log(path):
     return ""
 
 
+crash_fd = 2
+
+
+def watch_crashes():
+    """A crash in C ends in the stacks of all Python threads and the requests that were running (shim_crash.c).
+
+    The stacks are faulthandler's; what the application chooses for it, before or later, is left to it.
+    """
+    import faulthandler
+
+    global crash_fd
+    if errors.file is not None:
+        if crash_fd == 2:
+            crash_fd = os.dup(errors.file.fileno())
+        else:
+            os.dup2(errors.file.fileno(), crash_fd, False)  # the log was opened again
+    native.watch_crashes(crash_fd)  # under faulthandler, in case it is disabled
+    if not faulthandler.is_enabled():
+        if sys.version_info >= (3, 14):
+            faulthandler.enable(crash_fd, c_stack=False)
+        else:
+            faulthandler.enable(crash_fd)
+    native.watch_crashes(crash_fd)
+
+
 # ---------------------------------------------------------------------------------------------- starting
 
 
 def setup(text):
     """Applies the options that are Python's business: where to look for modules, the environment, the error log."""
-    options = {"env": [], "pythonpath": [], "errorlog": [], "argv": []}
+    options = {"env": [], "pythonpath": [], "errorlog": [], "errorjson": [], "argv": []}
     for item in text.split("\0"):
         option, _, value = item.partition("=")
         options[option].append(value)
@@ -82,6 +108,7 @@ def setup(text):
         os.environ[name] = value
     if any("(" in item for item in options["argv"]):
         import ast  # noqa: F401  # for the arguments of a factory; now, while no ast.py of the application can be found
+    errors.json = bool(options["errorjson"])
     open_error_log(options["errorlog"][0])
     here = os.getcwd()
     for path in reversed(options["pythonpath"]):
@@ -94,6 +121,7 @@ def setup(text):
     if options["argv"]:
         sys.argv = options["argv"]
     signals_on_stack()
+    watch_crashes()
     return ""
 
 
@@ -184,6 +212,34 @@ def _import(name, shown):
         raise late("_import_raised")(shown, e)
     except BaseException as e:
         raise late("_import_raised")(shown, e)
+
+
+# ---------------------------------------------------------------------------------------------- threads
+
+
+def thread_begins(name):
+    """Makes the calling thread like one of the module threading: named, traced and profiled as that was asked to."""
+    import threading
+
+    threading.current_thread().name = name
+    for kind in ("trace", "profile"):
+        if sys.version_info >= (3, 10):
+            hook = getattr(threading, "get" + kind)()
+        else:
+            hook = getattr(threading, "_%s_hook" % kind)
+        if hook is not None:
+            getattr(sys, "set" + kind)(hook)
+    return ""
+
+
+def thread_ends(_text):
+    """Up to 3.12 such a thread would stay in threading.enumerate() until another one got its identifier."""
+    import threading
+
+    sys.settrace(None)
+    sys.setprofile(None)
+    getattr(threading, "_active", {}).pop(threading.get_ident(), None)
+    return ""
 
 
 # ---------------------------------------------------------------------------------------------- signals, end

@@ -7,12 +7,46 @@ import io
 # ---------------------------------------------------------------------------------------------- reports
 
 
-def report(what, line, kind, value, tb):
-    """Prints an exception of the application with the request it belongs to."""
-    head = "gowsgi: error %s%s" % (what, " (%s)" % line if line else "")
-    text = _format(kind, value, tb)
-    errors.write(head + "\n" + text)
+def report(what, line, client, request_id, kind, value, tb):
+    """Logs an exception of the application as the server's own log does (log.go), with its traceback."""
+    fields = [(k, v) for k, v in (("request", line), ("client", client), ("id", request_id)) if v]
+    errors.write(_record("ERROR", "error " + what, fields, _format(kind, value, tb)))
     errors.flush()
+
+
+def _record(level, message, fields, traceback):
+    import time
+
+    now = time.time()
+    local = time.localtime(now)
+    if errors.json:
+        try:
+            import json
+
+            offset = time.strftime("%z", local)
+            date = "%s.%03d%s:%s" % (
+                time.strftime("%Y-%m-%dT%H:%M:%S", local),
+                int(now * 1000) % 1000,
+                offset[:3],
+                offset[3:],
+            )
+            date = date.replace("+00:00", "Z")
+            record = {"time": date, "level": level, "pid": os.getpid(), "message": message}
+            record.update(fields)
+            record["traceback"] = traceback
+            return json.dumps(record) + "\n"
+        except ImportError:  # no descriptor may be free
+            pass
+    date = time.strftime("%Y-%m-%d %H:%M:%S %z", local)
+    text = "".join(" %s=%s" % (k, _quoted(v)) for k, v in fields)
+    return "[%s] [%d] [%s] %s%s\n%s" % (date, os.getpid(), level, message, text, traceback)
+
+
+def _quoted(text):
+    if not any(c in text for c in ' "=\\') and text.isprintable():
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"%s"' % "".join(c if c.isprintable() else "\\x%02x" % ord(c) for c in escaped)
 
 
 def _format(kind, value, tb):
@@ -220,7 +254,7 @@ def leave_child(value):
             if code == 1 and not isinstance(value.code, int):
                 errors.write(str(value.code) + "\n")
         elif value is not None:
-            report("in a forked child", "", type(value), value, value.__traceback__)
+            report("in a forked child", "", "", "", type(value), value, value.__traceback__)
         else:
             errors.write("gowsgi: a process forked by the application returned into the server; it ends here\n")
     finally:

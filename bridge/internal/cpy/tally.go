@@ -1,0 +1,25 @@
+package cpy
+
+/*
+#include "shim.h"
+#cgo nocallback gw_utc_offset
+*/
+import "C"
+
+import "sync/atomic"
+
+// What Go counts for the module's stats(); GW_TALLY_* in shim.h.
+const (
+	TallyRefused            = C.GW_TALLY_REFUSED   // requests that the server has refused
+	TallyResponsesUnspooled = C.GW_TALLY_RESPONSES // responses that found no room in temporary files
+	TallyBodiesUnspooled    = C.GW_TALLY_BODIES    // request bodies of which that is true
+)
+
+// Tally adds one to a counter. Any goroutine.
+func Tally(which int) { atomic.AddUint64((*uint64)(&C.gw_tally[which]), 1) }
+
+// SetRequestIDs says whether requests have an X-Request-Id, which is for the error log. Before the first request.
+func SetRequestIDs(on bool) { C.gw_request_ids = cbool(on) }
+
+// UTCOffset is libc's, which is Python's: seconds east of UTC.
+func UTCOffset(unix int64) int { return int(C.gw_utc_offset(C.int64_t(unix))) }
