@@ -152,6 +152,7 @@ func (t *thread) readBody(c *conn) bool {
 		switch {
 		case err == nil:
 		case errors.Is(err, reactor.ErrWouldBlock):
+			x.settleMem()
 			return false
 		case errors.Is(err, io.EOF):
 			// Cut short: the app never gets to see it (and cannot take it for whole).
@@ -188,6 +189,7 @@ func (t *thread) readBody(c *conn) bool {
 		}
 		c.expireIn(t.s.cfg.BodyTimeout)
 		if !c.rc.Readable() {
+			x.settleMem()
 			return false
 		}
 		if t.turn.Over(int64(n), t.s.loop.Clock) {

@@ -112,6 +112,16 @@ func TestAnnouncedBodiesAreFree(t *testing.T) {
 	for _, x := range all {
 		x.reset()
 	}
+	// Those that go on count what they have sent.
+	x := withBody(s, 1<<20)
+	if !th.keep(nil, x, make([]byte, 100_000)) {
+		t.Fatal("a body was refused")
+	}
+	x.settleMem()
+	if n := bridge.BlocksCharged(); n != 100_000 {
+		t.Errorf("100000 bytes count %d", n)
+	}
+	x.reset()
 }
 
 // TestGrowthIsGeometric: a body of unknown length moves a few times, not once for each chunk of it.

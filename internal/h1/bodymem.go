@@ -8,7 +8,7 @@ import "github.com/gowsgi/gowsgi/bridge"
 // Above smallBody a body's memory counts: all bodies together have maxBodyMemory of it, and what comes beyond that goes to
 // a temporary file, however small the one body is. So the default of --body-buffer can be generous (1 MiB through a file
 // cost twice as much CPU) and many slow uploads still cannot fill memory. What counts is what may have pages behind it:
-// a step beyond what was received, or what an earlier body has left in the block.
+// what was received, a step more while it is being received, or what an earlier body has left in the block.
 const (
 	smallBody     = 64 << 10
 	bodyStep      = 256 << 10
@@ -58,6 +58,18 @@ func (s *Server) growMem(x *exchange, want int) bool {
 	}
 	x.store, x.mem = larger, larger.Bytes()[:len(x.mem)]
 	return true
+}
+
+// settleMem is called when the client is waited for: what counts is what it has sent, not the step that it was given.
+func (x *exchange) settleMem() {
+	if x.store == 0 || x.store.Charged() == 0 {
+		return
+	}
+	n := max(len(x.mem), x.store.Committed())
+	if n <= smallBody {
+		n = 0
+	}
+	x.store.Charge(n, maxBodyMemory)
 }
 
 func (x *exchange) dropMem() {

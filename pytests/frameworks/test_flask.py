@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+from urllib.parse import quote
 
 import pytest
 
@@ -100,3 +102,24 @@ def test_proxy_fix_counts_its_hops(serve, trusted):
         "HTTP_HOST": "example.org",
         "SCRIPT_NAME": "/app",
     }
+
+
+def test_a_range_at_the_end_of_a_large_file_is_not_read_from_the_beginning(serve, tmp_path):
+    path, size = tmp_path / "large.bin", 256 << 20
+    with open(path, "wb") as file:
+        file.truncate(size)
+        file.seek(-3000, os.SEEK_END)
+        file.write(b"end" * 1000)
+    server = serve("ranges")
+
+    def read_so_far():
+        with open(f"/proc/{server.process.pid}/io") as file:
+            return int(re.search(r"rchar: (\d+)", file.read()).group(1))
+
+    target = "/?path=" + quote(str(path))
+    assert server.request("GET", target, [("Range", "bytes=0-1")]).body == b"\0\0"  # all is imported now
+    before = read_so_far()
+    response = server.request("GET", target, [("Range", "bytes=-2048")])
+    assert response.status == 206
+    assert response.body == (b"end" * 1000)[-2048:]
+    assert read_so_far() - before < 10 << 20

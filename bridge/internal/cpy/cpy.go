@@ -337,7 +337,7 @@ func (b Block) Grow(n, want int) Block {
 // Free gives it back; at most n bytes were written.
 func (b Block) Free(n int) { C.gw_body_free(b.head(), C.size_t(n)) }
 
-// Charge counts it with at least n bytes; false if all blocks together would come to more than limit.
+// Charge counts it with n bytes; false if that is more than before, and all blocks together would come to more than limit.
 func (b Block) Charge(n int, limit int64) bool {
 	return C.gw_body_charge(b.head(), C.size_t(n), C.int64_t(limit)) == 0
 }

@@ -221,8 +221,8 @@ gw_response *gw_job_response(gw_job *j);
  * is short. Its content is whatever was there before.
  * gw_body_grow: a larger one with the first len bytes of b, which is gone then; NULL when memory is short, and b stays.
  * gw_body_free: len is what the owner has written at most.
- * gw_body_charge: counts the block with at least n bytes until it is freed. -1 if all blocks together would count more
- * than limit; then nothing has changed.
+ * gw_body_charge: counts the block with n bytes until it is freed. -1 if that is more than it counted, and all blocks
+ * together would count more than limit; then nothing has changed.
  * gw_body_used: what all blocks count.
  */
 gw_body *gw_body_new(size_t want);

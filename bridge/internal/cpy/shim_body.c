@@ -96,9 +96,7 @@ gw_body *gw_body_grow(gw_body *b, size_t len, size_t want) {
 
 int gw_body_charge(gw_body *b, size_t n, int64_t limit) {
 	int64_t more = (int64_t)n - (int64_t)b->charged;
-	if (more <= 0)
-		return 0;
-	if (atomic_fetch_add_explicit(&used, more, memory_order_relaxed) + more > limit) {
+	if (atomic_fetch_add_explicit(&used, more, memory_order_relaxed) + more > limit && more > 0) {
 		atomic_fetch_sub_explicit(&used, more, memory_order_relaxed);
 		return -1;
 	}
