@@ -100,6 +100,9 @@ func AddTemplate(t Template) (uint32, error) {
 	return cpy.AddTemplate(t.ServerName, t.ServerPort, t.Software, t.Scheme, t.Multithread, t.Multiprocess)
 }
 
+// DropTemplate gives the number back, when no request uses it any more.
+func DropTemplate(n uint32) { cpy.DropTemplate(n) }
+
 // InstallSignals lets SIGINT and SIGTERM end in wakeFD (one byte, the number) and in Module.Signal. It reports false when
 // the calling thread is not Python's main thread: then signals stay the embedding program's business.
 func InstallSignals(wakeFD int) (bool, error) {

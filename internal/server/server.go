@@ -168,6 +168,15 @@ func (s *Server) addTemplates() error {
 	return nil
 }
 
+// dropTemplates gives them back: a process may run one server after the other.
+func (s *Server) dropTemplates() {
+	for _, plain := range s.templates {
+		bridge.DropTemplate(secureTemplate(plain))
+		bridge.DropTemplate(uint32(plain))
+	}
+	clear(s.templates)
+}
+
 // secureTemplate is the template for requests that a trusted proxy got by TLS; it stands behind the plain one.
 func secureTemplate(plain uint8) uint32 { return uint32(plain) + 1 }
 
@@ -176,6 +185,7 @@ func (s *Server) templateOf(ln *reactor.Listener) uint8 { return s.templates[ln]
 // Serve runs the server on the calling thread, which Python knows with the state saved, and on the others that it starts,
 // until it is stopped. started is called when everything is up. Python and the application are there.
 func (s *Server) Serve(saved bridge.State, started func()) error {
+	defer s.dropTemplates()
 	if err := s.addTemplates(); err != nil {
 		return err
 	}

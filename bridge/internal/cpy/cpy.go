@@ -222,6 +222,9 @@ func AddTemplate(name, port, software, scheme string, multithread, multiprocess 
 	return uint32(n), nil
 }
 
+// DropTemplate gives a template back.
+func DropTemplate(index uint32) { C.gw_template_drop(C.int(index)) }
+
 func cbool(b bool) C.int {
 	if b {
 		return 1

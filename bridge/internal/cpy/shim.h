@@ -163,6 +163,9 @@ void gw_thread_detach(gw_thread *t);
 int gw_template_add(const char *server_name, const char *server_port, const char *software, int multithread,
 	int multiprocess, const char *scheme, char *err, size_t errlen);
 
+/* Gives a template back; its index is free again, the lowest first. No request is to use it. GIL: taken and released. */
+void gw_template_drop(int index);
+
 /* The response of whatever request the thread runs. Result: C's, at one place for the life of the thread. */
 gw_response *gw_thread_response(gw_thread *t);
 
