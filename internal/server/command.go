@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -71,7 +70,10 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	if err != nil {
 		return Fail(err, status(err))
 	}
-	// First the address: whoever starts a second server by mistake learns it before the application does anything.
+	// First the pid file and the address: whoever starts a second server by mistake learns it before the application does anything.
+	if err := checkPidFile(cfg.PidFile); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
 	if err := s.Listen(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
@@ -126,22 +128,6 @@ func bindError(b config.Bind, err error) error {
 		return fmt.Errorf("%s is no address of this machine: choose one with --bind", what)
 	}
 	return fmt.Errorf("cannot listen on %s: %w", what, err)
-}
-
-func writePidFile(path string) error {
-	if path == "" {
-		return nil
-	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-		return fmt.Errorf("the pid file cannot be written: %w", err)
-	}
-	return nil
-}
-
-func removePidFile(path string) {
-	if path != "" {
-		_ = os.Remove(path)
-	}
 }
 
 // module is what the native module calls: bridge.Entry.
@@ -212,6 +198,11 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err := s.Listen(); err != nil {
 		return runOSError, err
 	}
+	if err := writePidFile(cfg.PidFile); err != nil {
+		s.closeListeners()
+		return runOSError, err
+	}
+	defer removePidFile(cfg.PidFile)
 	bridge.SetApp(app)
 	defer bridge.SetApp(0)
 	if err := s.serve(saved, began); err != nil {

@@ -10,6 +10,7 @@
 //	exchange.go  one request and its response
 //	stream.go    what a running request may ask for
 //	stop.go      signals, graceful stop, forced end
+//	pidfile.go   the pid file
 //	command.go   the command line and the module functions on top of it
 package server
 
