@@ -18,8 +18,9 @@ import (
 	"github.com/gowsgi/gowsgi/internal/config"
 )
 
-// running is the server that stop and the signal handler mean; one at a time in a process.
-var running atomic.Pointer[Server]
+// running is the server that stop and the signal handler mean; one at a time in a process. starting is one that Command
+// has not served yet.
+var running, starting atomic.Pointer[Server]
 
 // Fail prints a user's mistake and returns the exit status.
 func Fail(err error, status int) int {
@@ -70,28 +71,56 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	if err != nil {
 		return Fail(err, status(err))
 	}
-	// First the pid file and the address: whoever starts a second server by mistake learns it before the application does anything.
-	if err := checkPidFile(cfg.PidFile); err != nil {
+	starting.Store(s)
+	defer starting.Store(nil)
+	code := s.command(saved, began)
+	s.status.Store(int32(code))
+	s.returned.Store(true)
+	s.guardEnd()
+	return code
+}
+
+func (s *Server) command(saved bridge.State, began time.Time) int {
+	if err := s.takeSignals(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
-	if err := s.Listen(); err != nil {
-		return Fail(err, config.ExitBoot)
-	}
-	if err := bridge.LoadApp(cfg.App); err != nil {
+	if code, err := s.load(); err != nil {
 		s.closeListeners()
-		return Fail(err, config.ExitApp)
+		if s.stopping.Load() {
+			s.log.Info("stopped while the application was being loaded")
+			return 0
+		}
+		return Fail(err, code)
 	}
-	if err := writePidFile(cfg.PidFile); err != nil {
-		s.closeListeners()
-		return Fail(err, config.ExitBoot)
-	}
-	defer removePidFile(cfg.PidFile)
+	defer removePidFile(s.cfg.PidFile)
 	if err := s.serve(saved, began); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
-	log.Info("stopped")
+	s.log.Info("stopped")
 	return 0
 }
+
+// load does what comes before serving; status is for an error.
+func (s *Server) load() (status int, err error) {
+	defer s.guardLoading()()
+	// First the pid file and the address: whoever starts a second server by mistake learns it before the application does
+	// anything.
+	if err := checkPidFile(s.cfg.PidFile); err != nil {
+		return config.ExitBoot, err
+	}
+	if err := s.Listen(); err != nil {
+		return config.ExitBoot, err
+	}
+	if err := bridge.LoadApp(s.cfg.App); err != nil {
+		return config.ExitApp, err
+	}
+	if s.stopping.Load() {
+		return 0, errStopped
+	}
+	return config.ExitBoot, writePidFile(s.cfg.PidFile)
+}
+
+var errStopped = errors.New("stopped")
 
 func (s *Server) serve(saved bridge.State, began time.Time) error {
 	info, err := bridge.Describe()
@@ -223,8 +252,10 @@ func (module) Stop(timeout float64) {
 }
 
 // Signal implements bridge.Entry.
-func (module) Signal(signum int) {
-	if s := running.Load(); s != nil {
-		s.handledSignal(syscall.Signal(signum))
+func (module) Signal(signum int) (interrupt bool) {
+	s := running.Load()
+	if s == nil {
+		s = starting.Load()
 	}
+	return s != nil && s.handledSignal(syscall.Signal(signum))
 }

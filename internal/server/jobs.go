@@ -71,6 +71,7 @@ func (s *Server) unidle(t *thread) {
 
 // endThreads lets every Python thread come out of work. Leader only, as its last act.
 func (s *Server) endThreads() {
+	s.cutAll()
 	s.mu.Lock()
 	s.done = true
 	s.mu.Unlock()

@@ -9,7 +9,8 @@
 //	proxy.go     who the client is behind proxies, limits by address
 //	exchange.go  one request and its response
 //	stream.go    what a running request may ask for
-//	stop.go      signals, graceful stop, forced end
+//	signals.go   how signals come, and what they mean
+//	stop.go      graceful stop, forced end
 //	pidfile.go   the pid file
 //	command.go   the command line and the module functions on top of it
 package server
@@ -42,6 +43,7 @@ const Software = "gowsgi/" + config.Version
 type Server struct {
 	leadState
 	stopState
+	signalState
 	frontState
 
 	cfg    *config.Config
@@ -91,6 +93,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	}
 	s.standbyDone = make(chan struct{})
 	s.stopped = make(chan struct{})
+	s.forced = make(chan struct{})
 	loop, err := reactor.NewLoop(s, reactor.Options{
 		MaxConns:   cfg.WorkerConnections,
 		LingerTime: cfg.LingerTimeout,
@@ -218,8 +221,10 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 			return err
 		}
 	}
-	signals, err := s.takeSignals()
-	if err != nil {
+	if err := s.takeSignals(); err != nil {
+		return err
+	}
+	if err := s.watchSignals(); err != nil {
 		return err
 	}
 	go s.standbyLoop()
@@ -227,7 +232,7 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 		started()
 	}
 	main.work()
-	s.finish(signals)
+	s.finish()
 	return nil
 }
 
@@ -261,7 +266,8 @@ func (s *Server) startThreads() error {
 }
 
 // finish ends what Serve began. The calling thread is out of work.
-func (s *Server) finish(signals *signalPipe) {
+func (s *Server) finish() {
+	s.guardEnd()
 	joined := make(chan struct{})
 	go func() {
 		s.joined.Wait()
@@ -273,10 +279,19 @@ func (s *Server) finish(signals *signalPipe) {
 	<-s.standbyDone
 	select {
 	case <-joined:
-	case <-s.forced: // threads are still in the application, and will find the server gone
+	case <-s.forced:
+		if s.cut.Load() && !s.embedded {
+			select {} // graceOver ends the process
+		}
+		select {
+		case <-joined:
+		case <-time.After(cutLimit): // threads are still in the application, and will find the server gone
+		}
 	}
 	s.threads[0].py.Close()
-	s.releaseSignals(signals)
+	if s.embedded {
+		s.releaseSignals()
+	}
 	s.loop.Close()
 	s.closeListeners()
 	s.closeAccessLog()

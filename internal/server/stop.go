@@ -1,15 +1,10 @@
 package server
 
-// The end: signals, a graceful stop that lets requests in flight finish, and the forced end after it.
+// The end: a graceful stop that lets requests in flight finish, and the forced end after it.
 
 import (
-	"errors"
-	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/reactor"
@@ -17,101 +12,11 @@ import (
 
 type stopState struct {
 	stopping atomic.Bool
-	over     atomic.Bool   // the grace is used up
+	stopBy   atomic.Int64  // when the grace is used up, Unix time in ns
+	over     atomic.Bool   // it is
 	forced   chan struct{} // closed with it
+	cut      atomic.Bool   // requests were running then
 	embedded bool          // run by a Python program: its process is not ours to end
-
-	// Signals reach us by the wake-up descriptor, and by Python's handler if the app took that descriptor away. The
-	// larger count is right.
-	seen, handled atomic.Int32
-}
-
-// signalPipe is what signal.set_wakeup_fd writes to.
-type signalPipe struct{ r, w int }
-
-// takeSignals makes SIGINT and SIGTERM stop the server; nil if the calling thread is not Python's main thread.
-func (s *Server) takeSignals() (*signalPipe, error) {
-	s.forced = make(chan struct{})
-	var fds [2]int
-	if err := unix.Pipe(fds[:]); err != nil {
-		return nil, os.NewSyscallError("pipe", err)
-	}
-	p := &signalPipe{fds[0], fds[1]}
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
-		if err := unix.SetNonblock(fd, true); err != nil {
-			return nil, err
-		}
-	}
-	ok, err := bridge.InstallSignals(p.w)
-	if err != nil || !ok {
-		closeFD(p.r)
-		closeFD(p.w)
-		return nil, err
-	}
-	return p, s.loop.WatchFD(p.r, func() { s.readSignals(p) })
-}
-
-func (s *Server) releaseSignals(p *signalPipe) {
-	if p == nil {
-		return
-	}
-	if err := bridge.RestoreSignals(); err != nil {
-		s.log.Warn("signal handlers could not be restored", "error", err)
-	}
-	closeFD(p.r)
-	closeFD(p.w)
-}
-
-// readSignals runs on the leader.
-func (s *Server) readSignals(p *signalPipe) {
-	var buf [64]byte
-	for {
-		n, err := unix.Read(p.r, buf[:])
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if n <= 0 {
-			break
-		}
-		for _, b := range buf[:n] {
-			if sig := syscall.Signal(b); sig == syscall.SIGINT || sig == syscall.SIGTERM {
-				s.stopSignal(sig, s.seen.Add(1), s.handled.Load())
-			}
-		}
-	}
-	// Python's own handlers run in the main thread: wherever that is, it has to come round.
-	s.signalled.Store(true)
-	s.mu.Lock()
-	s.unidle(s.threads[0])
-	s.mu.Unlock()
-	s.threads[0].notify()
-}
-
-// handledSignal is called by Python's handler, in the main thread with the GIL.
-func (s *Server) handledSignal(sig syscall.Signal) {
-	s.stopSignal(sig, s.handled.Add(1), s.seen.Load())
-}
-
-// stopSignal: the first signal stops gracefully, the second ends at once. mine is the count of the way it came by.
-func (s *Server) stopSignal(sig syscall.Signal, mine, other int32) {
-	if mine <= other {
-		return // the other way was first
-	}
-	if mine == 1 {
-		s.Stop(s.cfg.GracefulTimeout)
-		return
-	}
-	s.log.Warn("second " + signalName(sig) + ": ending at once")
-	s.flushLogs()
-	os.Exit(128 + int(sig))
-}
-
-func signalName(sig syscall.Signal) string {
-	if sig == syscall.SIGINT {
-		return "SIGINT"
-	}
-	return "SIGTERM"
 }
 
 // Stop ends the server gracefully: no new connections, requests in flight get grace to finish. Any goroutine; again does
@@ -120,6 +25,7 @@ func (s *Server) Stop(grace time.Duration) {
 	if !s.stopping.CompareAndSwap(false, true) {
 		return
 	}
+	s.stopBy.Store(time.Now().Add(grace).UnixNano())
 	s.loop.Post(func() { s.beginStop(grace) })
 }
 
@@ -147,40 +53,33 @@ func (s *Server) beginStop(grace time.Duration) {
 
 // graceOver cuts what is still there.
 func (s *Server) graceOver() {
-	s.over.Store(true)
-	close(s.forced)
 	busy := 0
 	for _, t := range s.threads {
 		if t.word.Load()&wordInCall != 0 {
 			busy++
 		}
 	}
-	s.loop.Post(func() {
-		s.loop.Each(func(rc *reactor.Conn) { rc.Abort() })
-	})
+	s.cut.Store(busy > 0)
+	s.over.Store(true)
+	close(s.forced)
+	s.loop.Wake() // for cutAll
 	if busy == 0 {
 		return // only clients were slow: the loop ends by itself now
 	}
-	s.log.Warn("the grace is over: requests still running are cut", "threads", busy)
+	why := "the grace is over, and requests that still run are cut"
 	if s.embedded {
+		s.log.Warn(why, "busy", busy)
 		return
 	}
-	// Python cannot be finalised while threads are in it. Run atexit as it would, if the GIL can be had, and go.
-	done := make(chan struct{})
-	go func() {
-		if err := bridge.RunAtExit(); err != nil {
-			s.log.Warn("atexit functions failed", "error", err)
-		}
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(2 * time.Second):
-		s.log.Warn("atexit functions could not be run: the application holds the interpreter")
+	s.endNow(why, bridge.AtExit, "busy", busy)
+}
+
+// cutAll resets the connections that are left when the grace is over; who waits for one, in wsgi.input or for room in its
+// queue, returns. Leader only, as its last act but one: nobody leads after it.
+func (s *Server) cutAll() {
+	if s.over.Load() {
+		s.loop.Each(func(rc *reactor.Conn) { rc.Abort() })
 	}
-	s.flushLogs()
-	s.unlink()
-	os.Exit(0)
 }
 
 // finished tells the leader to stop leading.

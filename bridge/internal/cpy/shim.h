@@ -250,7 +250,10 @@ extern void gwgo_stop(double timeout);
 /* The call that word stands for, of this thread, has lasted a tick. On the monitor. GIL: not held. Blocks: no. */
 extern void gwgo_call_blocked(int thread, uint64_t word);
 
-/* A signal reached Python's handler for it (second way beside the wake-up descriptor). GIL: held. Blocks: no. */
-extern void gwgo_signal(int signum);
+/*
+ * A signal reached Python's handler for it (second way beside the pipe). 1: what the main thread does is to be broken off.
+ * GIL: held. Blocks: no.
+ */
+extern int gwgo_signal(int signum);
 
 #endif

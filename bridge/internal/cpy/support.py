@@ -16,13 +16,17 @@ def late(name):
 
 def __getattr__(name):
     """PEP 562: C and Go find the late functions by name, too."""
-    if name in ("report", "file_range", "open_socket", "leave_child", "run_atexit"):
+    if name in ("report", "file_range", "open_socket", "leave_child", "run_atexit", "before_end", "reopen_error_log"):
         return late(name)
     raise AttributeError(name)
 
 
 class Told(Exception):
     """A mistake of the user, told in one plain sentence."""
+
+
+class Stopped(SystemExit):
+    """Breaks off what the main thread is doing when the server is stopped before it serves."""
 
 
 # ---------------------------------------------------------------------------------------------- error stream
@@ -232,25 +236,33 @@ def _forget_signals():
 
 
 def install_signals(text):
-    """SIGINT and SIGTERM end in the server: by the wake-up descriptor at once, whatever the main thread is doing."""
+    """SIGINT and SIGTERM end in the server, and what else Python handles is told to it by the wake-up descriptor.
+
+    Called before the application is loaded, and again after that, as it may have set handlers of its own.
+    """
     global _saved_wakeup, _fork_hook
     import signal
     import threading
 
     if threading.current_thread() is not threading.main_thread():
         return "no"
+    first = not _saved_signals
     from_python = native.signal
     for number in (signal.SIGINT, signal.SIGTERM):
-        _saved_signals[number] = signal.signal(number, from_python)
+        handler = signal.signal(number, from_python)
+        if handler is not from_python:
+            _saved_signals[number] = handler
     if not _fork_hook:
         _fork_hook = True
         os.register_at_fork(after_in_child=_forget_signals)
     try:
-        _saved_wakeup = signal.set_wakeup_fd(int(text), warn_on_full_buffer=False)
+        before = signal.set_wakeup_fd(int(text), warn_on_full_buffer=False)
+        if before != int(text):
+            _saved_wakeup = before
     except ValueError:
         _saved_wakeup = None
     native.signals_on_stack()  # the application may have kept signal.signal from before signals_on_stack
-    return "yes"
+    return "first" if first else "again"
 
 
 def restore_signals(_text):
