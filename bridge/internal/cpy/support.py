@@ -231,8 +231,31 @@ def _forget_signals():
             handler = now  # the application's own stays
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
     if _saved_signals:
+        _share_wakeup_fd(-1)
         signal.set_wakeup_fd(-1)
     _saved_signals.clear()
+
+
+def _share_wakeup_fd(ours):
+    """To take the descriptor away, as asyncio does with -1 when a loop ends, gives it to the server; -1 ends that.
+
+    Else handlers of the application would not run any more while the server is idle.
+    """
+    import functools
+    import signal
+
+    original = getattr(signal.set_wakeup_fd, "gowsgi", signal.set_wakeup_fd)
+    if ours < 0:
+        signal.set_wakeup_fd = original
+        return
+
+    @functools.wraps(original)
+    def set_wakeup_fd(fd, **kwargs):
+        before = original(ours, warn_on_full_buffer=False) if fd == -1 else original(fd, **kwargs)
+        return -1 if before == ours else before
+
+    set_wakeup_fd.gowsgi = original
+    signal.set_wakeup_fd = set_wakeup_fd
 
 
 def install_signals(text):
@@ -255,12 +278,14 @@ def install_signals(text):
     if not _fork_hook:
         _fork_hook = True
         os.register_at_fork(after_in_child=_forget_signals)
+    _share_wakeup_fd(-1)
     try:
         before = signal.set_wakeup_fd(int(text), warn_on_full_buffer=False)
         if before != int(text):
             _saved_wakeup = before
     except ValueError:
         _saved_wakeup = None
+    _share_wakeup_fd(int(text))
     native.signals_on_stack()  # the application may have kept signal.signal from before signals_on_stack
     return "first" if first else "again"
 
@@ -269,6 +294,7 @@ def restore_signals(_text):
     import signal
 
     if _saved_signals:
+        _share_wakeup_fd(-1)
         if _saved_wakeup is not None:
             signal.set_wakeup_fd(_saved_wakeup)
         for number, handler in _saved_signals.items():
