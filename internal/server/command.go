@@ -219,16 +219,18 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err != nil {
 		return runValueError, err
 	}
+	defer closeLog(log)
 	s, err := New(cfg, log)
 	if err != nil {
 		return runRuntimeError, err
 	}
 	s.embedded = true
 	if err := s.Listen(); err != nil {
+		s.discard()
 		return runOSError, err
 	}
 	if err := writePidFile(cfg.PidFile); err != nil {
-		s.closeListeners()
+		s.discard()
 		return runOSError, err
 	}
 	defer removePidFile(cfg.PidFile)

@@ -297,6 +297,13 @@ func (s *Server) finish() {
 	s.closeAccessLog()
 }
 
+// discard gives back what a server has that did not come to serve.
+func (s *Server) discard() {
+	s.closeListeners()
+	s.loop.Close()
+	s.closeAccessLog()
+}
+
 // idleWork is what a leader does before it waits.
 func (s *Server) idleWork() {
 	if s.access != nil {

@@ -76,7 +76,12 @@ def held():
     return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
 
 answers, seen = [], []
+taken = socket.create_server(("127.0.0.1", 0))
 for number in range(60):
+    try:
+        server.run(hello, bind=f"127.0.0.1:{taken.getsockname()[1]}")
+    except OSError:
+        pass
     serve(hello, visit, threads=2).join()
     seen.append(held())
 assert answers == [b"ok"] * 60, answers
@@ -84,3 +89,79 @@ assert seen[-1][0] <= seen[10][0] and seen[-1][1] <= seen[10][1] + 5, seen
 print("done")
 """
     ) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("waits", ["reads", "writes"])
+def test_the_end_of_the_grace_cuts_who_waits_for_a_client(program, waits, threads):
+    """Whoever leads has left by then."""
+    assert program(
+        f"""
+begun, ended = threading.Event(), []
+
+def reads(environ, start_response):
+    begun.set()
+    try:
+        environ["wsgi.input"].read()
+    except OSError as error:
+        ended.append("cut")
+        raise
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+
+def writes(environ, start_response):
+    write = start_response("200 OK", [])
+    begun.set()
+    try:
+        while True:
+            write(bytes(1 << 20))
+    except OSError:
+        ended.append("cut")
+        raise
+
+def visit(port):
+    with connect(port) as s:
+        s.sendall(b"POST / HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 10\\r\\n\\r\\n12345")
+        begun.wait()
+        server.stop(0.2)
+        s.settimeout(20)
+        try:
+            while s.recv(1) == b"" or "{waits}" == "reads":
+                break
+        except ConnectionResetError:
+            pass
+        thread_ended.wait(20)
+
+thread_ended = threading.Event()
+serve({waits}, visit, threads={threads}, body_streaming=True, body_timeout=0, write_timeout=0, response_buffer="1m",
+      response_spool=0, errorlog=os.devnull)
+thread_ended.set()
+assert ended == ["cut"], ended
+print("done")
+"""
+    ) == (0, "done\n", "")
+
+
+def test_signals_are_given_back(program):
+    assert program(
+        """
+def visit(port):
+    get(port)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+handlers = {number: signal.getsignal(number) for number in range(1, 32)}
+with open("/proc/self/status") as file:
+    before = [line for line in file if line.startswith(("SigCgt", "SigIgn"))]
+wakeup = signal.set_wakeup_fd
+serve(hello, visit).join()
+assert {number: signal.getsignal(number) for number in range(1, 32)} == handlers
+assert signal.set_wakeup_fd is wakeup and signal.set_wakeup_fd(-1) == -1
+for number in (signal.SIGHUP, signal.SIGUSR1):
+    pid = os.fork()
+    if pid == 0:
+        os.kill(os.getpid(), number)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == number
+os.kill(os.getpid(), signal.SIGHUP)
+"""
+    ) == (-1, "", "")
