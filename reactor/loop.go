@@ -50,6 +50,8 @@ type Options struct {
 	// Unhold is given the Hold of each Piece exactly once, when its bytes are not needed any more, on whatever thread
 	// that is and with the connection's output lock held: it must not wait, nor call the connection.
 	Unhold func(token uintptr)
+	// Refusal is sent to who cannot be let in because descriptors are used up, for longer than a moment. nil: nobody is told.
+	Refusal []byte
 	// Log reports what is not an error of one connection (accept failures). nil: nothing is reported.
 	Log func(format string, args ...any)
 }
@@ -76,6 +78,7 @@ type Loop struct {
 	gen       uint32
 	wheel     wheel
 	accepting acceptState
+	spareFD   spareFD
 	spare     []func() // the other half of tasks, swapped in by takePosted
 	onFire    func(*timerNode)
 	copyFiles bool // never use sendfile (tests)
@@ -115,10 +118,11 @@ func NewLoop(h Handler, o Options) (*Loop, error) {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
-	l := &Loop{h: h, opt: o, base: time.Now()}
+	l := &Loop{h: h, opt: o, base: time.Now(), spareFD: -1}
 	if err := l.poll.open(o.MaxEvents); err != nil {
 		return nil, err
 	}
+	l.spareFD.take()
 	l.onFire = l.fired
 	// Where the number of connections has a limit, so has the table, nearly: made at once it leaves no outgrown ones
 	// behind, and the system gives it memory only where it is used.
@@ -381,5 +385,6 @@ func (l *Loop) Close() error {
 	}
 	l.table, l.unpolled = nil, nil
 	l.ready = ring{}
+	l.spareFD.give()
 	return l.poll.close()
 }

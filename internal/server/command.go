@@ -24,6 +24,9 @@ var running, starting atomic.Pointer[Server]
 
 // Fail prints a user's mistake and returns the exit status.
 func Fail(err error, status int) int {
+	if errors.Is(err, syscall.EMFILE) {
+		err = fmt.Errorf("%w; %w", err, noDescriptors())
+	}
 	fmt.Fprintln(os.Stderr, "gowsgi: "+err.Error())
 	return status
 }
@@ -183,6 +186,9 @@ func (module) Main(argv []string, saved bridge.State) int {
 	if cfg.Python != "" {
 		return Fail(errors.New("--python is for the gowsgi binary: this gowsgi runs in the Python it is installed in"), config.ExitUsage)
 	}
+	if err := InitPoller(); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
 	if err := bridge.Attach(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
@@ -205,6 +211,9 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	cfg, err := config.FromJSON([]byte(options))
 	if err != nil {
 		return runValueError, err
+	}
+	if err := InitPoller(); err != nil {
+		return runOSError, err
 	}
 	if err := bridge.Attach(); err != nil {
 		return runRuntimeError, err

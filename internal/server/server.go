@@ -11,6 +11,7 @@
 //	stream.go    what a running request may ask for
 //	signals.go   how signals come, and what they mean
 //	stop.go      graceful stop, forced end
+//	descriptors.go  what must work when descriptors are used up
 //	pidfile.go   the pid file
 //	command.go   the command line and the module functions on top of it
 package server
@@ -58,6 +59,7 @@ type Server struct {
 	standby *thread
 	joined  sync.WaitGroup
 
+	spare     reserve
 	exchanges sync.Pool
 	clock     atomic.Pointer[dateLine]
 
@@ -100,12 +102,16 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		Spool:      s.tempFile,
 		SpoolAbove: int64(cfg.ResponseBuffer),
 		Unhold:     bridge.Unhold,
+		Refusal:    []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
 		Log:        func(f string, a ...any) { log.Warn(fmt.Sprintf(f, a...)) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.loop = loop
+	if !s.spare.take(spareDescriptors) {
+		return nil, noDescriptors()
+	}
 	return s, s.openAccessLog()
 }
 
@@ -301,6 +307,7 @@ func (s *Server) finish() {
 func (s *Server) discard() {
 	s.closeListeners()
 	s.loop.Close()
+	s.spare.give()
 	s.closeAccessLog()
 }
 

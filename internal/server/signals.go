@@ -198,6 +198,8 @@ func isTerminal(fd int) bool {
 
 // reopenLogs goes on in files of the logs' names, which logrotate has moved away.
 func (s *Server) reopenLogs() {
+	s.spare.give()
+	defer s.spare.take(spareDescriptors)
 	var failed []error
 	if h, ok := s.log.Handler().(*handler); ok {
 		failed = append(failed, h.w.Reopen())

@@ -31,6 +31,7 @@ func (s *Server) Stop(grace time.Duration) {
 
 // beginStop runs on the leader.
 func (s *Server) beginStop(grace time.Duration) {
+	s.spare.give()
 	s.log.Info("stopping", "connections", s.loop.Conns(), "grace", grace)
 	s.loop.StopAccepting()
 	s.loop.Each(func(rc *reactor.Conn) {
