@@ -97,6 +97,7 @@ func (s *Server) command(saved bridge.State, began time.Time) int {
 	}
 	defer removePidFile(s.cfg.PidFile)
 	if err := s.serve(saved, began); err != nil {
+		s.closeListeners()
 		return Fail(err, config.ExitBoot)
 	}
 	s.log.Info("stopped")

@@ -1,9 +1,12 @@
 package server
 
-// Descriptors: what must work when the application, or too many clients, have used up all that the process may have.
+// What a process may be short of: descriptors, which the application or too many clients may have used up, and address space.
 
 import (
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,3 +70,38 @@ func (r *reserve) give() {
 // spareDescriptors is what a server keeps: for its log files, which are opened again one by one while the old ones are open,
 // and for Python's end, which may import something.
 const spareDescriptors = 2
+
+// Threads that are not Python's, of which Go has more where more may be in a call; and something to live on.
+const (
+	otherThreads = 8
+	spaceToLive  = 16 << 20
+)
+
+// checkSpace says in one sentence why there is no address space for so many threads: Go ends the process when it cannot have
+// one that it wants.
+func checkSpace(threads int) error {
+	var space, stack unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_AS, &space) != nil || unix.Getrlimit(unix.RLIMIT_STACK, &stack) != nil {
+		return nil
+	}
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil || space.Cur == unix.RLIM_INFINITY {
+		return nil
+	}
+	first, _, _ := strings.Cut(string(statm), " ")
+	pages, err := strconv.ParseUint(first, 10, 64)
+	if err != nil {
+		return nil
+	}
+	each := min(stack.Cur, 64<<20) // what glibc makes of a stack without limit is less
+	more := threads + threads/2 + otherThreads
+	if tasks, err := os.ReadDir("/proc/self/task"); err == nil {
+		more = max(0, more-len(tasks))
+	}
+	need := pages*uint64(os.Getpagesize()) + uint64(more)*each + spaceToLive
+	if need <= space.Cur {
+		return nil
+	}
+	return fmt.Errorf("the address space of the process is limited to %d MB (ulimit -v), and with --threads %d some %d MB are needed",
+		space.Cur>>20, threads, need>>20)
+}

@@ -11,7 +11,7 @@
 //	stream.go    what a running request may ask for
 //	signals.go   how signals come, and what they mean
 //	stop.go      graceful stop, forced end
-//	descriptors.go  what must work when descriptors are used up
+//	descriptors.go  what a process may be short of
 //	pidfile.go   the pid file
 //	command.go   the command line and the module functions on top of it
 package server
@@ -195,6 +195,9 @@ func (s *Server) templateOf(ln *reactor.Listener) uint8 { return s.templates[ln]
 // Serve runs the server on the calling thread, which Python knows with the state saved, and on the others that it starts,
 // until it is stopped. started is called when everything is up. Python and the application are there.
 func (s *Server) Serve(saved bridge.State, started func()) error {
+	if err := checkSpace(s.cfg.Threads); err != nil {
+		return err
+	}
 	defer s.dropTemplates()
 	if err := s.addTemplates(); err != nil {
 		return err
