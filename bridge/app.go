@@ -146,7 +146,6 @@ type AtExitKind string
 const (
 	AtExit         AtExitKind = ""        // run atexit functions
 	AtExitIfEnding AtExitKind = "perhaps" // if Python is on its way out
-	AtExitFlush    AtExitKind = "flush"   // they run already
 )
 
 // RunAtExit runs Python's atexit functions now, for an end without finalisation, and flushes its streams. It reports which

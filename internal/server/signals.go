@@ -26,6 +26,9 @@ const (
 	// cutLimit is how long threads may take to come back from what was cut.
 	cutLimit = time.Second
 
+	// goesOnFor is when to look again whether a program ends that called us and goes on.
+	goesOnFor = 5 * time.Second
+
 	// atExitLimit is how long Python's atexit functions may take when the grace is over.
 	atExitLimit = 2 * time.Second
 )
@@ -273,12 +276,13 @@ func (s *Server) guard(loading bool) {
 		case loading:
 			s.endNow("the grace is over, and the application is still being loaded", bridge.AtExit)
 		case atExit:
-			s.endNow("the grace is over, and an atexit function has not returned", bridge.AtExitFlush)
+			s.log.Warn("the grace is over, and an atexit function has not returned: the process ends")
+			s.exit()
 		case !s.returned.Load():
 			s.endNow("the grace is over, and a thread of the server has not returned", bridge.AtExit)
 		default:
 			s.endNow("the grace is over, and threads of the application still run", bridge.AtExitIfEnding)
-			return // whoever called us goes on
+			least = time.Now().Add(goesOnFor) // whoever called us goes on
 		}
 	}
 }
@@ -310,6 +314,10 @@ func (s *Server) endNow(why string, what bridge.AtExitKind, args ...any) {
 	case <-time.After(atExitLimit):
 		s.log.Warn(why+": the process ends, and not all atexit functions have run, as Python was not free for it", args...)
 	}
+	s.exit()
+}
+
+func (s *Server) exit() {
 	s.flushLogs()
 	s.unlink()
 	os.Exit(int(s.status.Load()))

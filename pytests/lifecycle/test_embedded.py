@@ -165,3 +165,27 @@ for number in (signal.SIGHUP, signal.SIGUSR1):
 os.kill(os.getpid(), signal.SIGHUP)
 """
     ) == (-1, "", "")
+
+
+def test_a_program_that_calls_the_command_and_goes_on(program, tmp_path):
+    """The grace is that of a process that ends; this one does not."""
+    (tmp_path / "site_of_mine.py").write_text(
+        "import os, signal\ndef application(environ, start_response):\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    start_response('200 OK', [('Content-Length', '2')])\n    return [b'ok']\n"
+    )
+    status, out, err = program(
+        f"""
+from gowsgi.__main__ import main
+port = free_port()
+answers = []
+visitor = threading.Thread(target=lambda: answers.append(get(port)[-2:]))
+visitor.start()
+status = main(["-b", f"127.0.0.1:{{port}}", "--graceful-timeout", "0.1", "--chdir", {str(tmp_path)!r}, "site_of_mine"])
+visitor.join()
+time.sleep(2)  # a second more than the process would have
+print(status, answers, flush=True)
+threading.Thread(target=threading.Event().wait).start()
+"""
+    )
+    assert (status, out) == (0, "0 [b'ok']\n")
+    assert "threads of the application still run" in err

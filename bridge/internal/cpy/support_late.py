@@ -222,6 +222,7 @@ def before_end(text):
 
     def begun():
         if os.getpid() == pid:
+            flush()  # later functions may not return
             os.write(int(text), b"\0")
 
     if sys.version_info < (3, 9):
@@ -252,14 +253,17 @@ def run_atexit(kind):
     if kind == "perhaps" and main.is_alive() and not getattr(threading, "_SHUTTING_DOWN", False):
         return "goes on"
     names = [t.name for t in threading.enumerate() if not t.daemon and t is not main]
-    if kind != "flush":
-        atexit._run_exitfuncs()
+    atexit._run_exitfuncs()
+    flush()
+    return ", ".join(names)
+
+
+def flush():
     for stream in (sys.stdout, sys.stderr, errors):
         try:
             stream.flush()
         except Exception:
             pass
-    return ", ".join(names)
 
 
 def reopen_error_log(path):
