@@ -119,6 +119,9 @@ func InstallSignals(wakeFD int) (bool, error) {
 	return true, nil
 }
 
+// PokeMain ends a wait of Python's main thread, so that it runs the signal handlers that are due; while signals are ours.
+var PokeMain = cpy.PokeMain
+
 // RestoreSignals puts back what InstallSignals replaced.
 func RestoreSignals() error {
 	cpy.GiveSignals()

@@ -26,6 +26,9 @@ const (
 	// cutLimit is how long threads may take to come back from what was cut.
 	cutLimit = time.Second
 
+	// pokeEvery is how often the main thread, which loads the application, is reminded that it has a signal to see to.
+	pokeEvery = 100 * time.Millisecond
+
 	// goesOnFor is when to look again whether a program ends that called us and goes on.
 	goesOnFor = 5 * time.Second
 
@@ -264,8 +267,14 @@ func (s *Server) guard(loading bool) {
 				end = least
 			}
 		}
-		b, ok := s.signals.next(end)
+		until := end
+		if loading && !end.IsZero() {
+			until = time.Now().Add(pokeEvery)
+			bridge.PokeMain()
+		}
+		b, ok := s.signals.next(until)
 		switch {
+		case !ok && until.Before(end):
 		case ok && b != goOn:
 			s.signal(b)
 		case ok && loading:

@@ -1,5 +1,6 @@
 """Signals while the application is being loaded: the import is broken off, and nothing stays behind."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -76,6 +77,17 @@ def test_a_stop_breaks_off_the_import(start, tmp_path, how, number):
     assert "Traceback" not in server.text and "listening" not in server.text
     assert "stopped while the application was being loaded" in server.text
     assert server.text.count("left\n") == 1
+
+
+def test_a_stop_breaks_off_the_import_whichever_thread_gets_the_signal(start):
+    """The kernel prefers the main thread, which waits, but does not promise it."""
+    server = start("waits", "--bind", "127.0.0.1:0")
+    pid = server.process.pid
+    other = max(int(name) for name in os.listdir(f"/proc/{pid}/task"))
+    assert other != pid
+    assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
+    assert server.wait() == 0
+    assert "stopped while the application was being loaded" in server.text
 
 
 def test_the_grace_ends_an_import_that_cannot_be_broken_off(start, tmp_path):

@@ -238,6 +238,9 @@ const SignalOurs = C.GW_SIGNAL_OURS
 // TakeSignals puts the server's handler in front of Python's, and GiveSignals puts that one back; see embed.h.
 func TakeSignals(fd int, everything bool) { C.gw_signals_take(C.int(fd), cbool(everything)) }
 
+// PokeMain ends a wait of the main thread.
+func PokeMain() { C.gw_signals_poke() }
+
 // GiveSignals undoes TakeSignals.
 func GiveSignals() { C.gw_signals_give() }
 

@@ -80,6 +80,12 @@ void gw_signals_on_stack(void);
 void gw_signals_take(int fd, int everything);
 #define GW_SIGNAL_OURS 0x80
 
+/*
+ * Ends a wait of the main thread in the kernel, so that it runs the handlers of Python's that are due: the kernel may have
+ * given the signal to another thread. Any thread, GIL: not needed. Blocks: no.
+ */
+void gw_signals_poke(void);
+
 /* Puts back what gw_signals_take replaced, unless somebody else has replaced it since. */
 void gw_signals_give(void);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Those that stop the server, and those that tell it something. */
@@ -22,8 +23,14 @@ static volatile pid_t owner;
 static struct sigaction before[NSIG];
 static volatile unsigned char goes_on[NSIG]; /* before is Python's */
 
+static volatile sig_atomic_t poking;
+
 static void on_signal(int number, siginfo_t *info, void *context) {
 	int saved = errno;
+	if (number == SIGTERM && poking) {
+		poking = 0; /* that it ends a wait was all */
+		return;
+	}
 	if ((number == SIGTTIN || number == SIGTTOU) && info->si_code > 0) {
 		/* The terminal's, to a job in the background: told of it instead of stopped, it would go on in a circle. */
 		kill(getpid(), SIGSTOP);
@@ -67,6 +74,13 @@ void gw_signals_take(int fd, int everything) {
 		take(stopping[i], 1);
 	for (int i = 0; everything && i < NTELLING; i++)
 		take(telling[i], 0);
+}
+
+void gw_signals_poke(void) {
+	pid_t pid = getpid();
+	poking = 1;
+	if (to < 0 || syscall(SYS_tgkill, pid, pid, SIGTERM) < 0)
+		poking = 0;
 }
 
 static void each(void (*f)(int)) {
