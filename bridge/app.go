@@ -120,25 +120,66 @@ func AddTemplate(t Template) (uint32, error) {
 	return cpy.AddTemplate(t.ServerName, t.ServerPort, t.Software, t.Scheme, t.Multithread, t.Multiprocess)
 }
 
-// InstallSignals lets SIGINT and SIGTERM end in wakeFD (one byte, the number) and in Module.Signal. It reports false when
-// the calling thread is not Python's main thread: then signals stay the embedding program's business.
+// DropTemplate gives the number back, when no request uses it any more.
+func DropTemplate(n uint32) { cpy.DropTemplate(n) }
+
+// SignalOurs marks, in what arrives at InstallSignals' descriptor, numbers of signals that are the server's; others have a
+// handler of the application's.
+const SignalOurs = cpy.SignalOurs
+
+// InstallSignals lets SIGINT and SIGTERM end in wakeFD (a byte, the number) and in Module.Signal, and those in wakeFD that
+// only servers with worker processes know. It reports false when the calling thread is not Python's main thread: then
+// signals stay the embedding program's business. Called again it takes SIGINT and SIGTERM back from the application.
 func InstallSignals(wakeFD int) (bool, error) {
 	s, err := cpy.Support("install_signals", strconv.Itoa(wakeFD))
-	cpy.SetSignalsTaken(s == "yes")
-	return s == "yes", err
+	if s == "no" || err != nil {
+		return false, err
+	}
+	cpy.TakeSignals(wakeFD, s == "first")
+	return true, nil
 }
+
+// PokeMain ends a wait of Python's main thread, so that it runs the signal handlers that are due; while signals are ours.
+var PokeMain = cpy.PokeMain
 
 // RestoreSignals puts back what InstallSignals replaced.
 func RestoreSignals() error {
-	cpy.SetSignalsTaken(false)
+	cpy.GiveSignals()
 	_, err := cpy.Support("restore_signals", "")
 	return err
 }
 
-// RunAtExit runs Python's atexit functions now, for an end without finalisation.
-func RunAtExit() error {
-	_, err := cpy.Support("run_atexit", "")
+// ReopenErrorLog lets Python's side of the error log follow a file that was moved away.
+func ReopenErrorLog(path string) error {
+	_, err := cpy.Support("reopen_error_log", path)
 	return err
+}
+
+// BeforeEnd is called in Python's main thread before Python ends, or perhaps does not: a 0 arrives at fd when its atexit
+// functions begin.
+func BeforeEnd(fd int) error {
+	_, err := cpy.Support("before_end", strconv.Itoa(fd))
+	return err
+}
+
+// AtExitKind says what RunAtExit is for.
+type AtExitKind string
+
+// Kinds of it.
+const (
+	AtExit         AtExitKind = ""        // run atexit functions
+	AtExitIfEnding AtExitKind = "perhaps" // if Python is on its way out
+)
+
+// RunAtExit runs Python's atexit functions now, for an end without finalisation, and flushes its streams. It reports which
+// threads of the application keep the process, and whether Python ends.
+func RunAtExit(kind AtExitKind) (threads string, ending bool, err error) {
+	s, err := cpy.Support("run_atexit", string(kind))
+	ending, threads = true, s
+	if s == "goes on" {
+		ending, threads = false, ""
+	}
+	return threads, ending, err
 }
 
 // Locate, Start, Attach and Finalize are the interpreter's life; see internal/cpy.

@@ -33,9 +33,11 @@ type boundListener struct {
 
 // acceptState says why accepting rests.
 type acceptState struct {
-	full      bool // MaxConns reached
-	exhausted bool // the last accept failed for want of descriptors or memory
-	reported  bool // and that was logged; until a batch ends with nobody waiting
+	full      bool  // MaxConns reached
+	exhausted bool  // the last accept failed for want of descriptors or memory
+	reported  bool  // and that was logged; until a batch ends with nobody waiting
+	refused   bool  // since somebody was last let in; see shortage.go
+	since     int64 // when it began; NowNanos
 	retry     *Timer
 }
 
@@ -175,6 +177,10 @@ func (l *Loop) accept(b *boundListener) *Conn {
 
 // acceptRest takes all that wait, for a listener that is about to close.
 func (l *Loop) acceptRest(b *boundListener) {
+	if l.accepting.exhausted {
+		l.refuseWaiting(b)
+		return
+	}
 	for range maxBacklog {
 		c := l.acceptOne(b)
 		if c == nil {
@@ -199,10 +205,13 @@ func (l *Loop) acceptOne(b *boundListener) *Conn {
 		switch errno {
 		case 0:
 		case syscall.EAGAIN:
-			l.accepting.reported = false // all that waited were served: the shortage is over
+			if !l.accepting.refused {
+				l.accepting.reported, l.accepting.since = false, 0 // all that waited were served: the shortage is over
+			}
 			return nil
 		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
 			l.exhaust("accept", errno)
+			l.short()
 			return nil
 		case syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK, syscall.EFAULT, syscall.EOPNOTSUPP:
 			l.exhaust("accept", errno) // not a connection's fault: try again later instead of spinning
@@ -210,6 +219,7 @@ func (l *Loop) acceptOne(b *boundListener) *Conn {
 		default:
 			continue // this one connection failed before we got it (ECONNABORTED, EPERM, network errors)
 		}
+		l.accepting.refused = false
 		c := &Conn{bound: b, peer: peer} // made only now: most batches end with EAGAIN
 		l.adopt(c, fd)
 		b.last = l.nowNanos.Load()

@@ -15,8 +15,8 @@ import (
 
 // TestMain runs one test alone in a child process when asked to: those that change the process's limits.
 func TestMain(m *testing.M) {
-	if os.Getenv("REACTOR_TEST_CHILD") == "exhaustion" {
-		if err := exhaustion(); err != nil {
+	if child := map[string]func() error{"exhaustion": exhaustion, "refusal": refusal}[os.Getenv("REACTOR_TEST_CHILD")]; child != nil {
+		if err := child(); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -114,13 +114,17 @@ func TestStopAcceptingInherited(t *testing.T) {
 	r.connect()
 }
 
-func TestAcceptExhaustion(t *testing.T) {
+func TestAcceptExhaustion(t *testing.T) { runAlone(t, "exhaustion") }
+
+func TestRefusal(t *testing.T) { runAlone(t, "refusal") }
+
+func runAlone(t *testing.T, what string) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), "REACTOR_TEST_CHILD=exhaustion")
+	cmd.Env = append(os.Environ(), "REACTOR_TEST_CHILD="+what)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, bytes.TrimSpace(out))
@@ -216,6 +220,109 @@ func exhaustion() error {
 		return fmt.Errorf("%d messages", logged)
 	}
 	return nil
+}
+
+// refusal runs a process out of descriptors for so long that who waits is told; at once, at the end.
+func refusal() error {
+	ln, err := Listen("tcp", "127.0.0.1:0", ListenOptions{})
+	if err != nil {
+		return err
+	}
+	logged := 0
+	l, err := NewLoop(&hooks{ready: echo}, Options{Refusal: []byte("no"), Log: func(string, ...any) { logged++ }})
+	if err != nil {
+		return err
+	}
+	if err := l.AddListener(ln); err != nil {
+		return err
+	}
+	// ask drives the loop until a client has its answer, or forever for "".
+	ask := func(nc net.Conn, want string) error {
+		answer := make(chan string, 1)
+		go func() {
+			got, buf := "", make([]byte, 10)
+			nc.SetReadDeadline(time.Now().Add(patience))
+			for len(got) < len(want) {
+				n, err := nc.Read(buf)
+				if got += string(buf[:n]); err != nil {
+					got += err.Error()
+					break
+				}
+			}
+			answer <- got
+		}()
+		for {
+			select {
+			case got := <-answer:
+				if got != want {
+					return fmt.Errorf("got %q, want %q", got, want)
+				}
+				return nil
+			default:
+			}
+			if err := l.Poll(10 * time.Millisecond); err != nil {
+				return err
+			}
+			for l.Dispatch() {
+			}
+		}
+	}
+	dial := func() net.Conn {
+		nc, err := net.Dial("tcp", ln.Addr())
+		if err != nil {
+			panic(err)
+		}
+		nc.Write([]byte("x"))
+		return nc
+	}
+	inside := dial()
+	if err := ask(inside, "x"); err != nil {
+		return err
+	}
+	waiting := []net.Conn{dial(), dial(), dial()}
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		return err
+	}
+	// Whatever is free below the highest descriptor is used up, too.
+	for {
+		fd, err := unix.Dup(0)
+		if err != nil {
+			return err
+		}
+		if fd > 100 {
+			limit := old
+			limit.Cur = uint64(fd + 1)
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	for _, nc := range waiting {
+		if err := ask(nc, "no"); err != nil {
+			return fmt.Errorf("after %d messages: %w", logged, err)
+		}
+	}
+	inside.Write([]byte("y"))
+	if err := ask(inside, "y"); err != nil {
+		return err
+	}
+	if logged != 2 {
+		return fmt.Errorf("%d messages", logged)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		return err
+	}
+	again := dial()
+	if err := ask(again, "x"); err != nil {
+		return err
+	}
+	// A new shortage, and the end before it lasts.
+	late := dial()
+	l.exhaust("accept", unix.EMFILE)
+	l.StopAccepting()
+	return ask(late, "no")
 }
 
 // TestAcceptNobody: nearly every batch ends with a look that finds nobody waiting, which must leave no garbage.

@@ -59,6 +59,8 @@ type Options struct {
 	Unhold func(token uintptr)
 	// BeforeFile is called on the leader before it writes output that lies in a file, which may take a disk's time.
 	BeforeFile func()
+	// Refusal is sent to who cannot be let in because descriptors are used up, for longer than a moment. nil: nobody is told.
+	Refusal []byte
 	// Log reports what is not an error of one connection (accept failures). nil: nothing is reported.
 	Log func(format string, args ...any)
 }
@@ -85,6 +87,7 @@ type Loop struct {
 	gen       uint32
 	wheel     wheel
 	accepting acceptState
+	spareFD   spareFD
 	spare     []func() // the other half of tasks, swapped in by takePosted
 	onFire    func(*timerNode)
 	copyFiles bool // never use sendfile (tests)
@@ -127,10 +130,11 @@ func NewLoop(h Handler, o Options) (*Loop, error) {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
-	l := &Loop{h: h, opt: o, base: time.Now()}
+	l := &Loop{h: h, opt: o, base: time.Now(), spareFD: -1}
 	if err := l.poll.open(o.MaxEvents); err != nil {
 		return nil, err
 	}
+	l.spareFD.take()
 	l.onFire = l.fired
 	// Where the number of connections has a limit, so has the table, nearly: made at once it leaves no outgrown ones
 	// behind, and the system gives it memory only where it is used.
@@ -396,5 +400,6 @@ func (l *Loop) Close() error {
 	}
 	l.table, l.unpolled = nil, nil
 	l.ready = ring{}
+	l.spareFD.give()
 	return l.poll.close()
 }

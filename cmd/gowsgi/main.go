@@ -21,6 +21,9 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
 	began := time.Now()
+	if err := server.InitPoller(); err != nil { // first: anything may want it
+		return server.Fail(err, config.ExitBoot)
+	}
 	cfg, action, err := config.Parse(args, os.Getenv, os.Stdout)
 	if err != nil {
 		return server.Fail(err, config.ExitUsage)

@@ -93,7 +93,7 @@ var tableOfListening = []Option{
 
 var tableOfProcess = []Option{
 	{Name: "pidfile", Flags: []string{"-p", "--pid"}, Type: String, Metavar: "FILE", Shown: "none",
-		Group: GroupProcess, Help: "File to write the process id to.", at: func(c *Config) any { return &c.PidFile }},
+		Group: GroupProcess, Help: "File to write the process id to; that of a process that runs is not written over.", at: func(c *Config) any { return &c.PidFile }},
 	{Name: "umask", Flags: []string{"-m", "--umask"}, Type: Mode, Metavar: "MASK", Shown: "left as it is", Max: 0o777,
 		Group:  GroupProcess,
 		Help:   "File mode mask of the process in octal; it decides who may connect to unix sockets as well.",

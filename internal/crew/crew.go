@@ -156,8 +156,9 @@ func (c *Crew) Lead() {
 	main.work()
 }
 
-// Finish ends what Start began, after Lead. forced: threads are still in the application, and will find the server gone.
-func (c *Crew) Finish(forced <-chan struct{}) {
+// Finish ends what Start began, after Lead. wait returns when all threads have joined, or need not: those that are still in
+// the application will find the server gone.
+func (c *Crew) Finish(wait func(joined <-chan struct{})) {
 	joined := make(chan struct{})
 	go func() {
 		c.joined.Wait()
@@ -166,10 +167,7 @@ func (c *Crew) Finish(forced <-chan struct{}) {
 	c.watch.Stop()
 	c.standby.notify()
 	<-c.standbyDone
-	select {
-	case <-joined:
-	case <-forced:
-	}
+	wait(joined)
 	c.threads[0].detach()
 }
 

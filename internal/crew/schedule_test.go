@@ -189,7 +189,7 @@ func TestSchedule(t *testing.T) {
 				return
 			}
 			c.Lead()
-			c.Finish(nil)
+			c.Finish(func(joined <-chan struct{}) { <-joined })
 		}()
 		for range 300 {
 			w.arrive(w.task(0, nil))

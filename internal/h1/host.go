@@ -3,6 +3,7 @@ package h1
 import (
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/reactor"
 )
 
 // host is a Server as the crew sees it: what a leader does.
@@ -69,8 +70,15 @@ func (h host) Finished() bool {
 	return s.over.Load() || !s.loop.Accepting() && s.loop.Conns() == 0 && s.crew.Queued() == 0
 }
 
-// End implements crew.Host.
-func (h host) End(*crew.Thread) { h.s.cur.sendGathered() }
+// End implements crew.Host. Connections that are left when nothing is waited for any more are reset; who waits for one, in
+// wsgi.input or for room in its queue, returns.
+func (h host) End(*crew.Thread) {
+	s := h.s
+	s.cur.sendGathered()
+	if s.over.Load() {
+		s.loop.Each(func(rc *reactor.Conn) { rc.Abort() })
+	}
+}
 
 // Clock implements crew.Host.
 func (h host) Clock() int64 { return h.s.loop.Clock() }

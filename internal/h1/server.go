@@ -108,6 +108,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		SpoolGive:  s.giveForResponse,
 		SpoolFull:  s.responseWithout,
 		Unhold:     bridge.Unhold,
+		Refusal:    []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
 		BeforeFile: s.beforeFile,
 		Log:        func(f string, a ...any) { log.Warn(fmt.Sprintf(f, a...)) },
 	})
@@ -201,16 +202,25 @@ func (s *Server) BeginStop() {
 	})
 }
 
+// Stopping reports whether Stop was called. Any goroutine.
+func (s *Server) Stopping() bool { return s.stopping.Load() }
+
 // Over ends what is still there: the leader waits for nothing more. Any goroutine.
 func (s *Server) Over() {
 	s.over.Store(true)
-	s.loop.Post(func() {
-		s.loop.Each(func(rc *reactor.Conn) { rc.Abort() })
-	})
+	s.loop.Wake()
 }
 
 // FlushLog writes the access log's last lines. Any goroutine.
 func (s *Server) FlushLog() { s.requests.FlushLog() }
+
+// ReopenLog goes on in a file of the access log's name. Any goroutine.
+func (s *Server) ReopenLog() error {
+	if s.requests.Access == nil {
+		return nil
+	}
+	return s.requests.Access.Reopen()
+}
 
 // Close ends what New began, when nobody leads any more.
 func (s *Server) Close() {

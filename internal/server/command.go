@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,11 +18,15 @@ import (
 	"github.com/gowsgi/gowsgi/internal/config"
 )
 
-// running is the server that stop and the signal handler mean; one at a time in a process.
-var running atomic.Pointer[Server]
+// running is the server that stop and the signal handler mean; one at a time in a process. starting is one that Command
+// has not served yet.
+var running, starting atomic.Pointer[Server]
 
 // Fail prints a user's mistake and returns the exit status.
 func Fail(err error, status int) int {
+	if errors.Is(err, syscall.EMFILE) {
+		err = fmt.Errorf("%w; %w", err, noDescriptors())
+	}
 	fmt.Fprintln(os.Stderr, "gowsgi: "+err.Error())
 	return status
 }
@@ -71,25 +74,57 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	if err != nil {
 		return Fail(err, status(err))
 	}
-	// First the address: whoever starts a second server by mistake learns it before the application does anything.
-	if err := s.Listen(); err != nil {
+	starting.Store(s)
+	defer starting.Store(nil)
+	code := s.command(saved, began)
+	s.status.Store(int32(code))
+	s.returned.Store(true)
+	s.guardEnd()
+	return code
+}
+
+func (s *Server) command(saved bridge.State, began time.Time) int {
+	if err := s.takeSignals(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
-	if err := bridge.LoadApp(cfg.App); err != nil {
+	if code, err := s.load(); err != nil {
 		s.closeListeners()
-		return Fail(err, config.ExitApp)
+		if s.http.Stopping() {
+			s.log.Info("stopped while the application was being loaded")
+			return 0
+		}
+		return Fail(err, code)
 	}
-	if err := writePidFile(cfg.PidFile); err != nil {
-		s.closeListeners()
-		return Fail(err, config.ExitBoot)
-	}
-	defer removePidFile(cfg.PidFile)
+	defer removePidFile(s.cfg.PidFile)
 	if err := s.serve(saved, began); err != nil {
+		s.closeListeners()
 		return Fail(err, config.ExitBoot)
 	}
-	log.Info("stopped")
+	s.log.Info("stopped")
 	return 0
 }
+
+// load does what comes before serving; status is for an error.
+func (s *Server) load() (status int, err error) {
+	defer s.guardLoading()()
+	// First the pid file and the address: whoever starts a second server by mistake learns it before the application does
+	// anything.
+	if err := checkPidFile(s.cfg.PidFile); err != nil {
+		return config.ExitBoot, err
+	}
+	if err := s.Listen(); err != nil {
+		return config.ExitBoot, err
+	}
+	if err := bridge.LoadApp(s.cfg.App); err != nil {
+		return config.ExitApp, err
+	}
+	if s.http.Stopping() {
+		return 0, errStopped
+	}
+	return config.ExitBoot, writePidFile(s.cfg.PidFile)
+}
+
+var errStopped = errors.New("stopped")
 
 func (s *Server) serve(saved bridge.State, began time.Time) error {
 	info, err := bridge.Describe()
@@ -131,22 +166,6 @@ func bindError(b config.Bind, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", what, err)
 }
 
-func writePidFile(path string) error {
-	if path == "" {
-		return nil
-	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-		return fmt.Errorf("the pid file cannot be written: %w", err)
-	}
-	return nil
-}
-
-func removePidFile(path string) {
-	if path != "" {
-		_ = os.Remove(path)
-	}
-}
-
 // module is what the native module calls: bridge.Entry.
 type module struct{}
 
@@ -171,6 +190,9 @@ func (module) Main(argv []string, saved bridge.State) int {
 	if cfg.Python != "" {
 		return Fail(errors.New("--python is for the gowsgi binary: this gowsgi runs in the Python it is installed in"), config.ExitUsage)
 	}
+	if err := InitPoller(); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
 	if err := bridge.Attach(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
@@ -194,6 +216,9 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err != nil {
 		return runValueError, err
 	}
+	if err := InitPoller(); err != nil {
+		return runOSError, err
+	}
 	if err := bridge.Attach(); err != nil {
 		return runRuntimeError, err
 	}
@@ -207,14 +232,21 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err != nil {
 		return runValueError, err
 	}
+	defer closeLog(log)
 	s, err := New(cfg, log)
 	if err != nil {
 		return runRuntimeError, err
 	}
 	s.embedded = true
 	if err := s.Listen(); err != nil {
+		s.discard()
 		return runOSError, err
 	}
+	if err := writePidFile(cfg.PidFile); err != nil {
+		s.discard()
+		return runOSError, err
+	}
+	defer removePidFile(cfg.PidFile)
 	bridge.SetApp(app)
 	defer bridge.SetApp(0)
 	if err := s.serve(saved, began); err != nil {
@@ -235,8 +267,10 @@ func (module) Stop(timeout float64) {
 }
 
 // Signal implements bridge.Entry.
-func (module) Signal(signum int) {
-	if s := running.Load(); s != nil {
-		s.handledSignal(syscall.Signal(signum))
+func (module) Signal(signum int) (interrupt bool) {
+	s := running.Load()
+	if s == nil {
+		s = starting.Load()
 	}
+	return s != nil && s.handledSignal(syscall.Signal(signum))
 }

@@ -35,6 +35,13 @@ func OpenLog(cfg *config.Config) (*slog.Logger, error) {
 	return slog.New(&handler{w: w, level: levels[cfg.LogLevel], json: cfg.ErrorLogJSON}), nil
 }
 
+// closeLog closes the file behind it: a program may run one server after the other.
+func closeLog(log *slog.Logger) {
+	if h, ok := log.Handler().(*handler); ok {
+		_ = h.w.Close()
+	}
+}
+
 type handler struct {
 	w     *accesslog.Writer
 	level slog.Level

@@ -2,7 +2,10 @@
 // rooms and holds no state of a request; who runs what is internal/crew's, and HTTP internal/h1's.
 //
 //	server.go    Server, its listeners, start and end
-//	stop.go      signals, graceful stop, forced end
+//	signals.go   how signals come, and what they mean
+//	stop.go      graceful stop, forced end
+//	descriptors.go  what a process may be short of
+//	pidfile.go   the pid file
 //	command.go   the command line and the module functions on top of it
 package server
 
@@ -27,6 +30,7 @@ const Software = "gowsgi/" + config.Version
 // Server serves one application. It runs once.
 type Server struct {
 	stopState
+	signalState
 
 	cfg       *config.Config
 	log       *slog.Logger
@@ -34,7 +38,8 @@ type Server struct {
 	loop      *reactor.Loop // its
 	crew      *crew.Crew    // its
 	listeners []*reactor.Listener
-	templates []uint8 // the environ template of each
+	templates []uint8 // the environ template of each, and behind it the secure one
+	spare     reserve
 }
 
 // New makes a server that logs to log. Listen and Serve follow.
@@ -45,6 +50,11 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, log: log, http: http, loop: http.Loop(), crew: http.Crew()}
 	s.stopped = make(chan struct{})
+	s.forced = make(chan struct{})
+	if !s.spare.take(spareDescriptors) {
+		http.Close()
+		return nil, noDescriptors()
+	}
 	return s, nil
 }
 
@@ -116,9 +126,22 @@ func (s *Server) addTemplates() error {
 	return nil
 }
 
+// dropTemplates gives them back: a process may run one server after the other.
+func (s *Server) dropTemplates() {
+	for _, plain := range s.templates {
+		bridge.DropTemplate(uint32(plain) + 1)
+		bridge.DropTemplate(uint32(plain))
+	}
+	s.templates = nil
+}
+
 // Serve runs the server on the calling thread, which Python knows with the state saved, and on the others that it starts,
 // until it is stopped. started is called when everything is up. Python and the application are there.
 func (s *Server) Serve(saved bridge.State, started func()) error {
+	if err := checkSpace(s.cfg.Threads); err != nil {
+		return err
+	}
+	defer s.dropTemplates()
 	if err := s.addTemplates(); err != nil {
 		return err
 	}
@@ -137,25 +160,50 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 			return err
 		}
 	}
-	signals, err := s.takeSignals()
-	if err != nil {
+	if err := s.takeSignals(); err != nil {
+		return err
+	}
+	if err := s.watchSignals(); err != nil {
 		return err
 	}
 	if started != nil {
 		started()
 	}
 	s.crew.Lead()
-	s.finish(signals)
+	s.finish()
 	return nil
 }
 
 // finish ends what Serve began. The calling thread is out of work.
-func (s *Server) finish(signals *signalPipe) {
+func (s *Server) finish() {
+	s.guardEnd()
 	close(s.stopped)
-	s.crew.Finish(s.forced)
-	s.releaseSignals(signals)
+	s.crew.Finish(func(joined <-chan struct{}) {
+		select {
+		case <-joined:
+			return
+		case <-s.forced:
+		}
+		if s.cut.Load() && !s.embedded {
+			select {} // graceOver ends the process
+		}
+		select {
+		case <-joined:
+		case <-time.After(cutLimit): // threads are still in the application, and will find the server gone
+		}
+	})
+	if s.embedded {
+		s.releaseSignals()
+	}
 	s.http.Close()
 	s.closeListeners()
+}
+
+// discard gives back what a server has that did not come to serve.
+func (s *Server) discard() {
+	s.closeListeners()
+	s.http.Close()
+	s.spare.give()
 }
 
 // startLine is the one line that tells that the server is up.

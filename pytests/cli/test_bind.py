@@ -4,7 +4,9 @@ import os
 import re
 import socket
 import stat
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -133,3 +135,40 @@ def test_the_pid_file_comes_and_goes(serve, tmp_path):
     assert path.read_text().strip() == str(server.pid)
     server.stop()
     assert not path.exists()
+
+
+def test_a_running_server_keeps_its_pid_file(serve, gowsgi, tmp_path):
+    path = tmp_path / "gowsgi.pid"
+    server = serve("hello", "--pid", str(path))
+    status, _, stderr = gowsgi("--bind", "127.0.0.1:0", "--pid", str(path), "hello")
+    assert status == 3
+    assert stderr.count("\n") == 1 and str(path) in stderr and str(server.pid) in stderr
+    assert path.read_text().strip() == str(server.pid)
+    path.write_text("1\n")  # somebody else's now
+    server.stop()
+    assert path.read_text() == "1\n"
+
+
+@pytest.mark.parametrize("kind", ["gone", "zombie", "younger", "empty"])
+def test_a_pid_file_that_was_left_behind_is_replaced(serve, tmp_path, kind):
+    path = tmp_path / "gowsgi.pid"
+    with subprocess.Popen(["true"] if kind in ("gone", "zombie") else ["sleep", "100"]) as child:
+        if kind == "zombie":
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        elif kind == "gone":
+            child.wait()
+        path.write_text("" if kind == "empty" else f"{child.pid}\n")
+        if kind == "younger":  # the number has been given away again since
+            os.utime(str(path), (time.time() - 3600,) * 2)
+        server = serve("hello", "--pid", str(path))
+        assert path.read_text().strip() == str(server.pid)
+        child.kill()
+
+
+def test_a_file_that_is_no_pid_file_is_left_alone(gowsgi, tmp_path):
+    path = tmp_path / "precious.conf"
+    path.write_text("data\n")
+    status, _, stderr = gowsgi("--bind", "127.0.0.1:0", "--pid", str(path), "hello")
+    assert status == 3
+    assert stderr.count("\n") == 1 and str(path) in stderr
+    assert path.read_text() == "data\n"

@@ -29,7 +29,7 @@ type Entry interface {
 	Main(argv []string, saved State) int
 	Run(app uintptr, options string, saved State) (int, error)
 	Stop(timeout float64)
-	Signal(signum int)
+	Signal(signum int) (interrupt bool)
 }
 
 // Up and Module are set before anything can call them, by bridge and by internal/server.
@@ -104,7 +104,7 @@ func gwgo_stop(timeout C.double) {
 }
 
 //export gwgo_signal
-func gwgo_signal(signum C.int) {
+func gwgo_signal(signum C.int) C.int {
 	defer guard()
-	Module.Signal(int(signum))
+	return cbool(Module.Signal(int(signum)))
 }

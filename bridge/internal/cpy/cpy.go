@@ -248,6 +248,9 @@ func AddTemplate(name, port, software, scheme string, multithread, multiprocess 
 	return uint32(n), nil
 }
 
+// DropTemplate gives a template back.
+func DropTemplate(index uint32) { C.gw_template_drop(C.int(index)) }
+
 func cbool(b bool) C.int {
 	if b {
 		return 1
@@ -255,8 +258,17 @@ func cbool(b bool) C.int {
 	return 0
 }
 
-// SetSignalsTaken says whether SIGINT and SIGTERM are the server's, so that a forked child gives them back.
-func SetSignalsTaken(on bool) { C.gw_signals_taken = cbool(on) }
+// SignalOurs marks the numbers that TakeSignals' handler writes.
+const SignalOurs = C.GW_SIGNAL_OURS
+
+// TakeSignals puts the server's handler in front of Python's, and GiveSignals puts that one back; see embed.h.
+func TakeSignals(fd int, everything bool) { C.gw_signals_take(C.int(fd), cbool(everything)) }
+
+// PokeMain ends a wait of the main thread.
+func PokeMain() { C.gw_signals_poke() }
+
+// GiveSignals undoes TakeSignals.
+func GiveSignals() { C.gw_signals_give() }
 
 // SetSendfile says whether files behind wsgi.file_wrapper are left to the reactor. Before the first request.
 func SetSendfile(on bool) { C.gw_sendfile = cbool(on) }

@@ -72,8 +72,27 @@ int gw_fork_watch(void);
 /* Every handler that is installed runs on the alternate stack from now on. Any thread, no GIL. */
 void gw_signals_on_stack(void);
 
-/* Set while the server has SIGINT and SIGTERM: a forked child then gives them their default meaning back at once. */
-extern volatile int gw_signals_taken;
+/*
+ * Puts our handler for SIGINT and SIGTERM in front of Python's, which must be installed, and with everything set also for
+ * those of USR1, HUP, USR2, TTIN, TTOU and WINCH that nobody ignores. Each signal writes its number, with GW_SIGNAL_OURS,
+ * to fd, which stays the caller's. Again, for what was installed since. Any thread, GIL: not needed.
+ */
+void gw_signals_take(int fd, int everything);
+#define GW_SIGNAL_OURS 0x80
+
+/*
+ * Ends a wait of the main thread in the kernel, so that it runs the handlers of Python's that are due: the kernel may have
+ * given the signal to another thread. Any thread, GIL: not needed. Blocks: no.
+ */
+void gw_signals_poke(void);
+
+/* Puts back what gw_signals_take replaced, unless somebody else has replaced it since. */
+void gw_signals_give(void);
+
+/* Around a fork, for pthread_atfork: no signal comes in between, and none of the server's reaches the child as such. */
+void gw_signals_before_fork(void);
+void gw_signals_after_fork(void);
+void gw_signals_in_child(void);
 
 /* 1 in a process that was forked after gw_fork_watch. */
 extern volatile int gw_in_forked_child;

@@ -214,6 +214,9 @@ gw_job *gw_job_new(uint32_t index);
 /* The response of whatever request the job is. Result: C's, at one place for the life of the job. */
 gw_response *gw_job_response(gw_job *j);
 
+/* Gives a template back; its index is free again, the lowest first. No request is to use it. GIL: taken and released. */
+void gw_template_drop(int index);
+
 /*
  * The memory of a body. Any thread. GIL: not needed. Blocks: no.
  *
@@ -335,7 +338,10 @@ extern void gwgo_stop(double timeout);
 /* The call that word stands for, of this thread, has lasted a tick. On the monitor. GIL: not held. Blocks: no. */
 extern void gwgo_call_blocked(int thread, uint64_t word);
 
-/* A signal reached Python's handler for it (second way beside the wake-up descriptor). GIL: held. Blocks: no. */
-extern void gwgo_signal(int signum);
+/*
+ * A signal reached Python's handler for it (second way beside the pipe). 1: what the main thread does is to be broken off.
+ * GIL: held. Blocks: no.
+ */
+extern int gwgo_signal(int signum);
 
 #endif

@@ -10,8 +10,7 @@
 
 #define MAX_TEMPLATES 64
 
-static PyObject *templates[MAX_TEMPLATES];
-static int ntemplates;
+static PyObject *templates[MAX_TEMPLATES]; /* owned; NULL: free */
 
 /* Interned keys, owned for ever. */
 #define KEYS(X)                                                                                                        \
@@ -116,21 +115,32 @@ static int fill_template(PyObject *d, const char *name, const char *port, const 
 int gw_template_add(const char *server_name, const char *server_port, const char *software, int multithread,
 	int multiprocess, const char *scheme, char *err, size_t errlen) {
 	int gil = py.PyGILState_Ensure();
-	int index = -1;
-	PyObject *d = ntemplates < MAX_TEMPLATES ? py.PyDict_New() : NULL;
+	int index = 0;
+	while (index < MAX_TEMPLATES && templates[index])
+		index++;
+	PyObject *d = index < MAX_TEMPLATES ? py.PyDict_New() : NULL;
 	if (d && fill_template(d, server_name, server_port, software, multithread, multiprocess, scheme) == 0) {
-		templates[ntemplates] = d;
-		index = ntemplates++;
+		templates[index] = d;
 	} else {
 		snprintf(err, errlen, "%s",
-			ntemplates < MAX_TEMPLATES ? "the environ template could not be built"
-						   : "too many addresses to listen on");
+			index < MAX_TEMPLATES ? "the environ template could not be built"
+					      : "too many addresses to listen on");
+		index = -1;
 		py.PyErr_Clear();
 		if (d)
 			py.Py_DecRef(d);
 	}
 	py.PyGILState_Release(gil);
 	return index;
+}
+
+void gw_template_drop(int index) {
+	int gil = py.PyGILState_Ensure();
+	PyObject *owned = templates[index];
+	templates[index] = NULL;
+	if (owned)
+		py.Py_DecRef(owned);
+	py.PyGILState_Release(gil);
 }
 
 /* ------------------------------------------------------------------------------------------------ one request */

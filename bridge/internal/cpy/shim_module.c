@@ -121,8 +121,14 @@ static PyObject *native_signal(PyObject *self, PyObject *args) {
 	(void)self;
 	if (!py.PyArg_ParseTuple(args, "i|O:signal", &number, &frame))
 		return NULL;
-	if (!gw_in_forked_child)
-		gwgo_signal(number);
+	if (!gw_in_forked_child && gwgo_signal(number)) {
+		PyObject *stopped = py.PyObject_GetAttrString(gw_support, "Stopped");
+		if (stopped) {
+			py.PyErr_SetNone(stopped);
+			py.Py_DecRef(stopped);
+		}
+		return NULL;
+	}
 	py.Py_IncRef(Py_None);
 	return Py_None;
 }

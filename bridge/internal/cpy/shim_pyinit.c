@@ -18,31 +18,10 @@
 volatile int gw_in_forked_child;
 static pid_t loaded_in;
 
-/*
- * SIGINT and SIGTERM stop the server, which a forked child is not: there they mean again what they meant before, from the
- * first instruction on. So they wait while the fork happens, and the child resets them before it lets them in. (Python's
- * own list of handlers follows in support.py, _forget_signals.)
- */
-volatile int gw_signals_taken;
-static __thread sigset_t mask_before_fork;
-
-static void before_fork(void) {
-	sigset_t block;
-	sigemptyset(&block);
-	sigaddset(&block, SIGINT);
-	sigaddset(&block, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &block, &mask_before_fork);
-}
-
-static void after_fork(void) { pthread_sigmask(SIG_SETMASK, &mask_before_fork, NULL); }
-
 static void forked_child(void) {
 	gw_in_forked_child = 1;
-	if (gw_signals_taken) {
-		signal(SIGINT, SIG_DFL);
-		signal(SIGTERM, SIG_DFL);
-	}
-	after_fork();
+	gw_signals_in_child();
+	gw_signals_after_fork();
 }
 
 void gw_signals_on_stack(void) {
@@ -59,7 +38,7 @@ void gw_signals_on_stack(void) {
 int gw_fork_watch(void) {
 	if (loaded_in)
 		return 0;
-	if (pthread_atfork(before_fork, after_fork, forked_child) != 0)
+	if (pthread_atfork(gw_signals_before_fork, gw_signals_after_fork, forked_child) != 0)
 		return -1;
 	loaded_in = getpid();
 	return 0;

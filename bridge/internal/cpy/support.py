@@ -16,13 +16,17 @@ def late(name):
 
 def __getattr__(name):
     """PEP 562: C and Go find the late functions by name, too."""
-    if name in ("report", "file_range", "open_socket", "leave_child", "run_atexit"):
+    if name in ("report", "file_range", "open_socket", "leave_child", "run_atexit", "before_end", "reopen_error_log"):
         return late(name)
     raise AttributeError(name)
 
 
 class Told(Exception):
     """A mistake of the user, told in one plain sentence."""
+
+
+class Stopped(SystemExit):
+    """Breaks off what the main thread is doing when the server is stopped before it serves."""
 
 
 # ---------------------------------------------------------------------------------------------- error stream
@@ -283,36 +287,70 @@ def _forget_signals():
             handler = now  # the application's own stays
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
     if _saved_signals:
+        _share_wakeup_fd(-1)
         signal.set_wakeup_fd(-1)
     _saved_signals.clear()
 
 
+def _share_wakeup_fd(ours):
+    """To take the descriptor away, as asyncio does with -1 when a loop ends, gives it to the server; -1 ends that.
+
+    Else handlers of the application would not run any more while the server is idle.
+    """
+    import functools
+    import signal
+
+    original = getattr(signal.set_wakeup_fd, "gowsgi", signal.set_wakeup_fd)
+    if ours < 0:
+        signal.set_wakeup_fd = original
+        return
+
+    @functools.wraps(original)
+    def set_wakeup_fd(fd, **kwargs):
+        before = original(ours, warn_on_full_buffer=False) if fd == -1 else original(fd, **kwargs)
+        return -1 if before == ours else before
+
+    set_wakeup_fd.gowsgi = original
+    signal.set_wakeup_fd = set_wakeup_fd
+
+
 def install_signals(text):
-    """SIGINT and SIGTERM end in the server: by the wake-up descriptor at once, whatever the main thread is doing."""
+    """SIGINT and SIGTERM end in the server, and what else Python handles is told to it by the wake-up descriptor.
+
+    Called before the application is loaded, and again after that, as it may have set handlers of its own.
+    """
     global _saved_wakeup, _fork_hook
     import signal
     import threading
 
     if threading.current_thread() is not threading.main_thread():
         return "no"
+    first = not _saved_signals
     from_python = native.signal
     for number in (signal.SIGINT, signal.SIGTERM):
-        _saved_signals[number] = signal.signal(number, from_python)
+        handler = signal.signal(number, from_python)
+        if handler is not from_python:
+            _saved_signals[number] = handler
     if not _fork_hook:
         _fork_hook = True
         os.register_at_fork(after_in_child=_forget_signals)
+    _share_wakeup_fd(-1)
     try:
-        _saved_wakeup = signal.set_wakeup_fd(int(text), warn_on_full_buffer=False)
+        before = signal.set_wakeup_fd(int(text), warn_on_full_buffer=False)
+        if before != int(text):
+            _saved_wakeup = before
     except ValueError:
         _saved_wakeup = None
+    _share_wakeup_fd(int(text))
     native.signals_on_stack()  # the application may have kept signal.signal from before signals_on_stack
-    return "yes"
+    return "first" if first else "again"
 
 
 def restore_signals(_text):
     import signal
 
     if _saved_signals:
+        _share_wakeup_fd(-1)
         if _saved_wakeup is not None:
             signal.set_wakeup_fd(_saved_wakeup)
         for number, handler in _saved_signals.items():

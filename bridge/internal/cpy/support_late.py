@@ -118,6 +118,8 @@ def _no_module(name, whole):
 
 def _print_app_traceback(e):
     """The application's own frames: ours and the import system's are cut off the top."""
+    if isinstance(e, Stopped):
+        return
     tb = e.__traceback__
     while tb is not None and tb.tb_next is not None:
         file = tb.tb_frame.f_code.co_filename
@@ -269,14 +271,63 @@ def leave_child(value):
 # ---------------------------------------------------------------------------------------------- end
 
 
-def run_atexit(_text):
+def before_end(text):
+    """Has a 0 written to the descriptor once the atexit functions begin: nothing else can tell that they have."""
+    import atexit
+    import threading
+
+    pid = os.getpid()
+
+    def begun():
+        if os.getpid() == pid:
+            flush()  # later functions may not return
+            os.write(int(text), b"\0")
+
+    if sys.version_info < (3, 9):
+        # There an atexit function waits for what runs in executors. Threads are waited for before all such functions.
+        for name in ("concurrent.futures.thread", "concurrent.futures.process"):
+            leave = getattr(sys.modules.get(name), "_python_exit", None)
+            if leave is not None:
+                atexit.unregister(leave)
+                threading.Thread(target=_after_main, args=(leave,), name=name, daemon=False).start()
+    atexit.register(begun)  # the last one registered is the first one called
+    return ""
+
+
+def _after_main(function):
+    import threading
+
+    threading.main_thread().join()
+    function()
+
+
+def run_atexit(kind):
     """What Py_Finalize would run, when the process has to end while threads are still in the application."""
     import atexit
+    import threading
 
+    main = threading.main_thread()
+    # Executors are waited for before the main thread counts as ended.
+    if kind == "perhaps" and main.is_alive() and not getattr(threading, "_SHUTTING_DOWN", False):
+        return "goes on"
+    names = [t.name for t in threading.enumerate() if not t.daemon and t is not main]
     atexit._run_exitfuncs()
+    flush()
+    return ", ".join(names)
+
+
+def flush():
     for stream in (sys.stdout, sys.stderr, errors):
         try:
             stream.flush()
         except Exception:
             pass
+
+
+def reopen_error_log(path):
+    """In place, so that whoever is just writing need not know."""
+    if errors.file is not None:
+        with open(path, "a") as file:
+            errors.flush()
+            os.dup2(file.fileno(), errors.file.fileno(), inheritable=False)
     return ""

@@ -1,0 +1,124 @@
+"""A process that is told to stop ends, whatever keeps it, and one signal is one signal however often it comes."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from harness.server import environment
+from harness.waiting import feed_fifo, make_fifo, refuses, wait_until
+
+pytestmark = pytest.mark.core
+
+SOON = 15
+
+
+@pytest.fixture
+def files(tmp_path):
+    marker = tmp_path / "marker"
+    return marker, {"MARKER": str(marker), "FIFO": make_fifo(tmp_path / "fifo")}
+
+
+def end_by_signals(server, number):
+    """Sends the signal until the process has ended; one that comes within a second of another one does not count."""
+
+    def ended():
+        if server.process.poll() is None:
+            server.signal(number)
+        return server.process.poll() is not None
+
+    wait_until(ended, "it has ended", SOON)
+    return server.wait()
+
+
+@pytest.mark.parametrize("kept_by", ["thread", "executor"])
+def test_the_grace_ends_what_keeps_the_process(serve, files, kept_by):
+    marker, env = files
+    server = serve("keeps", "--graceful-timeout", "0.5", env=env)
+    assert server.get("/" + kept_by).text == "ok"
+    assert server.stderr.wait_for(rb"keeping\n")
+    server.signal(signal.SIGTERM)
+    assert server.wait(SOON) == 0
+    assert marker.read_text() == "left\n"
+    names = {"thread": b"the keeper", "executor": b"ThreadPoolExecutor|concurrent.futures"}  # the latter in 3.8
+    assert server.stderr.wait_for(b"the grace is over.*(%s)" % names[kept_by])
+
+
+@pytest.mark.parametrize("kept_by", ["thread", "executor"])
+def test_what_ends_within_the_grace_is_waited_for(serve, files, kept_by):
+    marker, env = files
+    server = serve("keeps", env=env)
+    assert server.get("/" + kept_by).text == "ok"
+    assert server.stderr.wait_for(rb"keeping\n")
+    server.signal(signal.SIGTERM)
+    assert server.stderr.wait_for(rb"stopped\n")
+    assert server.process.poll() is None
+    feed_fifo(env["FIFO"], b"done")
+    assert server.wait(SOON) == 0
+    assert marker.read_text() == "left\n"
+    assert b"the grace is over" not in server.stderr.since()
+
+
+def test_a_pool_without_work_keeps_nobody(serve, files):
+    marker, env = files
+    server = serve("keeps", env=env)
+    assert server.get("/idle").text == "ok"
+    server.signal(signal.SIGTERM)
+    assert server.wait(SOON) == 0
+    assert marker.read_text() == "left\n"
+
+
+def test_an_atexit_function_that_does_not_return(serve, files):
+    marker, env = files
+    server = serve("keeps", "--graceful-timeout", "0.5", env=env)
+    assert server.get("/atexit").text == "ok"
+    server.signal(signal.SIGTERM)
+    assert server.wait(SOON) == 0
+    assert b"an atexit function has not returned" in server.stderr.since()
+
+
+@pytest.mark.parametrize("kept_by", ["thread", "executor", "atexit"])
+def test_a_second_signal_ends_what_keeps_the_process(serve, files, kept_by):
+    marker, env = files
+    server = serve("keeps", env=env)
+    assert server.get("/" + kept_by).text == "ok"
+    server.signal(signal.SIGTERM)
+    assert server.stderr.wait_for(rb"stopped\n")
+    assert server.stderr.wait_for(rb"keeping\n")
+    server.expected_status = end_by_signals(server, signal.SIGTERM)
+    # Python's very end gives the signal its own meaning back.
+    assert server.expected_status in (128 + signal.SIGTERM, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_a_signal_that_comes_twice_is_one(serve, tmp_path, number):
+    """timeout(1), for one, sends it to the process and to its group."""
+    fifo = make_fifo(tmp_path / "fifo")
+    server = serve("fifo", "--threads", "2", env={"FIFO": fifo})
+    client = server.connect()
+    client.request("GET", "/wait")
+    assert server.stderr.wait_for(rb"waiting\n")
+    for _ in range(5):
+        server.signal(number)
+    os.killpg(server.pid, number)
+    assert server.stderr.wait_for(rb"stopping")
+    os.killpg(server.pid, number)
+    wait_until(lambda: refuses(server.port), "no more connections accepted")
+    feed_fifo(fifo, b"done")
+    assert client.response().body == b"done"
+    assert server.wait(SOON) == 0
+    assert b"second" not in server.stderr.since()
+
+
+def test_a_failed_start_ends_by_a_signal_though_a_thread_keeps_it(form, tmp_path):
+    (tmp_path / "fails.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait).start()\nraise LookupError('on purpose')\n"
+    )
+    command = [*form.command(), "--bind", "127.0.0.1:0", "--graceful-timeout", "0.5", "fails"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE) as process:
+        for line in process.stderr:
+            if b"could not be loaded" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SOON) == 4
