@@ -428,7 +428,9 @@ func (t *thread) complete(c *conn, x *exchange, n int, number uint64) (done, rea
 	c.x = x
 	x.begin(c, c.buf[c.r:c.r+n])
 	x.req.Number = number
-	t.s.identify(x)
+	if t.s.identifies() {
+		t.s.identify(x)
+	}
 	c.r += n
 	return true, t.admit(c, x) && t.startBody(c, x)
 }

@@ -12,13 +12,11 @@ import (
 
 const requestIDField = "X-Request-Id"
 
-func (s *Server) identifies() bool { return s.cfg.RequestID == "take" || s.cfg.RequestID == "make" }
+// identifies tells whether the option is take or make. It is asked for each request.
+func (s *Server) identifies() bool { return len(s.cfg.RequestID) == len("take") }
 
-// identify gives x its id.
+// identify gives x its id, if identifies.
 func (s *Server) identify(x *exchange) {
-	if !s.identifies() {
-		return
-	}
 	h, arena := &x.p.Request, x.req.Arena
 	if s.cfg.RequestID == "take" {
 		var found []httpparse.Header

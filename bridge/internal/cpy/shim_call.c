@@ -314,7 +314,8 @@ int gw_call(gw_thread *t, const gw_request *rq, const char *arena, const gw_head
 	t->socket_taken = t->head_gone = 0;
 	t->res = (gw_response){.content_length = -1, .pieces = t->pieces, .file_fd = -1};
 	set_line(t, rq, arena);
-	gw_about_id(rq, arena, headers);
+	if (GW_UNLIKELY(gw_request_ids))
+		gw_about_id(rq, arena, headers);
 
 	gw_conn *c = t->conn = gw_conn_begin(t, rq);
 	if (GW_LIKELY(c != NULL)) {

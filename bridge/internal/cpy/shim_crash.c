@@ -86,7 +86,7 @@ gw_about gw_about_request(const gw_thread *t) {
 
 void gw_about_id(const gw_request *rq, const char *arena, const gw_header *headers) {
 	static const char name[] = "x-request-id";
-	if (GW_LIKELY(!gw_request_ids) || place < 0)
+	if (place < 0)
 		return;
 	running[place].request_id_len = 0;
 	for (uint32_t i = rq->nheaders; i-- > 0;) { /* one that was made stands last */

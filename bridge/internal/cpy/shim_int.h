@@ -167,7 +167,7 @@ typedef struct gw_about {
 } gw_about;
 gw_about gw_about_request(const gw_thread *t);
 
-/* Keeps the X-Request-Id of the request that begins on t, the calling thread's, if requests have one. */
+/* Keeps the X-Request-Id of the request that begins on the calling thread, if requests have one (gw_request_ids). */
 void gw_about_id(const gw_request *rq, const char *arena, const gw_header *headers);
 
 /* Adds the calling thread to those whose requests a crash names, or takes it off. Any thread, no GIL. */
