@@ -473,7 +473,9 @@ func (t *thread) complete(c *conn, x *exchange, n int, number uint64) (done, rea
 	x.held, c.held = c.held, 0
 	x.begin(c, c.buf[c.r:c.r+n])
 	x.Req.Number = number
-	t.s.identify(x)
+	if t.s.requests.Identifies {
+		t.s.identify(x)
+	}
 	c.r += n
 	return true, t.admit(c, x) && t.startBody(c, x)
 }

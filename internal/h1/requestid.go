@@ -13,11 +13,8 @@ import (
 
 const requestIDField = request.IDField
 
-// identify gives x its id.
+// identify gives x its id, where each request has one.
 func (s *Server) identify(x *exchange) {
-	if !s.requests.Identifies {
-		return
-	}
 	h, arena := &x.p.Request, x.Req.Arena
 	if s.cfg.RequestID == "take" {
 		var found []httpparse.Header

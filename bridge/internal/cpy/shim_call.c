@@ -424,7 +424,8 @@ int gw_call(gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, co
 	}
 	j->res = (gw_response){.content_length = -1, .total = -1, .pieces = j->pieces, .file_fd = -1};
 	set_line(j, rq, arena);
-	gw_about_id(j, rq, arena, headers);
+	if (GW_UNLIKELY(gw_request_ids))
+		gw_about_id(j, rq, arena, headers);
 
 	gw_conn *c = j->conn = gw_conn_begin(j, rq);
 	if (GW_LIKELY(c != NULL)) {

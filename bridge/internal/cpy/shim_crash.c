@@ -80,8 +80,6 @@ gw_about gw_about_request(const gw_job *j) {
 
 void gw_about_id(gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers) {
 	static const char name[] = "x-request-id";
-	if (GW_LIKELY(!gw_request_ids))
-		return;
 	j->id_len = 0;
 	for (uint32_t i = rq->nheaders; i-- > 0;) { /* one that was made stands last */
 		const gw_header *h = &headers[i];

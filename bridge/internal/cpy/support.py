@@ -81,8 +81,6 @@ def watch_crashes():
 
     The stacks are faulthandler's; what the application chooses for it, before or later, is left to it.
     """
-    import faulthandler
-
     global crash_fd
     if errors.file is not None:
         if crash_fd == 2:
@@ -90,6 +88,10 @@ def watch_crashes():
         else:
             os.dup2(errors.file.fileno(), crash_fd, False)  # the log was opened again
     native.watch_crashes(crash_fd)  # under faulthandler, in case it is disabled
+    try:
+        import faulthandler
+    except ImportError:  # a Python that somebody has cut down
+        return
     if not faulthandler.is_enabled():
         if sys.version_info >= (3, 14):
             faulthandler.enable(crash_fd, c_stack=False)
