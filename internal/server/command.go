@@ -22,6 +22,11 @@ import (
 // running is the server that stop and the signal handler mean; one at a time in a process.
 var running atomic.Pointer[Server]
 
+// embedding is set while Run is under way: the application it was given is the process's only one.
+var embedding atomic.Bool
+
+var errRunning = errors.New("a gowsgi server is running in this process already")
+
 // Fail prints a user's mistake and returns the exit status.
 func Fail(err error, status int) int {
 	fmt.Fprintln(os.Stderr, "gowsgi: "+err.Error())
@@ -98,7 +103,7 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 	}
 	if !running.CompareAndSwap(nil, s) {
 		s.closeListeners()
-		return errors.New("a gowsgi server is running in this process already")
+		return errRunning
 	}
 	defer running.Store(nil)
 	// Each Python thread may be between Python and a system call: a processor for each, so that none waits for one.
@@ -182,11 +187,16 @@ const (
 	runValueError   = 1
 	runOSError      = 2
 	runRuntimeError = 3
+	runTypeError    = 4
 )
 
 // Run implements bridge.Entry: gowsgi.server.run(app, **options).
 func (module) Run(app uintptr, options string, saved bridge.State) (int, error) {
 	began := time.Now()
+	if running.Load() != nil || !embedding.CompareAndSwap(false, true) {
+		return runRuntimeError, errRunning
+	}
+	defer embedding.Store(false)
 	cfg, err := config.FromJSON([]byte(options))
 	if err != nil {
 		return runValueError, err
@@ -200,6 +210,11 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err := bridge.Setup(bridge.PythonSetup{Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog}); err != nil {
 		return runRuntimeError, err
 	}
+	bridge.SetApp(app)
+	defer bridge.SetApp(0)
+	if err := bridge.CheckApp(); err != nil {
+		return runTypeError, err
+	}
 	log, err := OpenLog(cfg)
 	if err != nil {
 		return runValueError, err
@@ -212,8 +227,6 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err := s.Listen(); err != nil {
 		return runOSError, err
 	}
-	bridge.SetApp(app)
-	defer bridge.SetApp(0)
 	if err := s.serve(saved, began); err != nil {
 		return runRuntimeError, err
 	}
