@@ -110,6 +110,9 @@ type Config struct {
 	CheckConfig bool
 	PrintConfig bool
 
+	// Warnings are for the log: what was given and is not needed, or is there and not read.
+	Warnings []string
+
 	bindGiven             bool // an address was typed, so PORT is not asked
 	showHelp, showVersion bool
 }

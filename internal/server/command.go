@@ -5,6 +5,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"strconv"
@@ -65,6 +66,9 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 		if err := bridge.LoadApp(cfg.App); err != nil {
 			return Fail(err, config.ExitApp)
 		}
+		for _, warning := range cfg.Warnings {
+			fmt.Fprintln(os.Stderr, "gowsgi: "+warning)
+		}
 		fmt.Fprintf(os.Stderr, "gowsgi: the configuration is valid and the application %s can be loaded\n", cfg.App)
 		return 0
 	}
@@ -72,6 +76,7 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	if err != nil {
 		return Fail(err, config.ExitUsage)
 	}
+	warn(log, cfg)
 	s, err := New(cfg, log)
 	if err != nil {
 		return Fail(err, status(err))
@@ -94,6 +99,12 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	}
 	log.Info("stopped")
 	return 0
+}
+
+func warn(log *slog.Logger, cfg *config.Config) {
+	for _, warning := range cfg.Warnings {
+		log.Warn(warning)
+	}
 }
 
 func (s *Server) serve(saved bridge.State, began time.Time) error {
@@ -219,6 +230,7 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err != nil {
 		return runValueError, err
 	}
+	warn(log, cfg)
 	s, err := New(cfg, log)
 	if err != nil {
 		return runRuntimeError, err
