@@ -43,7 +43,7 @@ BIND ?= 127.0.0.1:8000
 
 GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal python/ext \
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
-PY_SOURCES := setup.py pyproject.toml $(wildcard README.md python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
+PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
 
 .PHONY: help build binary wheel run envs test gotest pytest cold test-next lint format fuzz race cgocheck sanitize bench bench-micro check clean
 
@@ -60,18 +60,18 @@ wheel: build/wheel.made
 
 build/wheel.made: $(GO_SOURCES) $(PY_SOURCES)
 	@mkdir -p build dist
-	rm -rf build/lib* build/bdist.* build/wheel dist/gowsgi-*.whl
+	rm -rf build/lib* build/bdist.* build/wheel dist/gowsgi_server-*.whl
 	python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool build 'pip>=23.1') && \
 		GOWSGI_GO=$(GO) $$python -m pip wheel --quiet --no-deps --wheel-dir dist .
-	@ls -1 dist/gowsgi-*.whl | tee $@
+	@ls -1 dist/gowsgi_server-*.whl | tee $@
 
 run: build ## build everything and serve an example at BIND
-	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py example --wheel dist/gowsgi-*.whl) && \
+	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py example --wheel dist/gowsgi_server-*.whl) && \
 		echo "serving examples/hello.py at http://$(BIND)/ (ctrl-C stops)" && \
 		exec $(BINARY) --python $$python --bind $(BIND) examples/hello.py
 
 envs: wheel
-	@$(PYTHON) $(TOOLS)/pyenvs.py test --wheel dist/gowsgi-*.whl >/dev/null
+	@$(PYTHON) $(TOOLS)/pyenvs.py test --wheel dist/gowsgi_server-*.whl >/dev/null
 
 test: build envs ## all tests: Go's, then the live suite over binary and pip form, on every CPython found
 	@$(MAKE) --no-print-directory gotest
@@ -89,7 +89,7 @@ cold: build envs ## the live suite's core with every cache forced cold
 	GOWSGI_COLD=1 GOWSGI_FORMS=binary GOWSGI_PYTHONS= $(MAIN_PYTHON) -m pytest -q -m core $(TESTS) $(ARGS)
 
 test-next: build ## the suite's core under CPython 3.14 and 3.15 in a Debian sid root (root and debootstrap needed)
-	$(PYTHON) $(TOOLS)/sidroot.py --binary $(BINARY) --wheel dist/gowsgi-*.whl $(if $(IF_POSSIBLE),--if-possible) -- $(ARGS)
+	$(PYTHON) $(TOOLS)/sidroot.py --binary $(BINARY) --wheel dist/gowsgi_server-*.whl $(if $(IF_POSSIBLE),--if-possible) -- $(ARGS)
 
 # In bridge/internal/cpy an address of C's or Python's is a uintptr on the Go side, so that the collector never looks at
 # it; turning it back is what vet's unsafeptr warns of.

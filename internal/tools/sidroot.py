@@ -5,7 +5,7 @@ Sid packages the Python that is next before any stable release does. Neither art
 build serves versions it has never seen is the point of the test. The root is made by debootstrap under .cache/sid, from
 the mirror that this machine's own apt uses, and kept; --fresh makes it anew.
 
-    sidroot.py --binary build/gowsgi --wheel dist/gowsgi-*.whl [--if-possible] [--fresh] [-- pytest arguments]
+    sidroot.py --binary build/gowsgi --wheel dist/gowsgi_server-*.whl [--if-possible] [--fresh] [-- pytest arguments]
 
 It has to be root, on a Debian or a relative of it. Where it cannot run it says why in one sentence and ends with status
 77, or with 0 when --if-possible asked for that.

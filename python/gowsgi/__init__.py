@@ -13,8 +13,10 @@ def __getattr__(name):
     if name == "__version__":
         from importlib import metadata
 
+        # The distribution: gowsgi on PyPI is somebody else's.
+
         try:
-            value = metadata.version("gowsgi")
+            value = metadata.version("gowsgi-server")
         except metadata.PackageNotFoundError:
             value = "unknown (not installed)"
         globals()["__version__"] = value

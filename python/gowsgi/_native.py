@@ -73,8 +73,8 @@ def _import():
         if error.name not in (None, "gowsgi._gowsgi"):
             raise
         raise NativeError(
-            "the native module is missing from {}: install the wheel, or build it with `pip install .`".format(
-                os.path.dirname(os.path.abspath(__file__))
+            "the native module is missing from {}: run `{} -m pip install .` in gowsgi's source directory".format(
+                os.path.dirname(os.path.abspath(__file__)), sys.executable
             )
         ) from error
     except NativeError:

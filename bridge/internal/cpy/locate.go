@@ -86,7 +86,7 @@ if sys.hexversion >= 0x03080000 and answer["implementation"] == "CPython":
     answer["free_threaded"] = bool(var("Py_GIL_DISABLED"))
     answer["utf8_mode"] = sys.flags.utf8_mode
     try:
-        answer["has_gowsgi"] = importlib.util.find_spec("gowsgi") is not None
+        answer["has_gowsgi"] = importlib.util.find_spec("gowsgi._native") is not None
     except (ImportError, ValueError):
         answer["has_gowsgi"] = False
     for name in ("INSTSONAME", "LDLIBRARY", "LIBDIR", "LIBPL", "MULTIARCH"):
@@ -148,7 +148,7 @@ func examine(path string) (*Interpreter, error) {
 			return i, nil
 		}
 		return nil, fmt.Errorf("%s (Python %s) has no shared libpython%s: install that library, build Python with "+
-			"--enable-shared, or run %s -m pip install gowsgi", path, i.Version, i.short(), i.Executable)
+			"--enable-shared, or run %s -m pip install . in gowsgi's source directory", path, i.Version, i.short(), i.Executable)
 	}
 	return i, nil
 }
