@@ -25,6 +25,7 @@ endif
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RUFF := ruff==0.17.5
 CLANG_FORMAT := clang-format==22.1.8
+MYPY := mypy==2.4.1
 
 export GOWSGI_BINARY := $(abspath $(BINARY))
 export GOWSGI_PYTHONS := $(abspath $(CACHE)/interpreters.json)
@@ -93,20 +94,21 @@ test-next: build ## the suite's core under CPython 3.14 and 3.15 in a Debian sid
 
 # In bridge/internal/cpy an address of C's or Python's is a uintptr on the Go side, so that the collector never looks at
 # it; turning it back is what vet's unsafeptr warns of.
-lint: ## gofmt, go vet (darwin too), staticcheck, ruff, clang-format
+lint: ## gofmt, go vet (darwin too), staticcheck, ruff, mypy, clang-format
 	@echo gofmt; wrong=$$($(GOFMT) -l $$(git ls-files -co --exclude-standard '*.go')); \
 		test -z "$$wrong" || { echo "not formatted, run make format: $$wrong"; exit 1; }
 	$(GO) vet $$($(GO) list ./... | grep -v '/internal/cpy$$')
 	$(GO) vet -unsafeptr=false ./bridge/internal/cpy
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./reactor ./httpparse
 	$(GO) run $(STATICCHECK) ./...
-	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT)) && bin=$$(dirname $$python) && set -x && \
+	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT) $(MYPY)) && bin=$$(dirname $$python) && set -x && \
 		$$bin/ruff check . && $$bin/ruff format --check . && \
+		MYPYPATH=python $$bin/mypy --strict --cache-dir .cache/mypy python/gowsgi testdata/typing && \
 		$$bin/clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.[ch]')
 
 format: ## rewrite the sources the way lint wants them
 	$(GOFMT) -w $$(git ls-files -co --exclude-standard '*.go')
-	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT)) && bin=$$(dirname $$python) && set -x && \
+	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT) $(MYPY)) && bin=$$(dirname $$python) && set -x && \
 		$$bin/ruff check --fix . && $$bin/ruff format . && \
 		$$bin/clang-format -i $$(git ls-files -co --exclude-standard '*.[ch]')
 

@@ -26,6 +26,9 @@ var running atomic.Pointer[Server]
 // embedding is set while Run is under way: the application it was given is the process's only one.
 var embedding atomic.Bool
 
+// stopAsked is the timeout of a stop that was asked for and is not begun: the server may not be there yet.
+var stopAsked atomic.Pointer[float64]
+
 var errRunning = errors.New("a gowsgi server is running in this process already")
 
 // Fail prints a user's mistake and returns the exit status.
@@ -56,7 +59,11 @@ func Prepare(cfg *config.Config) error {
 // Command serves, or checks, the application that cfg names. Prepare was called, Python is up, and saved is the state of
 // the calling thread, Python's main one. The result is the exit status.
 func Command(cfg *config.Config, action config.Action, saved bridge.State, began time.Time) int {
-	err := bridge.Setup(bridge.PythonSetup{
+	log, err := OpenLog(cfg) // before Python does, whose words about it are an exception's
+	if err != nil {
+		return Fail(err, config.ExitUsage)
+	}
+	err = bridge.Setup(bridge.PythonSetup{
 		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, Argv: []string{"gowsgi", cfg.App},
 	})
 	if err != nil {
@@ -71,10 +78,6 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 		}
 		fmt.Fprintf(os.Stderr, "gowsgi: the configuration is valid and the application %s can be loaded\n", cfg.App)
 		return 0
-	}
-	log, err := OpenLog(cfg)
-	if err != nil {
-		return Fail(err, config.ExitUsage)
 	}
 	warn(log, cfg)
 	s, err := New(cfg, log)
@@ -117,6 +120,7 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 		return errRunning
 	}
 	defer running.Store(nil)
+	s.stopIfAsked()
 	// Each Python thread may be between Python and a system call: a processor for each, so that none waits for one.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), s.cfg.Threads+3))
 	return s.Serve(saved, func() { s.log.Info(s.startLine(info, time.Since(began))) })
@@ -128,20 +132,6 @@ func status(err error) int {
 		return config.ExitUsage
 	}
 	return config.ExitBoot
-}
-
-// bindError is a failed Listen in one sentence.
-func bindError(b config.Bind, err error) error {
-	what := b.String()
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s is in use: stop what listens there, or choose another address with --bind", what)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("no permission to listen on %s: ports below 1024 and some directories need more rights", what)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s is no address of this machine: choose one with --bind", what)
-	}
-	return fmt.Errorf("cannot listen on %s: %w", what, err)
 }
 
 func writePidFile(path string) error {
@@ -207,15 +197,25 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if running.Load() != nil || !embedding.CompareAndSwap(false, true) {
 		return runRuntimeError, errRunning
 	}
-	defer embedding.Store(false)
+	defer func() {
+		stopAsked.Store(nil)
+		embedding.Store(false)
+	}()
 	cfg, err := config.FromJSON([]byte(options))
 	if err != nil {
 		return runValueError, err
+	}
+	if cfg.App != "" {
+		return runValueError, errors.New("wsgi_app is for the command line: the application is the first argument already")
 	}
 	if err := bridge.Attach(); err != nil {
 		return runRuntimeError, err
 	}
 	if err := Prepare(cfg); err != nil {
+		return runValueError, err
+	}
+	log, err := OpenLog(cfg)
+	if err != nil {
 		return runValueError, err
 	}
 	if err := bridge.Setup(bridge.PythonSetup{Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog}); err != nil {
@@ -226,10 +226,6 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err := bridge.CheckApp(); err != nil {
 		return runTypeError, err
 	}
-	log, err := OpenLog(cfg)
-	if err != nil {
-		return runValueError, err
-	}
 	warn(log, cfg)
 	s, err := New(cfg, log)
 	if err != nil {
@@ -239,6 +235,11 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err := s.Listen(); err != nil {
 		return runOSError, err
 	}
+	if err := writePidFile(cfg.PidFile); err != nil {
+		s.closeListeners()
+		return runOSError, err
+	}
+	defer removePidFile(cfg.PidFile)
 	if err := s.serve(saved, began); err != nil {
 		return runRuntimeError, err
 	}
@@ -247,13 +248,26 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 
 // Stop implements bridge.Entry.
 func (module) Stop(timeout float64) {
-	if s := running.Load(); s != nil {
-		grace := s.cfg.GracefulTimeout
-		if timeout > 0 {
-			grace = time.Duration(timeout * float64(time.Second))
-		}
-		s.Stop(grace)
+	if !embedding.Load() && running.Load() == nil {
+		return
 	}
+	// First the wish, then the look, and serve the other way round: one of the two finds both.
+	stopAsked.Store(&timeout)
+	if s := running.Load(); s != nil {
+		s.stopIfAsked()
+	}
+}
+
+func (s *Server) stopIfAsked() {
+	timeout := stopAsked.Swap(nil)
+	if timeout == nil {
+		return
+	}
+	grace := s.cfg.GracefulTimeout
+	if *timeout > 0 {
+		grace = time.Duration(min(*timeout, 1e9) * float64(time.Second))
+	}
+	s.Stop(grace)
 }
 
 // Signal implements bridge.Entry.

@@ -213,8 +213,13 @@ func ask(path string) (*Interpreter, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s did not say its version within %s", path, probeTimeout)
 	}
+	// Only what is called so is worth a word of why it failed as a Python: ls complains of the program it was given.
+	another := !strings.Contains(filepath.Base(path), "py")
+	if exit := (*exec.ExitError)(nil); another && errors.As(err, &exit) {
+		return nil, noPython(path)
+	}
 	if err != nil {
-		if said := lastLine(stderr.String()); said != "" {
+		if said := lastLine(stderr.String()); said != "" && len(said) < 300 {
 			return nil, fmt.Errorf("%s could not be run as Python: %w: %s", path, err, said)
 		}
 		return nil, fmt.Errorf("%s could not be run as Python: %w", path, err)
@@ -223,12 +228,19 @@ func ask(path string) (*Interpreter, error) {
 	line, _, _ := strings.Cut(after, "\n")
 	i := &Interpreter{Path: path}
 	if !found || json.Unmarshal([]byte(line), i) != nil {
+		if another {
+			return nil, noPython(path)
+		}
 		return nil, fmt.Errorf("%s does not answer like a Python", path)
 	}
 	if i.Executable == "" {
 		i.Executable = path
 	}
 	return i, nil
+}
+
+func noPython(path string) error {
+	return fmt.Errorf("%s is no Python: name an interpreter, or the directory of a virtual environment", path)
 }
 
 func lastLine(text string) string {
