@@ -46,7 +46,7 @@ GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal p
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
 PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
 
-.PHONY: help build binary wheel run envs test gotest pytest cold test-next lint format fuzz race cgocheck sanitize bench bench-micro check clean
+.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-micro check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,10 @@ cold: build envs ## the live suite's core with every cache forced cold
 
 test-next: build ## the suite's core under CPython 3.14 and 3.15 in a Debian sid root (root and debootstrap needed)
 	$(PYTHON) $(TOOLS)/sidroot.py --binary $(BINARY) --wheel dist/gowsgi_server-*.whl $(if $(IF_POSSIBLE),--if-possible) -- $(ARGS)
+
+# Not on what this machine has: no Go, one Python, no libraries but those that the README asks for.
+test-fresh: ## both commands of the README in a minimal Debian 12 root (root and debootstrap needed)
+	$(PYTHON) $(TOOLS)/freshroot.py $(if $(IF_POSSIBLE),--if-possible) $(if $(CORE),--core)
 
 # In bridge/internal/cpy an address of C's or Python's is a uintptr on the Go side, so that the collector never looks at
 # it; turning it back is what vet's unsafeptr warns of.
