@@ -46,7 +46,7 @@ GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal p
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
 PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
 
-.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-micro check clean
+.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-micro mutate check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -151,6 +151,11 @@ bench: binary ## gowsgi beside its peers; BENCH='--only plain --servers gowsgi,f
 
 bench-micro: binary ## what the steps of a request cost, compared with the last release; BENCH='--bench Call'
 	$(PYTHON) pytests/bench/micro.py $(BENCH)
+
+# Options of mutate.py. Its survivors want a test, or a word in the code on why either is right.
+MUTATE ?= --minutes 30
+mutate: envs ## one changed operator at a time, to see which no test misses; MUTATE='--package httpparse --minutes 10'
+	$(MAIN_PYTHON) $(TOOLS)/mutate.py $(MUTATE)
 
 check: ## all that a change needs: lint, test, race, cgocheck, sanitize
 	@$(MAKE) --no-print-directory lint

@@ -66,6 +66,8 @@ func TestOptionsWhoseValueHoldsAlready(t *testing.T) {
 		{"app:app -w 1 -k gthread --preload --max-requests=0 --max-requests-jitter 0 -t 0 --worker-tmp-dir /dev/shm",
 			"-w 1, -k gthread, --preload, --max-requests 0, --max-requests-jitter 0, -t 0 and --worker-tmp-dir /dev/shm " +
 				"change nothing here and can be left out"},
+		{"--protocol http --http-protocols h1 --no-control-socket app:app",
+			"--protocol http, --http-protocols h1 and --no-control-socket change nothing here and can be left out"},
 		{"--worker-class sync app:app", "--worker-class sync changes nothing here and can be left out"},
 	} {
 		c, action, err := Parse(strings.Fields(test.args), environment(nil), nil)
