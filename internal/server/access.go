@@ -29,7 +29,7 @@ func (s *Server) openAccessLog() error {
 	}
 	w, err := accesslog.Open(s.cfg.AccessLog, func(err error) { s.log.Error(err.Error()) })
 	if err != nil {
-		return &config.UsageError{Message: "the access log cannot be opened: " + err.Error()}
+		return &config.UsageError{Message: "the access log cannot be opened: " + err.Error() + "; name another file with --access-logfile"}
 	}
 	s.access = w
 	return nil

@@ -133,12 +133,15 @@ class Root:
         for path in target.iterdir() if target.is_dir() else ():
             if path.name not in keep:
                 shutil.rmtree(str(path)) if path.is_dir() else path.unlink()
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-            cwd=str(REPOSITORY),
-            stdout=subprocess.PIPE,
-            check=True,
-        )
+        try:
+            listed = subprocess.run(
+                ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+                cwd=str(REPOSITORY),
+                stdout=subprocess.PIPE,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError):
+            raise Impossible("git does not say which files of {} are the repository's".format(REPOSITORY))
         for name in filter(None, listed.stdout.decode().split("\0")):
             source = REPOSITORY / name
             if source.is_file():
