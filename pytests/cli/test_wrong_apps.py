@@ -55,7 +55,18 @@ def test_the_asgi_file_of_a_django_project(gowsgi, tmp_path):
 @pytest.mark.core
 @pytest.mark.parametrize(
     "attribute",
-    ["usual", "with_default", "anything", "wrapped", "partial", "site", "method", "Site.of_class", "create_app()"],
+    [
+        "usual",
+        "with_default",
+        "anything",
+        "wrapped",
+        "partial",
+        "site",
+        "method",
+        "proxy",
+        "Site.of_class",
+        "create_app()",
+    ],
 )
 def test_what_only_looks_like_a_mistake_is_served(serve, attribute):
     assert serve(f"kinds:{attribute}").request("GET", "/").body == b"usual"

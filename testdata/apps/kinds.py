@@ -59,6 +59,20 @@ site = Site()
 method = site.handle
 
 
+class Proxy:
+    """Nobody may look at it before there is a request."""
+
+    def __call__(self, *arguments):
+        return usual(*arguments)
+
+    @property
+    def __signature__(self):
+        raise RuntimeError("working outside of a request")
+
+
+proxy = Proxy()
+
+
 async def asgi(scope, receive, send):
     pass
 

@@ -186,7 +186,14 @@ def _other_attribute(owner, *missing):
 
 
 def _wrong_kind(found, spec):
-    """Why this callable is no WSGI application, as one sentence; None if it may well be one."""
+    """Why this callable is no WSGI application, as one sentence; None if it may well be one, or cannot be looked at."""
+    try:
+        return _look_at(found, spec)
+    except Exception:  # a proxy, whose attributes are those of an object that is not there yet
+        return None
+
+
+def _look_at(found, spec):
     import inspect
 
     what = "The application %r" % spec if spec else "What run() was given"
