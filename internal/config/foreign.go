@@ -83,10 +83,10 @@ func (f *foreign) take(flag, text string, hasText bool, next []string) (used boo
 	}
 	if slices.Contains(elsewhere, flag) {
 		if !hasText && len(next) > 0 && !strings.HasPrefix(next[0], "-") {
-			text, used = next[0], true
+			text = next[0] // and an application to whoever goes on; with these options there will be none
 		}
 		f.note(flag, text)
-		return used
+		return false
 	}
 	f.complaints = append(f.complaints, unknownOption(flag))
 	return false

@@ -39,6 +39,8 @@ func TestForeignOptionsAreToldTogether(t *testing.T) {
 		{"--workers=2 --thraeds 3 --nonsense x app:app", "--workers is an option of gunicorn that gowsgi " + Version +
 			" does not have yet: " + hintThreads + "; there is no option --thraeds: did you mean --threads?; " +
 			"there is no option --nonsense: gowsgi --help lists those there are"},
+		{"--nonsense --thraeds --host --port 1", "there are no options --host and --port: write --bind 127.0.0.1:1; " +
+			"there is no option --nonsense: gowsgi --help lists those there are; there is no option --thraeds: did you mean --threads?"},
 		{"--host 0.0.0.0 --port 8080 app:app", "there are no options --host and --port: write --bind 0.0.0.0:8080"},
 		{"--port=8080 app:app", "there is no option --port: write --bind 127.0.0.1:8080"},
 		{"--host ::1 app:app", "there is no option --host: write --bind [::1]"},
@@ -91,6 +93,8 @@ func TestForeignKeywords(t *testing.T) {
 		{map[string]any{"host": "0.0.0.0", "port": 8080}, `there are no options host and port: write bind="0.0.0.0:8080"`},
 		{map[string]any{"listen": "*:80", "unix_socket": "/a"},
 			`there are no options listen and unix_socket: write bind=[":80", "unix:/a"]`},
+		{map[string]any{"fd": 3}, `there is no option fd: write bind="fd://3"`},
+		{map[string]any{"wsgi_file": "a.py"}, "there is no option wsgi_file: gowsgi --help lists those there are"},
 		{map[string]any{"workers": 4, "reload": true, "thread": 1}, "gowsgi " + Version + " does not have these options of " +
 			"gunicorn yet: reload (remove it), workers (" + hintThreads + "); there is no option thread: did you mean threads?"},
 	} {
