@@ -25,6 +25,7 @@ endif
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RUFF := ruff==0.17.5
 CLANG_FORMAT := clang-format==22.1.8
+MYPY := mypy==2.4.1
 
 export GOWSGI_BINARY := $(abspath $(BINARY))
 export GOWSGI_PYTHONS := $(abspath $(CACHE)/interpreters.json)
@@ -43,9 +44,9 @@ BIND ?= 127.0.0.1:8000
 
 GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal python/ext \
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
-PY_SOURCES := setup.py pyproject.toml $(wildcard README.md python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
+PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
 
-.PHONY: help build binary wheel run envs test gotest pytest cold test-next lint format fuzz race cgocheck sanitize bench bench-micro check clean
+.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-micro mutate check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,18 +61,18 @@ wheel: build/wheel.made
 
 build/wheel.made: $(GO_SOURCES) $(PY_SOURCES)
 	@mkdir -p build dist
-	rm -rf build/lib* build/bdist.* build/wheel dist/gowsgi-*.whl
+	rm -rf build/lib* build/bdist.* build/wheel dist/gowsgi_server-*.whl
 	python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool build 'pip>=23.1') && \
 		GOWSGI_GO=$(GO) $$python -m pip wheel --quiet --no-deps --wheel-dir dist .
-	@ls -1 dist/gowsgi-*.whl | tee $@
+	@ls -1 dist/gowsgi_server-*.whl | tee $@
 
 run: build ## build everything and serve an example at BIND
-	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py example --wheel dist/gowsgi-*.whl) && \
+	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py example --wheel dist/gowsgi_server-*.whl) && \
 		echo "serving examples/hello.py at http://$(BIND)/ (ctrl-C stops)" && \
 		exec $(BINARY) --python $$python --bind $(BIND) examples/hello.py
 
 envs: wheel
-	@$(PYTHON) $(TOOLS)/pyenvs.py test --wheel dist/gowsgi-*.whl >/dev/null
+	@$(PYTHON) $(TOOLS)/pyenvs.py test --wheel dist/gowsgi_server-*.whl >/dev/null
 
 test: build envs ## all tests: Go's, then the live suite over binary and pip form, on every CPython found
 	@$(MAKE) --no-print-directory gotest
@@ -89,24 +90,29 @@ cold: build envs ## the live suite's core with every cache forced cold
 	GOWSGI_COLD=1 GOWSGI_FORMS=binary GOWSGI_PYTHONS= $(MAIN_PYTHON) -m pytest -q -m core $(TESTS) $(ARGS)
 
 test-next: build ## the suite's core under CPython 3.14 and 3.15 in a Debian sid root (root and debootstrap needed)
-	$(PYTHON) $(TOOLS)/sidroot.py --binary $(BINARY) --wheel dist/gowsgi-*.whl $(if $(IF_POSSIBLE),--if-possible) -- $(ARGS)
+	$(PYTHON) $(TOOLS)/sidroot.py --binary $(BINARY) --wheel dist/gowsgi_server-*.whl $(if $(IF_POSSIBLE),--if-possible) -- $(ARGS)
+
+# Not on what this machine has: no Go, one Python, no libraries but those that the README asks for.
+test-fresh: ## both commands of the README in a minimal Debian 12 root (root and debootstrap needed)
+	$(PYTHON) $(TOOLS)/freshroot.py $(if $(IF_POSSIBLE),--if-possible) $(if $(CORE),--core)
 
 # In bridge/internal/cpy an address of C's or Python's is a uintptr on the Go side, so that the collector never looks at
 # it; turning it back is what vet's unsafeptr warns of.
-lint: ## gofmt, go vet (darwin too), staticcheck, ruff, clang-format
+lint: ## gofmt, go vet (darwin too), staticcheck, ruff, mypy, clang-format
 	@echo gofmt; wrong=$$($(GOFMT) -l $$(git ls-files -co --exclude-standard '*.go')); \
 		test -z "$$wrong" || { echo "not formatted, run make format: $$wrong"; exit 1; }
 	$(GO) vet $$($(GO) list ./... | grep -v '/internal/cpy$$')
 	$(GO) vet -unsafeptr=false ./bridge/internal/cpy
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./reactor ./httpparse
 	$(GO) run $(STATICCHECK) ./...
-	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT)) && bin=$$(dirname $$python) && set -x && \
+	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT) $(MYPY)) && bin=$$(dirname $$python) && set -x && \
 		$$bin/ruff check . && $$bin/ruff format --check . && \
+		MYPYPATH=python $$bin/mypy --strict --cache-dir .cache/mypy python/gowsgi testdata/typing && \
 		$$bin/clang-format --dry-run --Werror $$(git ls-files -co --exclude-standard '*.[ch]')
 
 format: ## rewrite the sources the way lint wants them
 	$(GOFMT) -w $$(git ls-files -co --exclude-standard '*.go')
-	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT)) && bin=$$(dirname $$python) && set -x && \
+	@python=$$($(PYTHON) $(TOOLS)/pyenvs.py tool lint $(RUFF) $(CLANG_FORMAT) $(MYPY)) && bin=$$(dirname $$python) && set -x && \
 		$$bin/ruff check --fix . && $$bin/ruff format . && \
 		$$bin/clang-format -i $$(git ls-files -co --exclude-standard '*.[ch]')
 
@@ -145,6 +151,11 @@ bench: binary ## gowsgi beside its peers; BENCH='--only plain --servers gowsgi,f
 
 bench-micro: binary ## what the steps of a request cost, compared with the last release; BENCH='--bench Call'
 	$(PYTHON) pytests/bench/micro.py $(BENCH)
+
+# Options of mutate.py. Its survivors want a test, or a word in the code on why either is right.
+MUTATE ?= --minutes 30
+mutate: envs ## one changed operator at a time, to see which no test misses; MUTATE='--package httpparse --minutes 10'
+	$(MAIN_PYTHON) $(TOOLS)/mutate.py $(MUTATE)
 
 check: ## all that a change needs: lint, test, race, cgocheck, sanitize
 	@$(MAKE) --no-print-directory lint

@@ -147,6 +147,7 @@ class NativeDistribution(Distribution):
 
 setup(
     version=version(),
+    license="MIT",
     distclass=NativeDistribution,
     package_dir={"": "python"},
     packages=["gowsgi"],

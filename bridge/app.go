@@ -57,8 +57,13 @@ func (s PythonSetup) text() string {
 }
 
 // LoadApp finds the application that spec names. The error is an *AppError.
-func LoadApp(spec string) error {
-	_, err := cpy.Support("load_app", spec)
+func LoadApp(spec string) error { return application("load_app", spec) }
+
+// CheckApp looks at the application that SetApp was given. The error is an *AppError.
+func CheckApp() error { return application("check_app", "") }
+
+func application(function, arg string) error {
+	_, err := cpy.Support(function, arg)
 	if err != nil {
 		var told *cpy.ToldError
 		if errors.As(err, &told) {

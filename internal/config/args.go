@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // arguments is a command line taken apart. urfave/cli stops at the first argument that is no option, while gunicorn
 // takes options on both sides of APP; so the order is settled here, before cli sees anything.
@@ -8,6 +11,7 @@ type arguments struct {
 	options []string // --name=value and --name
 	apps    []string
 	action  string // help or version when one of them was met: what follows it does not matter
+	warning string // about options that were accepted and do nothing
 }
 
 // spellings finds an option by the way it was typed.
@@ -27,6 +31,7 @@ func (o *Option) spellings() []string {
 
 func splitArguments(args []string, where string) (*arguments, error) {
 	a := new(arguments)
+	var others foreign
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
@@ -40,7 +45,10 @@ func splitArguments(args []string, where string) (*arguments, error) {
 		flag, value, hasValue := cutValue(arg)
 		o := spellings[flag]
 		if o == nil {
-			return nil, unknownOption(flag, where)
+			if others.take(flag, value, hasValue, args[i+1:]) {
+				i++
+			}
+			continue
 		}
 		if o.Name == "help" || o.Name == "version" {
 			a.action = o.Name
@@ -58,7 +66,8 @@ func splitArguments(args []string, where string) (*arguments, error) {
 		}
 		a.options = append(a.options, flag)
 	}
-	return a, nil
+	a.warning = others.warning(where)
+	return a, others.err(where)
 }
 
 // cutValue separates --name=value, -nvalue and -n=value.
@@ -66,7 +75,8 @@ func cutValue(arg string) (flag, value string, hasValue bool) {
 	if strings.HasPrefix(arg, "--") {
 		return strings.Cut(arg, "=")
 	}
-	if o := spellings[arg[:2]]; o != nil && len(arg) > 2 && spellings["-"+arg] == nil {
+	known := spellings[arg[:2]] != nil || settingOf[arg[:2]] != ""
+	if known && len(arg) > 2 && spellings["-"+arg] == nil {
 		return arg[:2], strings.TrimPrefix(arg[2:], "="), true
 	}
 	return arg, "", false
@@ -78,21 +88,19 @@ func isOption(arg string) bool {
 	return arg == "--" || spellings[flag] != nil
 }
 
-func unknownOption(flag, where string) error {
+// unknownOption is about an option that neither gowsgi nor gunicorn has.
+func unknownOption(flag string) string {
 	if spellings["-"+flag] != nil {
-		return usagef("%sthere is no option %s: write -%s, with two dashes", where, flag, flag)
-	}
-	if hint, known := ofGunicorn[flag]; known {
-		return usagef("%s%s is an option of gunicorn that gowsgi %s does not have yet: %s", where, flag, Version, hint)
+		return fmt.Sprintf("there is no option %s: write -%s, with two dashes", flag, flag)
 	}
 	var names []string
 	for i := range table {
 		names = append(names, table[i].Flags...)
 	}
 	if near := nearest(flag, names); near != "" {
-		return usagef("%sthere is no option %s: did you mean %s?", where, flag, near)
+		return fmt.Sprintf("there is no option %s: did you mean %s?", flag, near)
 	}
-	return usagef("%sthere is no option %s: gowsgi --help lists those there are", where, flag)
+	return fmt.Sprintf("there is no option %s: gowsgi --help lists those there are", flag)
 }
 
 // splitShell takes a text apart as a POSIX shell does, without any expansion, like Python's shlex.split.

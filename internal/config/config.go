@@ -121,6 +121,9 @@ type Config struct {
 	CheckConfig bool
 	PrintConfig bool
 
+	// Warnings are for the log: what was given and is not needed, or is there and not read.
+	Warnings []string
+
 	bindGiven             bool // an address was typed, so PORT is not asked
 	mountGiven            bool // --mount was, so SCRIPT_NAME is not
 	showHelp, showVersion bool

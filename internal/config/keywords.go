@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -57,11 +58,13 @@ func FromKeywords(values map[string]any) (*Config, error) {
 	}
 	sort.Strings(names)
 	seen := make(map[*Option]string)
+	var others foreign
 	for _, name := range names {
 		o := keywords[name]
 		switch {
 		case o == nil:
-			return nil, unknownKeyword(name)
+			others.takeKeyword(name, values[name])
+			continue
 		case o.CLIOnly:
 			return nil, usagef("%s is for the command line only: remove it", name)
 		case values[name] == nil:
@@ -76,15 +79,44 @@ func FromKeywords(values map[string]any) (*Config, error) {
 		}
 	}
 	_, c.mountGiven = values["mount"]
+	if err := others.err(""); err != nil {
+		return nil, err
+	}
 	if err := c.finish(); err != nil {
 		return nil, err
+	}
+	if warning := others.warning(""); warning != "" {
+		c.Warnings = append(c.Warnings, warning)
 	}
 	return c, nil
 }
 
-func unknownKeyword(name string) error {
-	if hint, known := ofGunicorn[name]; known {
-		return usagef("%s is an option of gunicorn that gowsgi %s does not have yet: %s", name, Version, hint)
+// takeKeyword looks at a keyword that is no option of gowsgi's. None is the default of any setting, as False is of switches.
+func (f *foreign) takeKeyword(name string, value any) {
+	setting := settingOf[name]
+	_, ofTheirs := ofGunicorn[name]
+	text := fmt.Sprint(value)
+	if on, is := value.(bool); is {
+		text = map[bool]string{true: "True", false: "False"}[on]
+	}
+	switch flag := "--" + strings.ReplaceAll(name, "_", "-"); {
+	case ofTheirs && value == nil:
+	case ofTheirs && (value == false && slices.Contains(switchesOfGunicorn, setting) ||
+		holdAlready[setting] != nil && holdAlready[setting](text)):
+		f.idle = append(f.idle, printable(name+"="+text))
+	case ofTheirs:
+		f.gunicorn = append(f.gunicorn, name)
+	case slices.Contains(elsewhere[:addressesElsewhere], flag):
+		f.keywords = true
+		f.note(flag, text)
+	default:
+		f.complaints = append(f.complaints, unknownKeyword(name))
+	}
+}
+
+func unknownKeyword(name string) string {
+	if o := keywords[strings.TrimPrefix(name, "no_")]; o != nil && o.Negated {
+		return fmt.Sprintf("there is no option %s: write %s=False", name, o.Name)
 	}
 	var names []string
 	for keyword, o := range keywords {
@@ -94,9 +126,9 @@ func unknownKeyword(name string) error {
 	}
 	sort.Strings(names)
 	if near := nearest(name, names); near != "" {
-		return usagef("there is no option %s: did you mean %s?", name, near)
+		return fmt.Sprintf("there is no option %s: did you mean %s?", name, near)
 	}
-	return usagef("there is no option %s: gowsgi --help lists those there are", name)
+	return fmt.Sprintf("there is no option %s: gowsgi --help lists those there are", name)
 }
 
 // setValue sets the option from a value of JSON or Go.

@@ -65,7 +65,7 @@ func TestFromJSONRefuses(t *testing.T) {
 			` does not have yet: remove it and give --threads for concurrency, since gowsgi serves from one process`},
 		{`{"post_fork": "f"}`, `post_fork is an option of gunicorn that gowsgi ` + Version + ` does not have yet: remove it`},
 		{`{"python": "x"}`, `python is for the command line only: remove it`},
-		{`{"no_sendfile": true}`, `there is no option no_sendfile: did you mean sendfile?`},
+		{`{"no_sendfile": true}`, `there is no option no_sendfile: write sendfile=False`},
 		{`{"keepalive": 1, "keep_alive": 2}`, `keep_alive and keepalive are the same option: give one of them`},
 		{`{"threads": true}`, `threads does not accept true: give a whole number from 1 to 4096`},
 		{`{"threads": 1.5}`, `threads does not accept 1.5: give a whole number from 1 to 4096`},

@@ -47,6 +47,7 @@ func parse(args []string, env func(string) string, pid int, out io.Writer) (*Con
 	if err := c.finish(); err != nil {
 		return nil, ActionDone, err
 	}
+	c.Warnings = append(c.Warnings, surroundings(env)...)
 	switch {
 	case c.PrintConfig:
 		return c, ActionPrintConfig, nil
@@ -101,6 +102,9 @@ func (c *Config) applyArguments(args []string, where string, out io.Writer) (don
 	}
 	if len(a.apps) == 1 {
 		c.App = a.apps[0]
+	}
+	if a.warning != "" {
+		c.Warnings = append(c.Warnings, a.warning)
 	}
 	return false, nil
 }

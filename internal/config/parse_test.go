@@ -201,20 +201,6 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestEveryOptionOfGunicornIsKnown(t *testing.T) {
-	for name := range ofGunicorn {
-		var err error
-		if strings.HasPrefix(name, "-") {
-			_, _, err = Parse([]string{"a", name}, environment(nil), nil)
-		} else {
-			_, err = FromKeywords(map[string]any{name: 1})
-		}
-		if err == nil || !strings.HasPrefix(err.Error(), name+" is an option of gunicorn that gowsgi") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 func TestActions(t *testing.T) {
 	tests := []struct {
 		args string

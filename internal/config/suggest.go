@@ -6,13 +6,18 @@ import "strings"
 func nearest(given string, names []string) string {
 	best, distance := "", 0
 	plain := fold(given)
+	// A wrong suggestion is worse than none: --wsgi-file is three steps from --log-file.
+	allowed := 1
+	if len(plain) >= 8 {
+		allowed = 2
+	}
 	for _, name := range names {
 		other := fold(name)
 		d := editDistance(plain, other)
 		if len(plain) > 3 && strings.HasPrefix(other, plain) { // --limit-request-body as --limit-request-b
 			d = min(d, 1)
 		}
-		if d <= max(1, len(plain)/3) && len(plain) > 1 && (best == "" || d < distance) {
+		if d <= allowed && len(plain) > 1 && (best == "" || d < distance) {
 			best, distance = name, d
 		}
 	}

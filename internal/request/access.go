@@ -34,7 +34,7 @@ func (s *Service) OpenAccessLog(cfg *config.Config) error {
 	}
 	w, err := accesslog.Open(cfg.AccessLog, func(err error) { s.Log.Error(err.Error()) })
 	if err != nil {
-		return &config.UsageError{Message: "the access log cannot be opened: " + err.Error()}
+		return &config.UsageError{Message: "the access log cannot be opened: " + err.Error() + "; name another file with --access-logfile"}
 	}
 	s.Access = w
 	return nil

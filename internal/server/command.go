@@ -5,6 +5,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"strings"
@@ -21,6 +22,14 @@ import (
 // running is the server that stop and the signal handler mean; one at a time in a process. starting is one that Command
 // has not served yet.
 var running, starting atomic.Pointer[Server]
+
+// embedding is set while Run is under way: the application it was given is the process's only one.
+var embedding atomic.Bool
+
+// stopAsked is the timeout of a stop that was asked for and is not begun: the server may not be there yet.
+var stopAsked atomic.Pointer[float64]
+
+var errRunning = errors.New("a gowsgi server is running in this process already")
 
 // Fail prints a user's mistake and returns the exit status.
 func Fail(err error, status int) int {
@@ -53,7 +62,11 @@ func Prepare(cfg *config.Config) error {
 // Command serves, or checks, the application that cfg names. Prepare was called, Python is up, and saved is the state of
 // the calling thread, Python's main one. The result is the exit status.
 func Command(cfg *config.Config, action config.Action, saved bridge.State, began time.Time) int {
-	err := bridge.Setup(bridge.PythonSetup{
+	log, err := OpenLog(cfg) // before Python does, whose words about it are an exception's
+	if err != nil {
+		return Fail(err, config.ExitUsage)
+	}
+	err = bridge.Setup(bridge.PythonSetup{
 		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON, Argv: []string{"gowsgi", cfg.App},
 	})
 	if err != nil {
@@ -63,13 +76,13 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 		if err := bridge.LoadApp(cfg.App); err != nil {
 			return Fail(err, config.ExitApp)
 		}
+		for _, warning := range cfg.Warnings {
+			fmt.Fprintln(os.Stderr, "gowsgi: "+warning)
+		}
 		fmt.Fprintf(os.Stderr, "gowsgi: the configuration is valid and the application %s can be loaded\n", cfg.App)
 		return 0
 	}
-	log, err := OpenLog(cfg)
-	if err != nil {
-		return Fail(err, config.ExitUsage)
-	}
+	warn(log, cfg)
 	s, err := New(cfg, log)
 	if err != nil {
 		return Fail(err, status(err))
@@ -126,6 +139,12 @@ func (s *Server) load() (status int, err error) {
 
 var errStopped = errors.New("stopped")
 
+func warn(log *slog.Logger, cfg *config.Config) {
+	for _, warning := range cfg.Warnings {
+		log.Warn(warning)
+	}
+}
+
 func (s *Server) serve(saved bridge.State, began time.Time) error {
 	info, err := bridge.Describe()
 	if err != nil {
@@ -133,9 +152,10 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 	}
 	if !running.CompareAndSwap(nil, s) {
 		s.closeListeners()
-		return errors.New("a gowsgi server is running in this process already")
+		return errRunning
 	}
 	defer running.Store(nil)
+	s.stopIfAsked()
 	// Each Python thread may be between Python and a system call: a processor for each, so that none waits for one.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), s.cfg.Threads+3))
 	return s.Serve(saved, func() {
@@ -150,20 +170,6 @@ func status(err error) int {
 		return config.ExitUsage
 	}
 	return config.ExitBoot
-}
-
-// bindError is a failed Listen in one sentence.
-func bindError(b config.Bind, err error) error {
-	what := b.String()
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s is in use: stop what listens there, or choose another address with --bind", what)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("no permission to listen on %s: ports below 1024 and some directories need more rights", what)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s is no address of this machine: choose one with --bind", what)
-	}
-	return fmt.Errorf("cannot listen on %s: %w", what, err)
 }
 
 // module is what the native module calls: bridge.Entry.
@@ -207,11 +213,19 @@ const (
 	runValueError   = 1
 	runOSError      = 2
 	runRuntimeError = 3
+	runTypeError    = 4
 )
 
 // Run implements bridge.Entry: gowsgi.server.run(app, **options).
 func (module) Run(app uintptr, options string, saved bridge.State) (int, error) {
 	began := time.Now()
+	if running.Load() != nil || !embedding.CompareAndSwap(false, true) {
+		return runRuntimeError, errRunning
+	}
+	defer func() {
+		stopAsked.Store(nil)
+		embedding.Store(false)
+	}()
 	cfg, err := config.FromJSON([]byte(options))
 	if err != nil {
 		return runValueError, err
@@ -219,20 +233,30 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err := InitPoller(); err != nil {
 		return runOSError, err
 	}
+	if cfg.App != "" {
+		return runValueError, errors.New("wsgi_app is for the command line: the application is the first argument already")
+	}
 	if err := bridge.Attach(); err != nil {
 		return runRuntimeError, err
 	}
 	if err := Prepare(cfg); err != nil {
 		return runValueError, err
 	}
-	if err := bridge.Setup(bridge.PythonSetup{Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog}); err != nil {
-		return runRuntimeError, err
-	}
 	log, err := OpenLog(cfg)
 	if err != nil {
 		return runValueError, err
 	}
 	defer closeLog(log)
+	setup := bridge.PythonSetup{Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON}
+	if err := bridge.Setup(setup); err != nil {
+		return runRuntimeError, err
+	}
+	bridge.SetApp(app)
+	defer bridge.SetApp(0)
+	if err := bridge.CheckApp(); err != nil {
+		return runTypeError, err
+	}
+	warn(log, cfg)
 	s, err := New(cfg, log)
 	if err != nil {
 		return runRuntimeError, err
@@ -247,8 +271,6 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 		return runOSError, err
 	}
 	defer removePidFile(cfg.PidFile)
-	bridge.SetApp(app)
-	defer bridge.SetApp(0)
 	if err := s.serve(saved, began); err != nil {
 		return runRuntimeError, err
 	}
@@ -257,13 +279,26 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 
 // Stop implements bridge.Entry.
 func (module) Stop(timeout float64) {
-	if s := running.Load(); s != nil {
-		grace := s.cfg.GracefulTimeout
-		if timeout > 0 {
-			grace = time.Duration(timeout * float64(time.Second))
-		}
-		s.Stop(grace)
+	if !embedding.Load() && running.Load() == nil {
+		return
 	}
+	// First the wish, then the look, and serve the other way round: one of the two finds both.
+	stopAsked.Store(&timeout)
+	if s := running.Load(); s != nil {
+		s.stopIfAsked()
+	}
+}
+
+func (s *Server) stopIfAsked() {
+	timeout := stopAsked.Swap(nil)
+	if timeout == nil {
+		return
+	}
+	grace := s.cfg.GracefulTimeout
+	if *timeout > 0 {
+		grace = time.Duration(min(*timeout, 1e9) * float64(time.Second))
+	}
+	s.Stop(grace)
 }
 
 // Signal implements bridge.Entry.

@@ -26,7 +26,7 @@ const levelCritical = slog.LevelError + 4
 func OpenLog(cfg *config.Config) (*slog.Logger, error) {
 	w, err := accesslog.OpenError(cfg.ErrorLog, nil)
 	if err != nil {
-		return nil, &config.UsageError{Message: "the error log cannot be opened: " + err.Error()}
+		return nil, &config.UsageError{Message: "the error log cannot be opened: " + err.Error() + "; name another file with --error-logfile"}
 	}
 	levels := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warning": slog.LevelWarn, "error": slog.LevelError,

@@ -64,7 +64,7 @@ def environment(server):
     folder = CACHE / "envs" / server.name
     python, _ = pyenvs.environment(folder, interpreter(server), [*server.packages, *FRAMEWORKS])
     if server.name == "gowsgi-pip":
-        wheels = sorted((ROOT / "dist").glob("gowsgi-*.whl"))
+        wheels = sorted((ROOT / "dist").glob("gowsgi_server-*.whl"))
         if not wheels:
             raise pyenvs.Failure("no wheel in dist: run `make wheel`")
         pyenvs.install_wheel(folder, python, wheels[-1])

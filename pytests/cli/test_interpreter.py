@@ -68,6 +68,17 @@ def test_python_option_wins_over_virtual_env(tmp_path):
 
 
 @pytest.mark.usefixtures("binary_form")
+@pytest.mark.parametrize("program", ["ls", "cat", "true", "sh"])
+def test_a_program_that_is_no_python(program):
+    path = shutil.which(program)
+    done = subprocess.run([str(binary()), "--python", path, "hello"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"gowsgi: {path} is no Python: name an interpreter, or the directory of a virtual environment\n"
+    )
+
+
+@pytest.mark.usefixtures("binary_form")
 def test_python3_on_the_path(tmp_path):
     prefix = need_venv()
     path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]

@@ -159,11 +159,36 @@ def test_an_address_that_is_not_ours_is_status_3(gowsgi):
     assert "192.0.2.1" in one_sentence(stderr)
 
 
-def test_a_socket_path_that_cannot_be_made_is_status_3(gowsgi, tmp_path):
-    path = tmp_path / "no" / "such" / "socket"
+def test_a_socket_in_a_directory_that_is_not_there(gowsgi, tmp_path):
+    path = tmp_path / "no" / "socket"
     status, _, stderr = gowsgi("--bind", f"unix:{path}", "hello")
     assert status == BOOT
-    assert str(path) in one_sentence(stderr)
+    what = f"gowsgi: cannot listen on unix:{path}: there is no directory {path.parent}; "
+    assert one_sentence(stderr) == what + "make it, or choose another path"
+
+
+def test_a_directory_in_the_place_of_the_socket(gowsgi, tmp_path):
+    status, _, stderr = gowsgi("--bind", f"unix:{tmp_path}", "hello")
+    assert status == BOOT
+    sentence = one_sentence(stderr)
+    assert "that is a directory" in sentence
+    assert f"unix:{tmp_path / 'gowsgi.sock'}" in sentence
+    assert "in use" not in sentence
+
+
+def test_a_file_in_the_place_of_the_directory(gowsgi, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, _, stderr = gowsgi("--bind", f"unix:{tmp_path / 'file' / 'socket'}", "hello")
+    assert status == BOOT
+    assert f"{tmp_path / 'file'} is no directory" in one_sentence(stderr)
+
+
+def test_a_host_that_cannot_be_found(gowsgi):
+    status, _, stderr = gowsgi("--bind", "no-such-host.invalid:0", "hello")
+    assert status == BOOT
+    sentence = one_sentence(stderr)
+    assert sentence.startswith("gowsgi: the host no-such-host.invalid cannot be found")
+    assert "--bind" in sentence
 
 
 def test_a_file_in_the_place_of_the_socket_is_not_deleted(gowsgi, tmp_path):
@@ -171,17 +196,26 @@ def test_a_file_in_the_place_of_the_socket_is_not_deleted(gowsgi, tmp_path):
     path.write_text("data")
     status, _, stderr = gowsgi("--bind", f"unix:{path}", "hello")
     assert status == BOOT
-    one_sentence(stderr)
+    assert "a file that is no socket is in the way" in one_sentence(stderr)
     assert path.read_text() == "data"
 
 
-def test_a_descriptor_that_is_no_socket_is_status_3(gowsgi):
-    status, _, stderr = gowsgi("--bind", "fd://0", "hello")
+@pytest.mark.parametrize("descriptor, reason", [(0, "is no socket"), (77, "is not open")])
+def test_a_descriptor_that_is_no_socket_is_status_3(gowsgi, descriptor, reason):
+    status, _, stderr = gowsgi("--bind", f"fd://{descriptor}", "hello")
     assert status == BOOT
-    one_sentence(stderr)
+    sentence = one_sentence(stderr)
+    assert f"fd://{descriptor}" in sentence
+    assert reason in sentence
 
 
-def test_an_error_log_that_cannot_be_opened(gowsgi):
-    status, _, stderr = gowsgi("--bind", "127.0.0.1:0", "--error-logfile", "/no/such/directory/log", "hello")
+@pytest.mark.parametrize("option", ["--error-logfile", "--access-logfile", "--pid"])
+@pytest.mark.parametrize("path", ["/no/such/directory/log", "/tmp"])
+def test_a_file_that_cannot_be_opened(gowsgi, option, path):
+    status, _, stderr = gowsgi("--bind", "127.0.0.1:0", option, path, "hello")
     assert status in (USAGE, BOOT)
-    assert "/no/such/directory/log" in one_sentence(stderr)
+    sentence = one_sentence(stderr)
+    assert f" {path}: " in sentence
+    assert {"--error-logfile": "error log", "--access-logfile": "access log", "--pid": "pid file"}[option] in sentence
+    assert "Errno" not in sentence
+    assert option == "--pid" or sentence.endswith(f"name another file with {option}")

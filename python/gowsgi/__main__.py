@@ -1,12 +1,15 @@
 """`python -m gowsgi` and the console script `gowsgi`: the same command line as the binary's."""
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import Sequence
 
 from gowsgi import _native
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status; argv is without the program's name."""
     try:
         native = _native.load()
@@ -14,10 +17,11 @@ def main(argv=None):
         print(f"gowsgi: {error}", file=sys.stderr)
         return 1
     _lead_with_current_directory()
-    return native.main(list(sys.argv[1:] if argv is None else argv))
+    status: int = native.main(list(sys.argv[1:] if argv is None else argv))
+    return status
 
 
-def _lead_with_current_directory():
+def _lead_with_current_directory() -> None:
     """Applications are looked for in the current directory first, whichever way this program was started.
 
     `python -m` has put it there already. A console script has its own directory in that place, /venv/bin, which must

@@ -4,26 +4,29 @@ The module carries a Go runtime, whose threads do not survive a fork. So nothing
 child process that inherited it gets a sentence instead of a hang.
 """
 
+from __future__ import annotations
+
 import os
 import platform
 import sys
 import threading
+from types import ModuleType
 
 __all__ = ["NativeError", "load", "loaded"]
 
 OLDEST = (3, 8)
 
 _lock = threading.Lock()
-_module = None
+_module: ModuleType | None = None
 # The process that loaded the module, or is about to; also right in a child made by a fork that ran no Python hooks.
-_pid = None
+_pid: int | None = None
 
 
 class NativeError(ImportError):
     """The native part of gowsgi cannot be used in this process; the message says why and what to do."""
 
 
-def load():
+def load() -> ModuleType:
     """The module `gowsgi._gowsgi`, loaded now if it was not before."""
     global _module, _pid
     if _module is not None and _pid == os.getpid():
@@ -42,12 +45,12 @@ def load():
     return _module
 
 
-def loaded():
+def loaded() -> bool:
     """Whether this process, or the parent it was forked from, has loaded the native module."""
     return _pid is not None
 
 
-def _check_fork():
+def _check_fork() -> None:
     if _pid is not None and _pid != os.getpid():
         raise NativeError(
             "process {} was forked from process {} after that had started gowsgi, and a Go runtime does not survive "
@@ -55,7 +58,7 @@ def _check_fork():
         )
 
 
-def _check_platform():
+def _check_platform() -> None:
     if platform.python_implementation() != "CPython":
         raise NativeError(
             f"gowsgi needs CPython; this is {platform.python_implementation()}, whose C API is an emulation"
@@ -66,15 +69,15 @@ def _check_platform():
         raise NativeError(f"gowsgi serves on Linux only; this is {platform.system() or sys.platform}")
 
 
-def _import():
+def _import() -> ModuleType:
     try:
         from gowsgi import _gowsgi
     except ModuleNotFoundError as error:
         if error.name not in (None, "gowsgi._gowsgi"):
             raise
         raise NativeError(
-            "the native module is missing from {}: install the wheel, or build it with `pip install .`".format(
-                os.path.dirname(os.path.abspath(__file__))
+            "the native module is missing from {}: run `{} -m pip install .` in gowsgi's source directory".format(
+                os.path.dirname(os.path.abspath(__file__)), sys.executable
             )
         ) from error
     except NativeError:

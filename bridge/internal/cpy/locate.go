@@ -86,7 +86,7 @@ if sys.hexversion >= 0x03080000 and answer["implementation"] == "CPython":
     answer["free_threaded"] = bool(var("Py_GIL_DISABLED"))
     answer["utf8_mode"] = sys.flags.utf8_mode
     try:
-        answer["has_gowsgi"] = importlib.util.find_spec("gowsgi") is not None
+        answer["has_gowsgi"] = importlib.util.find_spec("gowsgi._native") is not None
     except (ImportError, ValueError):
         answer["has_gowsgi"] = False
     for name in ("INSTSONAME", "LDLIBRARY", "LIBDIR", "LIBPL", "MULTIARCH"):
@@ -148,7 +148,7 @@ func examine(path string) (*Interpreter, error) {
 			return i, nil
 		}
 		return nil, fmt.Errorf("%s (Python %s) has no shared libpython%s: install that library, build Python with "+
-			"--enable-shared, or run %s -m pip install gowsgi", path, i.Version, i.short(), i.Executable)
+			"--enable-shared, or run %s -m pip install . in gowsgi's source directory", path, i.Version, i.short(), i.Executable)
 	}
 	return i, nil
 }
@@ -213,8 +213,13 @@ func ask(path string) (*Interpreter, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s did not say its version within %s", path, probeTimeout)
 	}
+	// Only what is called so is worth a word of why it failed as a Python: ls complains of the program it was given.
+	another := !strings.Contains(filepath.Base(path), "py")
+	if exit := (*exec.ExitError)(nil); another && errors.As(err, &exit) {
+		return nil, noPython(path)
+	}
 	if err != nil {
-		if said := lastLine(stderr.String()); said != "" {
+		if said := lastLine(stderr.String()); said != "" && len(said) < 300 {
 			return nil, fmt.Errorf("%s could not be run as Python: %w: %s", path, err, said)
 		}
 		return nil, fmt.Errorf("%s could not be run as Python: %w", path, err)
@@ -223,12 +228,19 @@ func ask(path string) (*Interpreter, error) {
 	line, _, _ := strings.Cut(after, "\n")
 	i := &Interpreter{Path: path}
 	if !found || json.Unmarshal([]byte(line), i) != nil {
+		if another {
+			return nil, noPython(path)
+		}
 		return nil, fmt.Errorf("%s does not answer like a Python", path)
 	}
 	if i.Executable == "" {
 		i.Executable = path
 	}
 	return i, nil
+}
+
+func noPython(path string) error {
+	return fmt.Errorf("%s is no Python: name an interpreter, or the directory of a virtual environment", path)
 }
 
 func lastLine(text string) string {

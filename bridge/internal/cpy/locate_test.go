@@ -101,7 +101,7 @@ func TestLocateRefuses(t *testing.T) {
 		{"no library, one line", fakePython(t, "python", `{"implementation": "CPython", "version": "3.13.0", "hexversion": 51183856, `+
 			`"executable": "/opt/python", "hints": {"abiflags": "t", "libdir": "/nowhere", "instsoname": "libpython3.13t.a"}}`),
 			"PYTHON (Python 3.13.0) has no shared libpython3.13t: install that library, build Python with --enable-shared, " +
-				"or run /opt/python -m pip install gowsgi"},
+				"or run /opt/python -m pip install . in gowsgi's source directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i, err := Locate(c.python, "", "", nil)

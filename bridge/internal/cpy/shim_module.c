@@ -72,9 +72,9 @@ static PyObject *native_run(PyObject *self, PyObject *args) {
 	int rc = gwgo_run(app, copy, strlen(copy), saved, err, sizeof err);
 	py.PyEval_RestoreThread(saved);
 	free(copy);
-	PyObject *kinds[] = {NULL, py.PyExc_ValueError, py.PyExc_OSError, py.PyExc_RuntimeError};
+	PyObject *kinds[] = {NULL, py.PyExc_ValueError, py.PyExc_OSError, py.PyExc_RuntimeError, py.PyExc_TypeError};
 	if (rc != 0) {
-		py.PyErr_SetString(kinds[rc > 0 && rc <= 3 ? rc : 3], err);
+		py.PyErr_SetString(kinds[rc > 0 && rc <= 4 ? rc : 3], err);
 		return NULL;
 	}
 	if (py.PyErr_CheckSignals() < 0)
@@ -157,6 +157,9 @@ void gw_app_set(PyObject *app) {
 		py.Py_IncRef(app);
 	PyObject *old = gw_app;
 	gw_app = app;
+	/* For check_app. Before the first setup there is no such module, and nothing to let go of. */
+	if (gw_support && py.PyObject_SetAttrString(gw_support, "app", app ? app : Py_None) < 0)
+		py.PyErr_Clear();
 	if (old)
 		py.Py_DecRef(old);
 	py.PyGILState_Release(gil);

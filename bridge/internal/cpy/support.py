@@ -161,14 +161,45 @@ def load_app(spec):
             "The application %r is not callable: %s is a %s, and it must take (environ, start_response)."
             % (spec, spec, type(found).__name__)
         )
+    _check_kind(found, spec)
     app = found
     return ""
+
+
+def check_app(_text):
+    """The same check for an application that C was given as an object: gowsgi.server.run."""
+    _check_kind(app, None)
+    return ""
+
+
+def _check_kind(found, spec):
+    """Refuses what would answer every request with 500: a factory that is not called, an ASGI application.
+
+    The usual application takes two arguments and no more; whatever else is looked at by inspect, whose import takes ms.
+    """
+    call, bound = found, 0
+    if type(found) is not _function and not isinstance(found, type):
+        call, bound = type(found).__call__, 1
+    if (
+        type(call) is not _function
+        or call.__code__.co_argcount != bound + 2
+        or call.__code__.co_kwonlyargcount
+        or call.__code__.co_flags & 0x280  # async def, without and with yield
+        or call.__defaults__
+        or hasattr(call, "__wrapped__")
+    ):
+        complaint = late("_wrong_kind")(found, spec)
+        if complaint:
+            raise Told(complaint)
+
+
+_function = type(late)
 
 
 def _resolve(spec):
     name, colon, expression = spec.partition(":")
     if name.endswith(".py") or os.sep in name:
-        module = late("_import_file")(name)
+        module = late("_import_file")(name, colon + expression)
     elif name.endswith(".py" + ")"):
         raise Told("%r is no application: give module:attribute or the path of a .py file." % spec)
     else:
@@ -178,21 +209,19 @@ def _resolve(spec):
     if colon:
         try:
             return operator.attrgetter(expression)(module)
-        except AttributeError:  # a call, or a mistake
-            return late("_evaluate")(module, expression, spec)
+        except AttributeError:
+            pass  # a call, or a mistake; beyond this block, lest it be the context of what a factory raises
+        return late("_evaluate")(module, expression, spec)
     for attribute in ("application", "app"):
         if hasattr(module, attribute):
             return getattr(module, attribute)
-    raise Told(
-        "Module %r has neither an attribute 'application' nor 'app': name the application as %s:attribute."
-        % (module.__name__, name)
-    )
+    raise late("_no_application")(module, name)
 
 
 def _import_module(name, whole):
     """Imports pkg.mod; without a colon in the spec, also finds pkg.mod.attr. Returns the module and what is left."""
     if not name or not all(part.isidentifier() for part in name.split(".")):
-        raise Told("%r is not the name of a Python module: give module:attribute or the path of a .py file." % name)
+        raise late("_no_name")(name)
     parts = name.split(".")
     for cut in range(len(parts), 0, -1):
         candidate = ".".join(parts[:cut])

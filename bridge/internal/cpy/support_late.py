@@ -77,10 +77,17 @@ def _last_line(e):
 # ---------------------------------------------------------------------------------------------- application
 
 
-def _import_file(path):
+def _import_file(path, rest):
+    """The module in a file; rest is what stands behind it in APP."""
     full = os.path.abspath(path)
+    if os.path.isdir(full):
+        raise Told(
+            "%r is a directory: name a module in it, as in --chdir %s module:app, or the path of a .py file."
+            % (path, path)
+        )
     if not os.path.isfile(full):
-        raise Told("There is no file %r to load the application from." % path)
+        near = _other_file(path)
+        raise Told("There is no file %r to load the application from%s" % (path, _instead(near and near + rest)))
     folder, base = os.path.split(full)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -105,15 +112,192 @@ def _import_file(path):
     return module
 
 
+def _close(name, names):
+    """The name that is spelled most alike, None if none is."""
+    import difflib
+
+    found = difflib.get_close_matches(name, [n for n in names if n != name], 1, 0.7)
+    return found[0] if found else None
+
+
+def _instead(name, otherwise="."):
+    """The end of a sentence."""
+    return ": did you mean %s?" % _quoted(name) if name else otherwise
+
+
+def _quoted(text):
+    """As it would be typed: a shell wants parentheses in quotation marks."""
+    import shlex
+
+    return shlex.quote(text) if "(" in text else text
+
+
+def _other_file(path):
+    """What was probably meant by the path of a file that is not there."""
+    if os.path.isfile(path + ".py"):
+        parts = path.split(os.sep)
+        return ".".join(parts) if all(part.isidentifier() for part in parts) else path + ".py"
+    folder, base = os.path.split(path)
+    try:
+        there = [f for f in os.listdir(folder or ".") if f.endswith(".py")]
+    except OSError:
+        return None
+    near = _close(base, there)
+    return os.path.join(folder, near) if near else None
+
+
+def _no_name(name):
+    near = name + ".py" if os.path.isfile(name + ".py") else None
+    hint = _instead(near, ": give module:attribute or the path of a .py file.")
+    return Told("%r is not the name of a Python module%s" % (name, hint))
+
+
 def _no_module(name, whole):
     parts = name.split(".")
     hint = ""
-    if os.path.isfile(name.replace(".", os.sep) + ".py") or os.path.isdir(parts[0]):
+    near = _other_module(parts)
+    if near:
+        hint = " Did you mean %s?" % near
+    elif os.path.isfile(name.replace(".", os.sep) + ".py") or os.path.isdir(parts[0]):
         hint = " A file of that name is here; is a package's __init__.py or a name in it wrong?"
     return Told(
         "There is no module named %r: check the name, or say where it is with --chdir or --pythonpath "
-        "(looked in %s and sys.path).%s" % (name if whole else parts[0], os.getcwd(), hint)
+        "(looked in %s and sys.path; %s).%s" % (name if whole else parts[0], os.getcwd(), _which_python(), hint)
     )
+
+
+def _other_module(parts):
+    """The module whose name is spelled alike, in the package that exists, or beside the application."""
+    import pkgutil
+
+    known = 0
+    while known < len(parts) - 1 and hasattr(sys.modules.get(".".join(parts[: known + 1])), "__path__"):
+        known += 1
+    if known:
+        places = list(sys.modules[".".join(parts[:known])].__path__)
+    else:  # not what came with Python or was installed into it
+        own = tuple(os.path.join(p, "") for p in (sys.prefix, sys.base_prefix))
+        places = [p for p in sys.path if not p.startswith(own) or p == os.getcwd()]
+    near = _close(parts[known], [m.name for m in pkgutil.iter_modules(places)])
+    return ".".join([*parts[:known], near, *parts[known + 1 :]]) if near else None
+
+
+def _which_python():
+    """Many a module is missing because the server runs another Python than was thought."""
+    text = "this is Python %d.%d.%d, %s" % (*sys.version_info[:3], sys.executable or sys.prefix)
+    return text if "gowsgi._native" in sys.modules else text + ", and --python chooses another"
+
+
+def _no_application(module, name):
+    """A module was named, and neither of the usual attributes is in it."""
+    near = None
+    if hasattr(module, "__path__"):
+        import pkgutil
+
+        there = [m.name for m in pkgutil.iter_modules(module.__path__)]
+        near = next((name + "." + m for m in ("wsgi", "app") if m in there), None)
+    if not near:
+        attribute = _other_attribute(module, "application", "app")
+        near = attribute and name + ":" + attribute
+    hint = _instead(near, ": name the application as %s:attribute." % name)
+    return Told("Module %r has neither an attribute 'application' nor 'app'%s" % (module.__name__, hint))
+
+
+def _other_attribute(owner, *missing):
+    """The callable that is spelled like one of the missing, or has a name that is usual for such."""
+    try:
+        names = [n for n, value in vars(owner).items() if callable(value) and not n.startswith("__")]
+    except TypeError:
+        return None
+    for name in missing:
+        near = _close(name, names)
+        if near:
+            return near
+    for usual in ("application", "app", "create_app()", "make_app()"):
+        if usual.rstrip("()") in names:
+            return usual
+    return None
+
+
+def _wrong_kind(found, spec):
+    """Why this callable is no WSGI application, as one sentence; None if it may well be one, or cannot be looked at."""
+    try:
+        return _look_at(found, spec)
+    except Exception:  # a proxy, whose attributes are those of an object that is not there yet
+        return None
+
+
+def _look_at(found, spec):
+    import inspect
+
+    what = "The application %r" % spec if spec else "What run() was given"
+    if any(inspect.iscoroutinefunction(c) or inspect.isasyncgenfunction(c) for c in (found, found.__call__)):
+        return _asgi(what, spec)
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):
+        return None  # written in C: nobody can tell
+
+    def takes(n):
+        try:
+            signature.bind(*[None] * n)
+        except TypeError:
+            return False
+        return True
+
+    name = getattr(found, "__name__", type(found).__name__)
+    parameters = list(signature.parameters.values())
+    call = "gowsgi " + _quoted(spec + "()") if spec else "run(%s())" % name
+    if takes(2):
+        # Of a class the instances are the responses, or the class was meant to be called.
+        if isinstance(found, type):
+            factory = takes(0) and "__call__" in dir(found) and "__iter__" not in dir(found)
+        else:
+            factory = takes(0) and _is_factory(name, parameters)
+        return "%s makes the application and is none: write %s." % (what, call) if factory else None
+    names = [p.name for p in parameters]
+    if names[:3] == ["scope", "receive", "send"]:
+        return _asgi(what, spec)
+    if not takes(0):
+        call = call.replace("()", "(arguments)")
+    shown = ", ".join([*names[:5], "..."] if len(names) > 5 else names)
+    return (
+        "%s takes (%s), and a WSGI application takes (environ, start_response): if it makes the application, write %s."
+        % (what, shown, call)
+    )
+
+
+def _is_factory(name, parameters):
+    """Of a function that may be called with no argument and with two."""
+    import re
+
+    if re.match(r"(create|make|build|get|init)(_|$)|.*factory$", name):
+        return True
+    first = parameters[0]
+    return first.kind is not first.VAR_POSITIONAL and not re.match(r"_*(env|start)", first.name)
+
+
+def _asgi(what, spec):
+    text = what + " is an ASGI application, and gowsgi serves WSGI: "
+    if spec is None:
+        return text + "give it to an ASGI server, such as uvicorn."
+    name, colon, attribute = spec.partition(":")
+    package, _, last = name.rpartition(".")
+    if last == "asgi" and package:
+        import importlib.util
+
+        if importlib.util.find_spec(package + ".wsgi"):
+            return text + "write gowsgi %s.wsgi." % package
+    options = ""
+    if name.endswith(".py"):
+        folder, base = os.path.split(name[:-3])
+        name, options = base, "--app-dir %s " % folder if folder else ""
+    if not colon and not attribute:
+        attribute = "application" if hasattr(sys.modules.get(name), "application") else "app"
+    if attribute.endswith("()"):
+        attribute, options = attribute[:-2], options + "--factory "
+    server = "uvicorn %s%s" % (options, _quoted(name + ":" + attribute))
+    return text + "serve it with an ASGI server, for instance %s." % server
 
 
 def _print_app_traceback(e):
@@ -134,7 +318,8 @@ def _print_app_traceback(e):
 
 def _import_raised(shown, e):
     _print_app_traceback(e)
-    return Told("The application could not be loaded: importing %r raised %s" % (shown, _last_line(e)))
+    which = " (%s)" % _which_python() if isinstance(e, ModuleNotFoundError) else ""
+    return Told("The application could not be loaded: importing %r raised %s%s" % (shown, _last_line(e), which))
 
 
 def _attribute(module, dotted, spec):
@@ -143,8 +328,15 @@ def _attribute(module, dotted, spec):
         try:
             found = getattr(found, part)
         except AttributeError:
+            near = None
+            if found is module and part == dotted:
+                before, colon, after = spec.partition(":")
+                near = _other_attribute(found, part) if colon else None
+                if near:
+                    near = before + colon + near.rstrip("()") + (after[len(part) :] or near[len(near.rstrip("()")) :])
             raise Told(
-                "The application %r was not found: %r has no attribute %r." % (spec, _name(found), part)
+                "The application %r was not found: %r has no attribute %r%s"
+                % (spec, _name(found), part, _instead(near))
             ) from None
     return found
 

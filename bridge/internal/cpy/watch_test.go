@@ -56,8 +56,8 @@ func TestWatchAlert(t *testing.T) {
 
 	close(compute)
 	<-computing
-	// A leader that gets no CPU, because the machine is busy, looks as if it slept; so it has some attempts.
-	for step, attempts := uint64(3), 10; ; step++ {
+	// A leader that gets no CPU, because the machine is busy, looks as if it slept; so it has many attempts.
+	for step, attempts := uint64(3), 60; ; step++ {
 		w.Words[1].Store((step-1)*WatchStep | WatchLeads)
 		call(0, step, WatchPending)
 		call(1, step, WatchLeads)
