@@ -70,7 +70,7 @@ def test_a_pool_without_work_keeps_nobody(serve, files):
 
 
 def test_an_atexit_function_that_does_not_return(serve, files):
-    marker, env = files
+    _, env = files
     server = serve("keeps", "--graceful-timeout", "0.5", env=env)
     assert server.get("/atexit").text == "ok"
     server.signal(signal.SIGTERM)
@@ -80,7 +80,7 @@ def test_an_atexit_function_that_does_not_return(serve, files):
 
 @pytest.mark.parametrize("kept_by", ["thread", "executor", "atexit"])
 def test_a_second_signal_ends_what_keeps_the_process(serve, files, kept_by):
-    marker, env = files
+    _, env = files
     server = serve("keeps", env=env)
     assert server.get("/" + kept_by).text == "ok"
     server.signal(signal.SIGTERM)
