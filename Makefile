@@ -135,8 +135,8 @@ race: envs ## Go's tests, and the live suite on a binary, under the race detecto
 	GORACE=halt_on_error=1 GOWSGI_BINARY=$(abspath build/race/gowsgi) $(LIVE_TEST) $(LIVE)
 
 cgocheck: envs ## the same with every pointer that crosses to C checked
-	GOEXPERIMENT=cgocheck2 $(GO) test $(GOBUILD) -timeout 15m $(PKG) $(ARGS)
-	GOEXPERIMENT=cgocheck2 $(GO) build $(GOBUILD) -o build/cgocheck/gowsgi ./cmd/gowsgi
+	GOEXPERIMENT=cgocheck2 $(GO) test $(GOBUILD) -tags gowsgi_rules -timeout 15m $(PKG) $(ARGS)
+	GOEXPERIMENT=cgocheck2 $(GO) build $(GOBUILD) -tags gowsgi_rules -o build/cgocheck/gowsgi ./cmd/gowsgi
 	GOWSGI_BINARY=$(abspath build/cgocheck/gowsgi) $(LIVE_TEST) $(LIVE)
 
 # Python keeps memory until the process ends, which is no leak; everything else AddressSanitizer finds is a bug.
