@@ -107,6 +107,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		SpoolTake:  s.takeForResponse,
 		SpoolGive:  s.giveForResponse,
 		SpoolFull:  s.responseWithout,
+		GiveWay:    s.giveWay,
 		Unhold:     bridge.Unhold,
 		Refusal:    []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
 		BeforeFile: s.beforeFile,
