@@ -46,7 +46,7 @@ GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal p
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
 PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
 
-.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-micro mutate check clean
+.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-beside bench-micro mutate check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -148,6 +148,9 @@ sanitize: envs ## the same with C and Go under AddressSanitizer
 
 bench: binary ## gowsgi beside its peers; BENCH='--only plain --servers gowsgi,fastwsgi,floor' narrows it, --help tells more
 	$(PYTHON) pytests/bench/run.py $(BENCH)
+
+bench-beside: binary ## how much others feel of one heavy client; BENCH='--only pipeline' narrows it
+	$(PYTHON) pytests/bench/beside.py $(BENCH)
 
 bench-micro: binary ## what the steps of a request cost, compared with the last release; BENCH='--bench Call'
 	$(PYTHON) pytests/bench/micro.py $(BENCH)
