@@ -150,7 +150,7 @@ func (f environFields) Lookup(name string) ([]byte, bool) {
 	if !ok && name != "CONTENT_TYPE" && name != "CONTENT_LENGTH" {
 		return nil, false
 	}
-	return requestFields{f.r}.Lookup(strings.ReplaceAll(strings.ToLower(field), "_", "-"))
+	return requestFields(f).Lookup(strings.ReplaceAll(strings.ToLower(field), "_", "-"))
 }
 
 func protocol(h *httpparse.Request) string {

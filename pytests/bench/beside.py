@@ -3,9 +3,9 @@
 
     python3 pytests/bench/beside.py [--binary build/gowsgi] [--seconds 3] [--threads 4] [--only NAME,NAME]
 
-One client asks for small answers all the time, while another process, which the server cannot slow down, does what the row
-says. The figures are milliseconds; `alone` is the run without a heavy client, from which the others should be no more than
-20 ms away. Standard library only.
+One client asks for small answers all the time, while another process, which the server cannot slow down, does what the
+row says. The figures are milliseconds; `alone` is the run without a heavy client, and the others should be no more
+than 20 ms away from it. Standard library only.
 """
 
 import argparse
