@@ -100,7 +100,7 @@ HEAVY = {
     "block-300m": block_of_300_mb,
 }
 
-APP = '''
+APP = """
 BLOCK = b"x" * 65536
 LARGE = b"x" * 300_000_000
 
@@ -115,7 +115,7 @@ def app(environ, start_response):
         while environ["wsgi.input"].read(65536):
             pass
     return [b"Hello"]
-'''
+"""
 
 
 def asked(port, seconds):
