@@ -17,7 +17,7 @@ func (h host) Begin(ct *crew.Thread) {
 	if ct.Py != nil {
 		return
 	}
-	for c := s.staged.pop(); c != nil; c = s.staged.pop() {
+	for c := s.staged.Pop(); c != nil; c = s.staged.Pop() {
 		s.crew.Submit(c)
 	}
 }
@@ -30,7 +30,7 @@ func (h host) Turn(ct *crew.Thread) bool {
 		t.boundWait()
 		return true
 	}
-	if c := s.staged.pop(); c != nil {
+	if c := s.staged.Pop(); c != nil {
 		c.Run(ct)
 		return true
 	}

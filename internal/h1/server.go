@@ -36,8 +36,8 @@ type Server struct {
 	threads   []*thread // of Python
 	standby   *thread
 
-	cur    *thread // who leads; leader only
-	staged staged  // wait for the leader itself, see gather.go; leader only, and empty before it polls
+	cur    *thread          // who leads; leader only
+	staged crew.Fifo[*conn] // wait for the leader itself, see gather.go; leader only, and empty before it polls
 
 	stopping atomic.Bool
 	over     atomic.Bool // nothing is waited for any more
