@@ -92,9 +92,7 @@ func (x *exchange) reset() {
 		x.stored = 0
 	}
 	x.ahead = nil
-	if x.Req.Body == bridge.BodyStream {
-		x.alarm.Close()
-	}
+	x.alarm.Close()
 	x.Req.Arena, x.Req.Memory = nil, nil
 	x.c, x.t = nil, nil
 }

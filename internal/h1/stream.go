@@ -125,7 +125,11 @@ func (x *exchange) Read(dst []byte, wait bool) int64 {
 		switch {
 		case n >= 0 && more:
 			got += int(n)
-			if now := x.c.s.loop.Clock(); got < len(dst) {
+			if got == 0 { // only framing: 0 would be the end of the body
+				continue
+			}
+			if got < len(dst) {
+				now := x.c.s.loop.Clock()
 				if began == 0 {
 					began = now
 				}
