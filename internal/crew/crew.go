@@ -73,7 +73,7 @@ type Crew struct {
 	loose  fifo      // tasks for any thread
 	idle   []*Thread // last in first out
 	wish   *Thread   // calls are short again: it wants the standby to give the lead to a thread
-	pooled bool      // the standby leads
+	pooled bool      // the standby leads, or is about to
 	done   bool      // threads are to end
 
 	queued atomic.Int32 // len(loose)
