@@ -199,7 +199,11 @@ func (o *outbox) sendWhole(t *crew.Thread, sent func(c *conn)) {
 	o.mu.Unlock()
 	for i := range whole {
 		a := &whole[i]
-		_ = a.c.rc.SendBytes(bytes[a.from:a.to])
+		if b := bytes[a.from:a.to]; t != nil {
+			sendBytes(t, a.c.rc, b)
+		} else {
+			_ = a.c.rc.SendBytes(b)
+		}
 	}
 	for i := range whole {
 		sent(whole[i].c)

@@ -159,7 +159,7 @@ func (t *thread) put(c *conn, flush bool) {
 		t.Blocking(func() { c.rc.Put(t.pieces, flush) })
 	}
 	clear(t.pieces)
-	if !flush && c.rc.QueuedBytes() > 0 {
+	if !flush && c.rc.Pending() {
 		t.box.note(t.Thread, c.rc)
 	}
 }
@@ -250,12 +250,12 @@ func (x *exchange) Cut() {
 	if x.chunked || !x.Exact() {
 		return // the framing shows that something is missing
 	}
-	if !c.rc.TryFlush() {
-		t.Py.Pause()
-		t.Blocking(func() { _, _ = c.rc.Flush() })
-	}
-	c.phase = phaseClosing
-	c.rc.Abort()
+	t.Py.Pause()
+	t.Blocking(func() {
+		_, _ = c.rc.Flush()
+		c.phase = phaseClosing
+		c.rc.Abort()
+	})
 }
 
 // Long implements request.Client.
