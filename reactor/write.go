@@ -292,9 +292,6 @@ func (c *Conn) SpooledBytes() int64 {
 
 // TryQueued is QueuedBytes and SpooledBytes for who must not wait: not ok if another thread has the lock.
 func (c *Conn) TryQueued() (mem, spooled int64, ok bool) {
-	if !c.Pending() {
-		return 0, 0, true
-	}
 	if !c.mu.TryLock() {
 		return 0, 0, false
 	}

@@ -181,6 +181,9 @@ func (t *thread) flushAll(c *conn) {
 
 // queuedAbove tells whether more than n bytes are queued in memory, or nobody can tell as another thread sends.
 func (c *conn) queuedAbove(n int64) bool {
+	if !c.rc.Pending() {
+		return false
+	}
 	mem, _, ok := c.rc.TryQueued()
 	return !ok || mem > n
 }

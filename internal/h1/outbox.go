@@ -51,13 +51,20 @@ func (o *outbox) lock(t *crew.Thread) {
 	t.Blocking(o.mu.Lock)
 }
 
-// hold leaves b, behind what is held, for more of the same connection. By the thread.
-func (o *outbox) hold(t *crew.Thread, rc *reactor.Conn, b []byte) {
+// hold leaves b, behind what is held, for more of the same connection. False: with it that would be most or more. By the
+// thread.
+func (o *outbox) hold(t *crew.Thread, rc *reactor.Conn, b []byte, most int) bool {
 	o.lock(t)
-	o.bytes = append(o.bytes, b...)
-	o.held = rc
-	o.some.Store(true)
+	room := len(o.bytes)-o.from+len(b) < most
+	if room {
+		o.bytes = append(o.bytes, b...)
+		o.held = rc
+		if !o.some.Load() {
+			o.some.Store(true)
+		}
+	}
 	o.mu.Unlock()
+	return room
 }
 
 // note says that the queue of rc waits for more. By the thread.

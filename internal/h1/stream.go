@@ -54,6 +54,9 @@ func (x *exchange) Write(res *bridge.Response, length int64, body bool, data []b
 // Full implements request.Client. More in memory than the buffer is what found no room in a file. While another thread
 // sends nobody can tell, and Drain will.
 func (x *exchange) Full() bool {
+	if !x.c.rc.Pending() {
+		return false
+	}
 	mem, spooled, ok := x.c.rc.TryQueued()
 	buffer := int64(x.c.s.cfg.ResponseBuffer)
 	return !ok || mem > buffer || mem+spooled > buffer+x.c.s.cfg.ResponseSpool
