@@ -225,6 +225,15 @@ func (o *outbox) sendWhole(t *crew.Thread, sent func(c *conn)) {
 	o.mu.Unlock()
 }
 
+// sendOn sends b on c between its requests. While nobody owns it nobody else sends on it, and the lead must not be lost.
+func (t *thread) sendOn(c *conn, b []byte) {
+	if c.rc.Owned() {
+		sendBytes(t.Thread, c.rc, b)
+	} else {
+		_ = c.rc.SendBytes(b)
+	}
+}
+
 // sendBytes sends b on a connection that t owns, or leads. It waits only without the GIL.
 func sendBytes(t *crew.Thread, rc *reactor.Conn, b []byte) {
 	if len(b) == 0 || rc.TrySendBytes(b) {
