@@ -1,8 +1,9 @@
 """Who closes a file: /file is one of SIZE bytes, /block waits for its close() on the thread that gave it.
 
-/file is an open file as it is, /file?object one with a close() of its own. On another thread /block waits until somebody
-writes to the named pipe FIFO. It says "blocked" on stderr before. /hold waits for the named pipe FIFO.owner on that thread,
-for FIFO.other on others. /who tells which thread called close() of the object, 0 if none did, and which gave it.
+/file is an open file as it is, /file?object one with a close() of its own. On another thread /block waits until
+somebody writes to the named pipe FIFO. It says "blocked" on stderr before. /hold waits for the named pipe FIFO.owner on
+that thread, for FIFO.other on others. /who tells which thread called close() of the object, 0 if none did, and which
+gave it.
 """
 
 import os
