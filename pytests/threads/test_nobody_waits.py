@@ -1,6 +1,5 @@
 """A request that has ended, a client that sends nothing, a thread that keeps the GIL: nobody else waits for them."""
 
-
 import pytest
 
 from harness.waiting import feed_fifo, make_fifo
@@ -105,8 +104,8 @@ def test_what_can_refuse_refuses_before_the_client_sends(serve):
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_the_server_goes_on_while_an_extension_keeps_the_gil(serve, tmp_path, threads):
-    """Output, accepting, refusing and deadlines; also after bytes of the application have been sent, which only who has the
-    GIL can let go of."""
+    """Output, accepting, refusing and deadlines; also after bytes of the application's have been sent, which only those
+    who have the GIL can let go of."""
     fifo = make_fifo(tmp_path / "fifo")
     server = serve("holds_gil", "--threads", threads, "--head-timeout", "0.3", env={"FIFO": fifo})
     size = 20_000_000

@@ -1,6 +1,6 @@
 """Turns: whatever one connection or one request has, others get theirs meanwhile.
 
-Nothing here is measured in seconds. Beside a heavy client another one asks again and again, and it is counted what it got
+Nothing here is measured in seconds. Beside a heavy client another one asks again and again. It is counted what it got
 until the heavy one was done, and how much of the heavy work was done between two of its answers at most.
 """
 
@@ -60,7 +60,7 @@ class Beside(threading.Thread):
 
 def widest_gap(answers, total):
     """The largest part of the total that was done between two answers, the begin and the end included."""
-    points = [0] + sorted(a for a in answers if 0 <= a <= total) + [total]
+    points = [0, *sorted(a for a in answers if 0 <= a <= total), total]
     return max(after - before for before, after in zip(points, points[1:])) / total
 
 

@@ -1,8 +1,9 @@
 """Forks where ?at= says, and lets the child go on as if it were the server; its parent answers how the child ended.
 
-at=result: the application returns in both. at=generator: between two blocks; the child goes on for ever, with empty ones.
-at=write: the child calls write(). at=head: in the iterator that is the list of headers. at=close: in close() of the response.
-at=nested: in the generator, whose close() forks once more. /echo?x answers x.
+at=result: the application returns in both. at=generator: between two blocks; the child goes on for ever, with empty
+ones. at=write: the child calls write(). at=head: in the iterator that is the list of headers. at=close: in close() of
+the response. at=nested: in the generator, whose close() forks once more. /ends waits for the children of close(),
+/echo?x answers x.
 """
 
 import os
@@ -19,7 +20,7 @@ def end_of(child):
     """How the child ended. One that stays is killed, so that the test ends."""
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline:
-        pid, status = os.waitpid(child, os.WNOHANG)
+        pid, _status = os.waitpid(child, os.WNOHANG)
         if pid:
             return b"ended"
         time.sleep(0.002)

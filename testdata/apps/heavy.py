@@ -1,7 +1,7 @@
 """Heavy requests that count how far they are, and /so_far, which answers with that: bytes, or -1 before and after.
 
-/generator?count=&size= gives blocks, each time the same, /fresh new ones; /write gives them by write(), /list as a list;
-/body?size= reads the body to its end. /started waits for one of them to have begun.
+/generator?count=&size= gives blocks, each time the same, /fresh new ones; /write gives them by write(), /list as a
+list; /body?size= reads the body to its end. /started waits for one of them to have begun.
 """
 
 import threading
@@ -80,5 +80,5 @@ def application(environ, start_response):
             body = b"yes" if changed.wait_for(lambda: begun, LIMIT) else b"no"
     else:
         body = b"%d" % (so_far if running else -1)
-    start_response("200 OK", headers + [("Content-Length", str(len(body)))])
+    start_response("200 OK", [*headers, ("Content-Length", str(len(body)))])
     return [body]

@@ -28,9 +28,9 @@ def application(environ, start_response):
     elif path == "/file":
         file = tempfile.TemporaryFile(buffering=0)
         file.truncate(size)
-        start_response("200 OK", headers + [("Content-Length", str(size))])
+        start_response("200 OK", [*headers, ("Content-Length", str(size))])
         return environ["wsgi.file_wrapper"](file)
     else:
         body = b"x" * size
-    start_response("200 OK", headers + [("Content-Length", str(len(body)))])
+    start_response("200 OK", [*headers, ("Content-Length", str(len(body)))])
     return [body]

@@ -1,9 +1,9 @@
-"""Another thread of the application has a part in the request: ?name=x names it, /outcome?name=x waits for how it ended.
+"""Another thread of the application has a part in the request: ?name=x names it, /outcome?name=x is how it ended.
 
 /read: it reads the body, and the application answers without it. /write: it calls write() until that fails, and the
 application returns. /write_beside, /hints_beside: it reads the body, and the application meanwhile calls write() or
-early_hints, then waits for it. None of this waits for time alone: what cannot be seen from here, that the other thread waits
-in the server, is given PATIENCE to come about.
+early_hints, then waits for it. That the other thread waits in the server cannot be seen from here: it is given PATIENCE
+to come about.
 """
 
 import threading
@@ -63,5 +63,5 @@ def application(environ, start_response):
             write(b"before, ")
         reader.join(LIMIT)
         return [b"read %d" % len(reader.result or b"")]
-    start_response("200 OK", headers + [("Content-Length", str(len(body)))])
+    start_response("200 OK", [*headers, ("Content-Length", str(len(body)))])
     return [body]

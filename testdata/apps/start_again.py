@@ -1,8 +1,8 @@
 """Calls start_response, or early_hints, while it is being called; the body says what the second call raised.
 
-/list: from the iterator that is the list of headers; /thread: from there, by another thread; /repr: from the repr() of a
-header in an error message; /status: from that of a status; /hints: early_hints from its own list; /ended: a thread is still
-in start_response when its request has ended and another one runs.
+/list: from the iterator that is the list of headers; /thread: from there, by another thread; /repr: from the repr() of
+a header in an error message; /status: from that of a status; /hints: early_hints from its own list; /ended: a thread is
+still in start_response when its request has ended, /leave: it goes on, in another request.
 """
 
 import threading
