@@ -503,3 +503,78 @@ def test_an_app_may_take_the_socket(apps):
         assert client.read_some(100) == b"<bye\n"
         client.expect_end()
     assert apps.request("GET", "/hello").status == 200
+
+
+# a second call while the first one is under way
+
+
+@pytest.mark.parametrize("path", ["list", "thread"])
+def test_start_response_within_start_response_is_refused(serve, path):
+    server = serve("start_again", "--threads", "2")
+    with server.connect() as client:
+        for _ in range(20):
+            client.request("GET", "/" + path)
+            response = client.response()
+            assert (response.reason, response.text) == ("Outer", "AssertionError")
+            assert [len(response.all(name)) for name in ("X-Before", "X-After", "X-Inner")] == [1, 3, 0]
+
+
+@pytest.mark.parametrize("path", ["repr", "status"])
+def test_start_response_within_its_error_message_leaves_one_head(serve, path):
+    """The outer call fails in any case; whether the inner one was refused or never came, one head is left."""
+    server = serve("start_again", "--threads", "2")
+    with server.connect() as client:
+        for _ in range(20):
+            client.request("GET", "/" + path)
+            response = client.response()
+            assert (response.reason, response.get("X-Outer")) == ("Outer", "yes")
+            assert response.text in ("AssertionError TypeError", "TypeError")
+            assert response.all("X-Inner") == []
+
+
+def test_start_response_of_a_thread_whose_request_has_ended(serve):
+    server = serve("start_again", "--threads", "2")
+    with server.connect() as client:
+        start = server.stderr.position()
+        client.request("GET", "/ended")
+        assert client.response().status == 500
+        server.expect_error(rb"ValueError: planned", start)
+    for _ in range(5):
+        assert server.request("GET", "/repr").reason == "Outer"
+    response = server.request("GET", "/leave")
+    assert (response.reason, response.text, response.all("X-Late")) == ("Outer", "RuntimeError", [])
+
+
+def test_early_hints_within_early_hints(serve):
+    server = serve("start_again", "--threads", "2")
+    for _ in range(5):
+        response = server.request("GET", "/hints")
+        assert response.text == "nothing"
+        inner, outer = response.informational
+        assert len(inner.all("Link")) == 20
+        assert outer.all("Link") == ["</a>", "</b>"]
+
+
+# iterating for nobody
+
+
+@pytest.mark.parametrize("method, path", [("GET", "beyond"), ("HEAD", "endless"), ("HEAD", "blank")])
+def test_nobody_is_iterated_for_when_the_response_is_complete(serve, method, path):
+    """PEP 3333, Handling the Content-Length Header: stop; and a HEAD is complete with its head."""
+    server = serve("closing", "--threads", "2", "--graceful-timeout", "1")
+    with server.connect() as client:
+        client.request(method, f"/{path}?name=x")
+        assert client.response(method).body == (b"onetwo" if method == "GET" else b"")
+        assert server.get("/closed?name=x").text == "1"
+        client.request("GET", "/list?name=y")
+        assert client.response().body == b"onetwo"
+
+
+def test_nobody_is_iterated_for_after_a_reset(serve):
+    """Nothing is sent, so no write can fail."""
+    server = serve("closing", "--threads", "2", "--graceful-timeout", "1")
+    client = server.connect()
+    client.request("GET", "/blank?name=x")
+    assert client.read_some(1)
+    client.reset()
+    assert server.get("/closed?name=x").text == "1"

@@ -4,6 +4,8 @@ import threading
 
 import pytest
 
+from harness.load import in_parallel
+
 pytestmark = pytest.mark.core
 
 
@@ -69,3 +71,42 @@ def test_children_of_several_threads_at_once(server):
         thread.join(50)
         assert not thread.is_alive()
     assert wrong == []
+
+
+@pytest.mark.parametrize("at", ["result", "generator", "write", "head", "close", "nested"])
+def test_a_child_that_comes_back_ends_at_the_first_door(serve, at):
+    """Whatever the child returns from, it is no server: it answers nobody, and does not stay."""
+    server = serve("forked_child", "--threads", "2", "--graceful-timeout", "1")
+    with server.connect() as client:
+        client.request("GET", "/?at=" + at)
+        response = client.response()
+        assert response.status == 200
+        if at == "head":
+            assert (response.get("X-Child"), response.body) == ("ended", b"answered")
+        elif at == "close":
+            assert response.body == b"answered"
+        else:
+            assert response.body.endswith(b"ended")
+        if at in ("close", "nested"):
+            assert server.get("/ends").text == "ended"
+        # The answer is the only one, and the next request gets its own.
+        client.expect_silence(0.05)
+        client.request("GET", "/echo?next")
+        assert client.response().body == b"next"
+
+
+@pytest.mark.parametrize("at", ["result", "generator"])
+def test_others_get_their_own_answers_while_children_come_back(serve, at):
+    server = serve("forked_child", "--threads", "8", "--graceful-timeout", "1")
+
+    def talk(number):
+        with server.connect() as client:
+            for i in range(8 if number < 2 else 150):
+                if number < 2:
+                    client.request("GET", "/?at=" + at)
+                    assert client.response().body.endswith(b"ended")
+                else:
+                    client.request("GET", f"/echo?{number}.{i}")
+                    assert client.response().text == f"{number}.{i}"
+
+    in_parallel(8, talk)

@@ -75,16 +75,24 @@ def test_a_file_is_closed_while_its_thread_blocks(serve, tmp_path):
 @pytest.mark.core
 def test_an_object_is_closed_by_its_own_thread(serve, tmp_path):
     """What close() does may be bound to the thread, as sqlite's connections are: it waits until that one is free."""
-    fifo = make_fifo(tmp_path / "fifo")
-    server = serve("owner", "--threads", "2", env={"FIFO": fifo})
-    for _ in range(10):
-        reader = server.connect(receive_buffer=4096)
-        reader.request("GET", "/file?object")
-        reader.socket.recv(1, socket.MSG_PEEK)
-        assert len(reader.response().body) == 50000000
-        closer = wait_until(lambda: int(server.get("/who").text.split()[0]), "closed")
-        assert closer == int(server.get("/who").text.split()[1])
-        reader.close()
+    fifo = str(tmp_path / "fifo")
+    fifos = {who: make_fifo(f"{fifo}.{who}") for who in ("owner", "other")}
+    server = serve("owner", "--threads", "2", "--graceful-timeout", "1", env={"FIFO": fifo})
+    reader = server.connect(receive_buffer=65536)
+    reader.request("GET", "/file?object")
+    reader.socket.recv(1, socket.MSG_PEEK)
+    held = [server.connect() for _ in range(2)]
+    for client in held:
+        client.request("GET", "/hold")
+    assert server.stderr.wait_for(rb"(?s)blocked\n.*blocked\n")
+    assert len(reader.response().body) == 50000000
+    feed_fifo(fifos["other"], b"other")
+    for _ in range(20):
+        closer, owner = server.get("/who").text.split()
+        assert closer == "0", "closed by another thread"
+    feed_fifo(fifos["owner"], b"owner")
+    assert {client.response().body for client in held} == {b"other", b"owner"}
+    wait_until(lambda: server.get("/who").text == f"{owner} {owner}", "closed by its own thread")
 
 
 def test_requests_beyond_the_threads_wait_their_turn(serve, tmp_path):

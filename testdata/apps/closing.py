@@ -40,6 +40,18 @@ def endless():
         yield b"y" * 65536
 
 
+def blank():
+    yield b"onetwo"
+    while True:
+        yield b""
+
+
+def beyond():
+    while True:
+        yield b"one"
+        yield b"two"
+
+
 def broken():
     yield b"z" * 300000
     raise ValueError("planned, in iteration")
@@ -64,7 +76,7 @@ def application(environ, start_response):
     headers = [("Content-Type", "text/plain")]
     if path == "/bad_header":
         headers.append(("X-Bad", "a\r\nb: c"))
-    if path == "/sized":
+    if path in ("/sized", "/beyond"):
         headers.append(("Content-Length", "6"))
     if path != "/unstarted":
         try:
@@ -82,6 +94,8 @@ def application(environ, start_response):
         "/bad_header": lambda: Counted(name, [b"one"]),
         "/wrong_type": lambda: Counted(name, [b"one", 2]),
         "/endless": lambda: Counted(name, endless()),
+        "/blank": lambda: Counted(name, blank()),
+        "/beyond": lambda: Counted(name, beyond()),
         "/broken": lambda: Counted(name, broken()),
         "/large": lambda: Counted(name, [b"L" * 1000000] * 20),
     }

@@ -1,8 +1,9 @@
 """Who closes a file: /file is one of SIZE bytes, /block waits for its close() on the thread that gave it.
 
-/file is an open file as it is, /file?object one of a class of its own. On another thread /block waits until somebody
-writes to the named pipe FIFO. It says "blocked" on stderr before. /who tells which thread called close() of the object,
-and which gave it.
+/file is an open file as it is, /file?object one with a close() of its own. On another thread /block waits until
+somebody writes to the named pipe FIFO. It says "blocked" on stderr before. /hold waits for the named pipe FIFO.owner on
+that thread, for FIFO.other on others. /who tells which thread called close() of the object, 0 if none did, and which
+gave it.
 """
 
 import os
@@ -16,14 +17,19 @@ LIMIT = 20
 owner = given = closer = None
 
 
-class File:
-    def __init__(self, file):
-        self.file, self.fileno, self.read = file, file.fileno, file.read
+def new_object():
+    """A file that is certainly one, so that it goes to sendfile, and whose close() may be bound to its thread."""
+    named = tempfile.NamedTemporaryFile()
+    os.truncate(named.name, SIZE)
+    inner = named.close
 
-    def close(self):
+    def close():
         global closer
-        self.file.close()
+        inner()
         closer = threading.get_ident()
+
+    named.close = close
+    return named
 
 
 def new_file():
@@ -33,6 +39,13 @@ def new_file():
     file = open(path, "rb")
     os.unlink(path)
     return file
+
+
+def hold():
+    sys.stderr.write("blocked\n")
+    sys.stderr.flush()
+    with open(os.environ["FIFO"] + (".owner" if threading.get_ident() == owner else ".other"), "rb") as file:
+        return file.read()
 
 
 def block():
@@ -50,9 +63,10 @@ def block():
 def application(environ, start_response):
     global owner, given
     if environ["PATH_INFO"] == "/file":
-        owner, given = threading.get_ident(), new_file()
+        owner, given = threading.get_ident(), new_object() if environ["QUERY_STRING"] else new_file()
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(SIZE))])
-        return environ["wsgi.file_wrapper"](File(given) if environ["QUERY_STRING"] else given)
-    body = block() if environ["PATH_INFO"] == "/block" else b"%d %d" % (closer or 0, owner)
+        return environ["wsgi.file_wrapper"](given)
+    calls = {"/block": block, "/hold": hold}
+    body = calls.get(environ["PATH_INFO"], lambda: b"%d %d" % (closer or 0, owner))()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]

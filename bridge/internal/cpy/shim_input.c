@@ -25,6 +25,7 @@ typedef struct input_object {
 	int source;
 	atomic_int busy; /* between enter and leave */
 	int eof, closed;
+	int lasts; /* the method has asked the client before */
 	PyObject *owned_bytes; /* SOURCE_MEMORY: what buf points into, or */
 	gw_body *block;        /* that */
 	const char *buf;       /* the window: buf[pos:end] is not read yet */
@@ -54,6 +55,7 @@ static input_object *enter(PyObject *self) {
 		py.PyErr_SetString(py.PyExc_ValueError, "I/O operation on closed file.");
 		return NULL;
 	}
+	in->lasts = 0;
 	return in;
 }
 
@@ -92,7 +94,9 @@ static int64_t pull(input_object *in, char *dst, size_t n) {
 	}
 	if (gw_check_fork() < 0)
 		return -1;
-	got = gwgo_read(in->job, in->gen, dst, n, 0);
+	/* A client that always has something to send must not keep the GIL for its thread. */
+	got = in->lasts ? -1 : gwgo_read(in->job, in->gen, dst, n, 0);
+	in->lasts = 1;
 	if (got == -1)
 		GW_ALLOW_THREADS(got = gwgo_read(in->job, in->gen, dst, n, 1));
 	switch (got) {
@@ -287,8 +291,11 @@ static PyObject *input_readline(PyObject *self, PyObject *args, PyObject *kwargs
 	return in ? leave(in, line_up_to(in, n)) : NULL;
 }
 
-static PyObject *next_line(PyObject *self) {
+/* lasts: it is not the first line that the caller takes. */
+static PyObject *next_line(PyObject *self, int lasts) {
 	input_object *in = enter(self);
+	if (in && lasts && in->source == SOURCE_STREAM)
+		in->lasts = 1;
 	return in ? leave(in, line_up_to(in, SIZE_MAX)) : NULL;
 }
 
@@ -300,7 +307,7 @@ static PyObject *input_readlines(PyObject *self, PyObject *args, PyObject *kwarg
 		hint = SIZE_MAX; /* as io does: 0 and less mean no limit */
 	PyObject *list = py.PyList_New(0);
 	while (list && total < hint) {
-		PyObject *line = next_line(self);
+		PyObject *line = next_line(self, total > 0);
 		Py_ssize_t n = line ? py.PyBytes_Size(line) : 0;
 		int bad = !line || (n > 0 && py.PyList_Append(list, line) < 0);
 		if (line)
@@ -317,7 +324,7 @@ static PyObject *input_readlines(PyObject *self, PyObject *args, PyObject *kwarg
 }
 
 static PyObject *input_next(PyObject *self) {
-	PyObject *line = next_line(self);
+	PyObject *line = next_line(self, 0);
 	if (line && py.PyBytes_Size(line) == 0) {
 		py.Py_DecRef(line);
 		return NULL;
