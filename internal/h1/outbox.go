@@ -229,9 +229,15 @@ func (o *outbox) sendWhole(t *crew.Thread, sent func(c *conn)) {
 func (t *thread) sendOn(c *conn, b []byte) {
 	if c.rc.Owned() {
 		sendBytes(t.Thread, c.rc, b)
-	} else {
-		_ = c.rc.SendBytes(b)
+		return
 	}
+	if c.rc.TrySendBytes(b) {
+		return
+	}
+	if t.Py != nil { // it may have to go to the disk
+		t.Py.Pause()
+	}
+	_ = c.rc.SendBytes(b)
 }
 
 // sendBytes sends b on a connection that t owns, or leads. It waits only without the GIL.

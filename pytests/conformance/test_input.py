@@ -225,17 +225,6 @@ def test_a_body_sent_byte_by_byte(apps, framing):
         assert client.response().body == body
 
 
-def test_framing_that_comes_in_pieces_is_not_the_end(serve):
-    """The application waits in read() all the while."""
-    with serve("every", "--body-streaming").connect() as client:
-        client.request("POST", "/echo", [("Transfer-Encoding", "chunked")])
-        for piece in [b"5", b"\r", b"\n", b"hello", b"\r", b"\n", b"0", b"6", b"\r", b"\n", b" world", b"\r\n"]:
-            client.send(piece)
-            client.expect_silence(0.01)
-        client.send(b"0\r\n\r\n")
-        assert client.response().body == b"hello world"
-
-
 @framings
 def test_the_input_can_be_read_after_the_request_has_ended(apps, framing):
     name = f"{framing}"
@@ -308,3 +297,15 @@ def test_what_the_app_left_unread_is_not_taken_for_a_request(apps, read, framing
         client.send(message + head("GET", "/hello"))
         assert client.response().body == smuggled[:read]
         assert client.response().body == b"Hello world!\n"
+
+
+def test_100_continue_is_never_a_part_of_the_response(serve):
+    """Another thread asks for the body while the first bytes of the response are on their way, through a file."""
+    server = serve("reads_and_writes", "--body-streaming", "--threads", "2")
+    for after in range(0, 120, 8):
+        client = server.connect()
+        expects = [("Content-Length", "10"), ("Expect", "100-continue")]
+        client.send(head("POST", f"/?size=32000000&after={after / 1000}", expects))
+        response = client.response()
+        assert len(response.body) == 32_000_003 and response.body.endswith(b"xend")
+        client.close()
