@@ -32,15 +32,21 @@ func (a *Alarm) Ring() {
 	}
 }
 
-// Close gives the descriptors back and makes a ready for other waits.
+// Rung tells whether the next wait would end at once. Any goroutine.
+func (a *Alarm) Rung() bool { return a.rung.Load() }
+
+// Close gives the descriptors back and makes a ready for other waits. One that nobody has used costs two loads.
 func (a *Alarm) Close() {
-	if fds := a.fds.Swap(nil); fds != nil {
+	if fds := a.fds.Load(); fds != nil {
+		a.fds.Store(nil)
 		closeFD(fds[0])
 		if fds[1] != fds[0] {
 			closeFD(fds[1])
 		}
 	}
-	a.rung.Store(false)
+	if a.rung.Load() {
+		a.rung.Store(false)
+	}
 }
 
 // fd is what to poll, -1 if there are no descriptors left.

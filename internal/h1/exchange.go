@@ -92,9 +92,7 @@ func (x *exchange) reset() {
 		x.stored = 0
 	}
 	x.ahead = nil
-	if x.Req.Body == bridge.BodyStream {
-		x.alarm.Close()
-	}
+	x.alarm.Close() // any request may have waited for its client, or been called off
 	x.Req.Arena, x.Req.Memory = nil, nil
 	x.c, x.t = nil, nil
 }

@@ -70,3 +70,17 @@ func TestFraming(t *testing.T) {
 		})
 	}
 }
+
+// TestNothingOfARequestCallsOffTheNext: that a thread of the application was called off when its request ended, body or not,
+// is nothing to the request that is served with the same exchange.
+func TestNothingOfARequestCallsOffTheNext(t *testing.T) {
+	for _, body := range []bridge.BodyKind{bridge.BodyNone, bridge.BodyMemory, bridge.BodyStream} {
+		x := newExchange(&Server{limits: httpparse.DefaultLimits()})
+		x.c, x.Req.Body = &conn{}, body
+		x.Over()
+		x.reset()
+		if x.alarm.Rung() {
+			t.Errorf("body %d: the next request is called off as well", body)
+		}
+	}
+}

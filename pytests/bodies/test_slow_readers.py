@@ -1,5 +1,7 @@
 """Clients that read slowly or not at all: they cost buffers, then a file, then patience, never a thread."""
 
+import os
+import sys
 from urllib.parse import quote
 
 import pytest
@@ -42,6 +44,21 @@ def test_a_slow_reader_of_a_generator_occupies_no_thread(serve):
         assert len(body) == 300 * 65536
         assert body[:251] == bytes(range(251))
         assert body[-251:] == bytes((len(body) - 251 + i) % 251 for i in range(251))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for eventfds in /proc")
+def test_waiting_for_a_slow_reader_leaves_no_descriptor_open(serve):
+    server = serve("stream", "--threads", "1", "--response-buffer", "64k", "--response-spool", "0")
+
+    def alarms():
+        folder = f"/proc/{server.pid}/fd/"
+        return sum("[eventfd]" in os.readlink(folder + name) for name in os.listdir(folder))
+
+    before = alarms()
+    client = sleepy(server, "/?count=300&size=65536")
+    wait_until(lambda: alarms() > before, "the application waits for the client")
+    assert len(client.response().body) == 300 * 65536
+    wait_until(lambda: alarms() == before, "what the wait needed is given back")
 
 
 def test_a_slow_reader_of_a_file_occupies_no_thread(serve, big_file):
