@@ -4,6 +4,7 @@ package h1
 // which owns the connection; its response is in response.go.
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
@@ -38,7 +39,8 @@ type exchange struct {
 	reading   rules.Mutex   // body bytes of a running request
 	waited    time.Duration // for them
 	alarm     reactor.Alarm // ends the waits of a running request
-	continued bool          // 100 Continue was sent
+	continued bool          // 100 Continue was sent; under the response's lock
+	decided   atomic.Bool   // it was, or never will be
 	badBody   bool
 
 	// Response.
@@ -71,6 +73,9 @@ func (x *exchange) begin(c *conn, arena []byte) {
 	r.Body, r.Memory = bridge.BodyNone, nil
 	x.chunked, x.continued, x.badBody = false, false, false
 	x.size, x.waited = 0, 0
+	if x.decided.Load() {
+		x.decided.Store(false)
+	}
 }
 
 // reset lets go of everything that is held for the request.

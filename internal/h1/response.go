@@ -24,8 +24,11 @@ func (x *exchange) frame(res *bridge.Response, length int64, body bool) {
 	h, s := &x.p.Request, x.c.s
 	status := int(res.Status)
 	x.keep = h.KeepAlive && s.cfg.KeepAlive > 0 && res.Flags&bridge.AskClose == 0 && !s.stopping.Load() && !x.Hijacked() && status != 101
-	if h.Expect100 && !x.continued && x.Req.Body == bridge.BodyStream && !x.body.Done() {
-		x.keep = false // whether the client sends the body after all is its choice
+	if h.Expect100 && x.Req.Body == bridge.BodyStream {
+		x.decided.Store(true) // behind the head it would be a part of the body
+		if !x.continued && !x.bodyDone() {
+			x.keep = false // whether the client sends the body after all is its choice
+		}
 	}
 	x.chunked = false
 	switch {

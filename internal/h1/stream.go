@@ -140,11 +140,11 @@ func (x *exchange) Read(dst []byte, wait bool) int64 {
 			return n
 		}
 		// The client may be waiting for this before it sends anything (RFC 9110 10.1.1).
-		if x.p.Expect100 && !x.continued && !x.HeadSent() {
-			if !x.sendNow(continueLine, wait) {
+		if x.p.Expect100 && !x.decided.Load() {
+			if !x.Ahead(func() bool { return x.sendContinue(wait) }, wait) {
 				return bridge.ReadNothing
 			}
-			x.continued = true
+			x.decided.Store(true)
 			continue
 		}
 		if !wait {
@@ -154,6 +154,21 @@ func (x *exchange) Read(dst []byte, wait bool) int64 {
 			return n
 		}
 	}
+}
+
+// sendContinue is called before the head of the response is there, and by one thread at a time.
+func (x *exchange) sendContinue(wait bool) bool {
+	x.continued = x.sendNow(continueLine, wait)
+	return x.continued
+}
+
+// bodyDone tells whether the body has been read to its end; not, while another thread reads it. It does not wait.
+func (x *exchange) bodyDone() bool {
+	if !x.reading.TryLock() {
+		return false
+	}
+	defer x.reading.Unlock()
+	return x.body.Done()
 }
 
 const readTurn = time.Millisecond

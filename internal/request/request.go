@@ -62,9 +62,6 @@ func (r *Request) Status() int { return r.status }
 // Sent is how many body bytes the client has been given. On the request's thread.
 func (r *Request) Sent() int64 { return r.sent }
 
-// HeadSent reports whether the client has got the head of the response.
-func (r *Request) HeadSent() bool { return r.head }
-
 // Exact reports that nothing is missing of the length that was promised. On the request's thread.
 func (r *Request) Exact() bool { return r.left <= 0 }
 
@@ -179,9 +176,8 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 		if n == 1 {
 			r.Client.Long()
 		}
-		before := r.sent
-		ok := r.blocks(t, res)
-		if !ok || r.nobodyWantsMore() {
+		given, more, ok := r.blocks(t, res)
+		if !ok || !more {
 			t.Blocking(t.Py.Abandon)
 			r.settle(t)
 			if !ok {
@@ -191,7 +187,7 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 			step = bridge.End
 			break
 		}
-		if turn.Lasts(r.sent-before, r.Service.Clock) {
+		if turn.Lasts(given, r.Service.Clock) {
 			r.Client.Turn()
 		}
 		t.Blocking(func() { step = t.Py.Next() })
@@ -222,32 +218,32 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 	}
 }
 
-// nobodyWantsMore tells that the response is complete, whatever the application may still have (PEP 3333, "Handling the
-// Content-Length Header": stop iterating), or that there is no body to be had.
-func (r *Request) nobodyWantsMore() bool { return r.head && (r.noBody || r.left == 0) }
-
-// blocks gives the client the blocks of one step; there may be none. False: it is gone.
-func (r *Request) blocks(t *crew.Thread, res *bridge.Response) bool {
+// blocks gives the client the blocks of one step, of given bytes; there may be none. more false: the response is complete,
+// whatever the application may still have (PEP 3333, "Handling the Content-Length Header": stop iterating), or there is no
+// body to be had. ok false: the client is gone.
+func (r *Request) blocks(t *crew.Thread, res *bridge.Response) (given int64, more, ok bool) {
 	if r.Client.Gone() {
-		return false
-	}
-	if len(res.Pieces()) == 0 { // an empty block is no reason to begin
-		return true
+		return 0, false, false
 	}
 	if !r.mu.TryLock() { // another thread of the application is in write()
 		t.Py.Pause()
 		t.Blocking(r.mu.Lock)
 	}
-	if !r.head {
-		r.start(res, res.Total)
+	ok = true
+	if len(res.Pieces()) > 0 { // an empty block is no reason to begin
+		if !r.head {
+			r.start(res, res.Total)
+		}
+		var pieces []bridge.Piece
+		pieces, given = r.within(res.Pieces())
+		ok = r.Client.Body(pieces, given, false)
 	}
-	pieces, total := r.within(res.Pieces())
-	ok := r.Client.Body(pieces, total, false)
+	more = !r.head || !r.noBody && r.left != 0
 	r.mu.Unlock()
 	if ok && r.Client.Full() {
 		ok = r.drain(t)
 	}
-	return ok
+	return given, more, ok
 }
 
 // file gives the client a body that is a file.

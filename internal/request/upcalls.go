@@ -60,6 +60,15 @@ func (r *Request) Write(res *bridge.Response, data []byte, wait bool) bridge.Wri
 	return result
 }
 
+// Ahead has f send what may only come before the head, unless that is gone. False: it would have to wait. Any thread.
+func (r *Request) Ahead(f func() bool, wait bool) bool {
+	if !r.lock(wait) {
+		return false
+	}
+	defer r.mu.Unlock()
+	return r.head || f()
+}
+
 // EarlyHints implements bridge.Responder.
 func (r *Request) EarlyHints(lines []byte, wait bool) bridge.WriteResult {
 	if !r.lock(wait) {

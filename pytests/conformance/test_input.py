@@ -297,3 +297,15 @@ def test_what_the_app_left_unread_is_not_taken_for_a_request(apps, read, framing
         client.send(message + head("GET", "/hello"))
         assert client.response().body == smuggled[:read]
         assert client.response().body == b"Hello world!\n"
+
+
+def test_100_continue_is_never_a_part_of_the_response(serve):
+    """Another thread asks for the body while the first bytes of the response are on their way, through a file."""
+    server = serve("reads_and_writes", "--body-streaming", "--threads", "2")
+    for after in range(0, 120, 8):
+        client = server.connect()
+        expects = [("Content-Length", "10"), ("Expect", "100-continue")]
+        client.send(head("POST", f"/?size=32000000&after={after / 1000}", expects))
+        response = client.response()
+        assert len(response.body) == 32_000_003 and response.body.endswith(b"xend")
+        client.close()
