@@ -270,7 +270,7 @@ func (c *Conn) TryFlush() bool {
 	return true
 }
 
-// QueuedBytes returns how many bytes are queued in memory. Any thread, like the next three.
+// QueuedBytes returns how many bytes are queued in memory; it may wait for the lock. Any thread, like the next four.
 func (c *Conn) QueuedBytes() int64 {
 	if !c.Pending() {
 		return 0 // the usual answer: inlined
@@ -288,6 +288,20 @@ func (c *Conn) queuedBytes() int64 {
 func (c *Conn) SpooledBytes() int64 {
 	_, spooled := c.queued()
 	return spooled
+}
+
+// TryQueued returns how many bytes are queued in memory and in that file, for who must not wait; not ok: another thread has the
+// lock.
+func (c *Conn) TryQueued() (mem, spooled int64, ok bool) {
+	if !c.Pending() {
+		return 0, 0, true
+	}
+	if !c.mu.TryLock() {
+		return 0, 0, false
+	}
+	mem, spooled = c.queuedLocked()
+	c.unlock()
+	return mem, spooled, true
 }
 
 func (c *Conn) queued() (mem, spooled int64) {

@@ -565,3 +565,23 @@ func TestManyFlushers(t *testing.T) {
 	<-in.done
 	sameBytes(t, in.got.Bytes(), want)
 }
+
+// TestTryQueued: who must not wait is told that nobody knows, while another thread sends, perhaps to a disk.
+func TestTryQueued(t *testing.T) {
+	r := newRig(t, &hooks{}, Options{}, ListenOptions{SndBuf: 128 << 10})
+	c, _ := r.connect()
+	if mem, spooled, ok := c.TryQueued(); mem != 0 || spooled != 0 || !ok {
+		t.Error("nothing queued:", mem, spooled, ok)
+	}
+	fill(t, c)
+	queued := c.QueuedBytes()
+	if mem, _, ok := c.TryQueued(); queued == 0 || mem != queued || !ok {
+		t.Error("queued:", queued, mem, ok)
+	}
+	c.mu.Lock()
+	_, _, ok := c.TryQueued()
+	c.mu.Unlock()
+	if ok {
+		t.Error("known, with the lock in another hand")
+	}
+}

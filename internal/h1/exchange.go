@@ -133,7 +133,7 @@ func (t *thread) run(c *conn) ran {
 			t.flushAll(c)
 			if c.rc.Broken() {
 				c.phase = phaseClosing
-				c.rc.Abort()
+				t.abort(c)
 			} else if c.phase != phaseClosing { // not aborted
 				c.close()
 			}
@@ -144,7 +144,7 @@ func (t *thread) run(c *conn) ran {
 			t.dropInput(c)
 		}
 		over := more && t.turn.Over(sent, t.s.loop.Clock)
-		if !more || over || c.rc.QueuedBytes() > flushAbove || c.finishing() {
+		if !more || over || !atMost(c.rc, flushAbove) || c.finishing() {
 			t.flushAll(c)
 			if c.rc.Pending() {
 				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
@@ -177,10 +177,22 @@ func (t *thread) run(c *conn) ran {
 func (t *thread) flushAll(c *conn) {
 	t.box.sendHeld(t.Thread)
 	t.box.forget(t.Thread)
-	if c.rc.QueuedBytes() > 0 && !c.rc.TryFlush() {
+	if !atMost(c.rc, 0) && !c.rc.TryFlush() {
 		t.Py.Pause()
 		t.Blocking(func() { _, _ = c.rc.Flush() })
 	}
+}
+
+// atMost tells whether no more than n bytes are queued in memory. It does not wait: not, while another thread sends.
+func atMost(rc *reactor.Conn, n int64) bool {
+	mem, _, known := rc.TryQueued()
+	return known && mem <= n
+}
+
+// abort ends c, which t owns, with a reset. Whoever is sending may be waiting for a disk.
+func (t *thread) abort(c *conn) {
+	t.Py.Pause()
+	t.Blocking(c.rc.Abort)
 }
 
 // settleInput brings the input to the place where the next request begins. False: it cannot, or the connection ends.

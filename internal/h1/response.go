@@ -162,7 +162,7 @@ func (t *thread) put(c *conn, flush bool) {
 		t.Blocking(func() { c.rc.Put(t.pieces, flush) })
 	}
 	clear(t.pieces)
-	if !flush && c.rc.QueuedBytes() > 0 {
+	if !flush && !atMost(c.rc, 0) {
 		t.box.note(t.Thread, c.rc)
 	}
 }
@@ -258,7 +258,7 @@ func (x *exchange) Cut() {
 		t.Blocking(func() { _, _ = c.rc.Flush() })
 	}
 	c.phase = phaseClosing
-	c.rc.Abort()
+	t.abort(c)
 }
 
 // Long implements request.Client.

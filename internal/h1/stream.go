@@ -52,14 +52,16 @@ func (x *exchange) Write(res *bridge.Response, length int64, body bool, data []b
 }
 
 // Full implements request.Client. More in memory than the buffer is what found no room in a file.
-func (x *exchange) Full() bool {
-	rc := x.c.rc
-	if !rc.Pending() {
-		return false
+func (x *exchange) Full(wait bool) (full, known bool) {
+	rc, cfg := x.c.rc, x.c.s.cfg
+	mem, spooled, known := rc.TryQueued()
+	if !known {
+		if !wait {
+			return false, false
+		}
+		mem, spooled = rc.QueuedBytes(), rc.SpooledBytes()
 	}
-	cfg := x.c.s.cfg
-	mem := rc.QueuedBytes()
-	return mem > int64(cfg.ResponseBuffer) || mem+rc.SpooledBytes() > int64(cfg.ResponseBuffer)+cfg.ResponseSpool
+	return mem > int64(cfg.ResponseBuffer) || mem+spooled > int64(cfg.ResponseBuffer)+cfg.ResponseSpool, true
 }
 
 // Drain implements request.Client: a quarter has to be gone.

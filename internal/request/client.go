@@ -28,8 +28,9 @@ type Client interface {
 	// Turn is called when it has lasted: others get the lead, and the GIL.
 	Turn()
 
-	// Full reports whether the peer has so much to take that more has to wait. Any thread.
-	Full() bool
+	// Full reports whether the peer has so much to take that more has to wait. Not known: to find out would have to wait, and
+	// wait is false, with the GIL. Any thread.
+	Full(wait bool) (full, known bool)
 	// Drain waits until enough of that is gone; false if it never will be. Without the GIL. Any thread.
 	Drain() bool
 	// Gone reports that the peer can get nothing any more. Any thread.

@@ -122,11 +122,21 @@ func (r *Request) whole(t *crew.Thread, res *bridge.Response) {
 	r.start(res, size(pieces))
 	pieces, total := r.within(pieces)
 	r.Client.Body(pieces, total, true)
-	if r.Client.Full() && !r.drain(t) { // there is no room for it in a file
+	if r.full(t) && !r.drain(t) { // there is no room for it in a file
 		r.Client.Cut()
 		return
 	}
 	r.end()
+}
+
+// full tells whether the client has so much to take that it has to be waited for.
+func (r *Request) full(t *crew.Thread) bool {
+	full, known := r.Client.Full(false)
+	if !known { // who sends may be waiting for a disk
+		t.Py.Pause()
+		t.Blocking(func() { full, _ = r.Client.Full(true) })
+	}
+	return full
 }
 
 // drain waits until the client has taken enough.
@@ -240,7 +250,7 @@ func (r *Request) blocks(t *crew.Thread, res *bridge.Response) (given int64, mor
 	}
 	more = !r.head || !r.noBody && r.left != 0
 	r.mu.Unlock()
-	if ok && r.Client.Full() {
+	if ok && r.full(t) {
 		ok = r.drain(t)
 	}
 	return given, more, ok

@@ -20,13 +20,12 @@ func (r *Request) Write(res *bridge.Response, data []byte, wait bool) bridge.Wri
 		return bridge.Again
 	}
 	defer r.mu.Unlock()
-	if r.Client.Full() {
-		if !wait {
-			return bridge.Again
-		}
-		if !r.Client.Drain() {
-			return bridge.WriteGone
-		}
+	full, known := r.Client.Full(wait)
+	if !known || full && !wait {
+		return bridge.Again
+	}
+	if full && !r.Client.Drain() {
+		return bridge.WriteGone
 	}
 	var length int64
 	var body bool
