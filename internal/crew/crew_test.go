@@ -99,6 +99,57 @@ func TestPostTo(t *testing.T) {
 	}
 }
 
+// takesGIL stands for a Python thread that has the GIL from a task until it lets go of it.
+type takesGIL struct {
+	noPython
+	has bool
+}
+
+func (p *takesGIL) HasGIL() bool { return p.has }
+func (p *takesGIL) Release()     { p.has = false }
+
+// lateHost has something for a thread that is about to be idle, once, and is told when the thread is.
+type lateHost struct {
+	quietHost
+	late, idle func(*Thread)
+	t          *Thread
+}
+
+func (h *lateHost) Idle(t *Thread) {
+	if late := h.late; late != nil {
+		h.late = nil
+		late(t)
+	}
+}
+
+func (h *lateHost) Wake() {
+	if t := h.t; len(t.crew.idle) > 0 {
+		h.idle(t)
+	}
+}
+
+// What is for a thread may come when it has looked round already and is about to be idle; it takes the GIL, and does not
+// keep it while it waits.
+func TestIdleWithoutTheGIL(t *testing.T) {
+	c, _ := quietCrew(2, 0)
+	th, p := c.threads[0], &takesGIL{}
+	th.gil = p
+	did, had := false, false
+	c.host = &lateHost{t: th,
+		late: func(th *Thread) { c.PostTo(th, Func(func(*Thread) { did, p.has = true, true })) },
+		idle: func(*Thread) {
+			had, c.wish = p.has, nil
+			c.Post(Func(nothing)) // or it would sleep on
+		}}
+	c.wish = c.threads[1] // so that the host is told of idle threads
+	if task, _, ok := th.next(); task == nil || !ok {
+		t.Fatal("the thread does not take what it was asked for")
+	}
+	if !did || had {
+		t.Errorf("what was for it was done: %v; idle with the GIL: %v", did, had)
+	}
+}
+
 // The lead goes to a thread that was idle, whatever the others wished.
 func TestWhoGetsTheLead(t *testing.T) {
 	for _, c := range []struct {

@@ -170,6 +170,7 @@ func (t *Thread) next() (task Task, lead, ok bool) {
 			for _, task := range own {
 				task.Run(t)
 			}
+			first = true // they have brought the GIL
 			continue
 		}
 		t.state = running
