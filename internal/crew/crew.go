@@ -151,7 +151,9 @@ func (c *Crew) startOthers() error {
 func (c *Crew) Lead() {
 	go c.standbyLoop()
 	main := c.threads[0]
+	c.mu.Lock() // somebody may have something for it already
 	main.state = leading
+	c.mu.Unlock()
 	main.leading = true
 	main.work()
 }
