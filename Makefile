@@ -46,7 +46,7 @@ GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal p
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
 PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
 
-.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-micro mutate check clean
+.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-beside bench-micro mutate check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -135,8 +135,8 @@ race: envs ## Go's tests, and the live suite on a binary, under the race detecto
 	GORACE=halt_on_error=1 GOWSGI_BINARY=$(abspath build/race/gowsgi) $(LIVE_TEST) $(LIVE)
 
 cgocheck: envs ## the same with every pointer that crosses to C checked
-	GOEXPERIMENT=cgocheck2 $(GO) test $(GOBUILD) -timeout 15m $(PKG) $(ARGS)
-	GOEXPERIMENT=cgocheck2 $(GO) build $(GOBUILD) -o build/cgocheck/gowsgi ./cmd/gowsgi
+	GOEXPERIMENT=cgocheck2 $(GO) test $(GOBUILD) -tags gowsgi_rules -timeout 15m $(PKG) $(ARGS)
+	GOEXPERIMENT=cgocheck2 $(GO) build $(GOBUILD) -tags gowsgi_rules -o build/cgocheck/gowsgi ./cmd/gowsgi
 	GOWSGI_BINARY=$(abspath build/cgocheck/gowsgi) $(LIVE_TEST) $(LIVE)
 
 # Python keeps memory until the process ends, which is no leak; everything else AddressSanitizer finds is a bug.
@@ -148,6 +148,9 @@ sanitize: envs ## the same with C and Go under AddressSanitizer
 
 bench: binary ## gowsgi beside its peers; BENCH='--only plain --servers gowsgi,fastwsgi,floor' narrows it, --help tells more
 	$(PYTHON) pytests/bench/run.py $(BENCH)
+
+bench-beside: binary ## how much others feel of one heavy client; BENCH='--only pipeline' narrows it
+	$(PYTHON) pytests/bench/beside.py $(BENCH)
 
 bench-micro: binary ## what the steps of a request cost, compared with the last release; BENCH='--bench Call'
 	$(PYTHON) pytests/bench/micro.py $(BENCH)

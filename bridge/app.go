@@ -187,6 +187,9 @@ func RunAtExit(kind AtExitKind) (threads string, ending bool, err error) {
 	return threads, ending, err
 }
 
+// HoldsGIL tells whether the calling OS thread has the GIL, whoever it is, while there is an application.
+func HoldsGIL() bool { return cpy.HoldsGIL() }
+
 // Locate, Start, Attach and Finalize are the interpreter's life; see internal/cpy.
 var (
 	Locate    = cpy.Locate

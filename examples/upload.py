@@ -1,8 +1,8 @@
 """Takes files and keeps them: gowsgi examples/upload.py, then curl -T file http://127.0.0.1:8000/name
 
 The directory is $UPLOADS, or ./uploads. The app runs when the whole body has come (it waits in a temporary file), so a
-slow client costs no thread. With `--expect-continue app` a client that asks first (curl does, with Expect: 100-continue) is
-refused before it sends; its upload then occupies a thread while it comes.
+slow client costs no thread. With `--expect-continue app` a client that asks first (curl does, by Expect: 100-continue)
+is refused before it sends; its upload then occupies a thread while it comes.
 """
 
 import hashlib

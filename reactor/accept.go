@@ -5,9 +5,12 @@ package reactor
 import (
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// acceptRetry is how long accepting rests after the process ran out of descriptors or memory, unless a connection closes.
+// acceptRetry is how long accepting rests after the process ran out of descriptors or memory, or of connections that could
+// give way, unless a connection closes.
 const acceptRetry = 100 * time.Millisecond
 
 // maxBacklog is more than the kernel lets wait (net.core.somaxconn, 4096 by default).
@@ -147,18 +150,31 @@ func (l *Loop) roomAgain() {
 func (l *Loop) exhaust(call string, err error) {
 	l.rest()
 	l.accepting.exhausted = true
-	if l.accepting.retry == nil {
-		l.accepting.retry = l.After(acceptRetry, func() {
-			l.accepting.retry = nil
-			if l.accepting.exhausted {
-				l.resume()
-			}
-		})
-	}
+	l.retryAccepting()
 	if !l.accepting.reported {
 		l.accepting.reported = true
 		l.opt.Log("reactor: not accepting connections for now: %s: %v", call, err)
 	}
+}
+
+func (l *Loop) retryAccepting() {
+	if l.accepting.retry == nil {
+		l.accepting.retry = l.After(acceptRetry, func() {
+			l.accepting.retry = nil
+			if l.accepting.exhausted || l.accepting.full {
+				l.resume()
+			}
+		})
+	}
+}
+
+func (l *Loop) full() bool { return l.opt.MaxConns > 0 && l.Conns() >= l.opt.MaxConns }
+
+// somebodyWaits tells whether accept would bring one.
+func somebodyWaits(fd int) bool {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds[:], 0)
+	return n > 0 && err == nil
 }
 
 // accept takes one connection, nil if it can't, and leaves b in the ready queue behind all that wait there, until nobody
@@ -166,6 +182,10 @@ func (l *Loop) exhaust(call string, err error) {
 // the next Poll again. One at a time, a connection that brings its request and closes after the answer is done with before
 // the next one is touched.
 func (l *Loop) accept(b *boundListener) *Conn {
+	if b.armed && l.full() && somebodyWaits(b.ln.fd) && l.opt.GiveWay() {
+		l.ready.push(item{accept: b}) // behind the one that ends
+		return nil
+	}
 	c := l.acceptOne(b)
 	if b.taken++; c == nil || b.taken >= l.opt.AcceptBatch {
 		b.queued, b.taken = false, 0
@@ -195,9 +215,10 @@ func (l *Loop) acceptOne(b *boundListener) *Conn {
 		return nil
 	}
 	for range maxBacklog {
-		if l.opt.MaxConns > 0 && l.Conns() >= l.opt.MaxConns {
+		if l.full() {
 			l.accepting.full = true
 			l.rest()
+			l.retryAccepting() // one may have become idle for long enough
 			return nil
 		}
 		var peer rawAddr

@@ -3,6 +3,7 @@ package reactor
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +24,35 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// TestGiveWay: at the limit a connection that may go makes room for a new one.
+func TestGiveWay(t *testing.T) {
+	var r *rig
+	var may []*Conn
+	give := func() bool {
+		if len(may) == 0 {
+			return false
+		}
+		may[0].CloseAfterFlush()
+		may = may[1:]
+		return true
+	}
+	r = newRig(t, &hooks{ready: echo}, Options{MaxConns: 2, GiveWay: give}, ListenOptions{})
+	first, old := r.connect()
+	r.connect()
+	waiting := r.dial()
+	waiting.Write([]byte("x"))
+	r.until("full", func() bool { return r.l.accepting.full })
+	may = append(may, first)
+	r.untilAnswer(waiting) // by itself: it is looked again after a moment
+	old.SetReadDeadline(time.Now().Add(patience))
+	if n, err := old.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("the one that gave way got %d bytes, %v", n, err)
+	}
+	if r.l.Conns() != 2 {
+		t.Errorf("%d connections", r.l.Conns())
+	}
 }
 
 func TestMaxConns(t *testing.T) {

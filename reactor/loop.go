@@ -38,7 +38,7 @@ type Handler interface {
 // Options of a Loop; the zero value of each field means its default.
 type Options struct {
 	MaxEvents   int           // events taken from the kernel at once; 256
-	MaxConns    int           // stop accepting at so many open connections; 0 is no limit
+	MaxConns    int           // so many open connections at most, see GiveWay; 0 is no limit
 	AcceptBatch int           // connections accepted between two Polls, from each listener; 64
 	LingerBytes int           // unread input thrown away at most by a graceful close; 1 MiB
 	LingerTime  time.Duration // time a graceful close waits for the peer at most; 2 s
@@ -53,6 +53,10 @@ type Options struct {
 	SpoolTake func(n int64) bool
 	SpoolGive func(n int64)
 	SpoolFull func(error)
+
+	// GiveWay is called on the leader when MaxConns are open and somebody wants to connect: true if it has asked for the end
+	// of one that does nothing (CloseAfterFlush). Else nobody is accepted until one closes, or a moment has passed.
+	GiveWay func() bool
 
 	// Unhold is given the Hold of each Piece exactly once, when its bytes are not needed any more, on whatever thread
 	// that is and with the connection's output lock held: it must not wait, nor call the connection.
@@ -123,6 +127,9 @@ func NewLoop(h Handler, o Options) (*Loop, error) {
 	}
 	if o.Unhold == nil {
 		o.Unhold = func(uintptr) {}
+	}
+	if o.GiveWay == nil {
+		o.GiveWay = func() bool { return false }
 	}
 	if o.BeforeFile == nil {
 		o.BeforeFile = func() {}

@@ -6,29 +6,42 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
+	"sync/atomic"
 	"syscall"
+
+	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
 // flushSize is how much is gathered before it is written. A line reaches the file by then, or when the server is idle.
 const flushSize = 32 << 10
 
+// maxWaiting is how much may wait for a file that takes nothing, a pipe that nobody reads for instance; what comes beyond
+// that is lost.
+const maxWaiting = 1 << 20
+
 // Writer gathers lines and writes them to a file. Each write holds whole lines, so that processes which share the file
 // do not mix theirs. A disk that is full costs lines, never the server: the loss is reported once, and the end of it.
 //
-// Any goroutine may call any method. A pipe that nobody reads blocks the caller, as it does everywhere.
+// Any goroutine may call any method. WriteLine never waits for the file; the others do, but of several that flush only one.
 type Writer struct {
 	name   string // "-" for a standard stream
 	report func(error)
 
-	mu     sync.Mutex
-	out    io.WriteCloser
-	pipe   bool
-	buf    []byte
-	torn   bool // buf begins with the rest of a line whose beginning is in the file
-	failed bool // the last write failed and that was reported
-	lost   int  // lines dropped since then
-	closed bool
+	regular atomic.Bool // a regular file
+	soon    atomic.Bool // FlushSoon has a goroutine on its way
+
+	mu     rules.Short
+	buf    []byte // lines that wait
+	missed int    // lines that found no room there
+
+	writing rules.Mutex // the rest; who has it waits for the file
+	out     io.WriteCloser
+	pipe    bool
+	rest    []byte // lines being written
+	torn    bool   // rest begins with the rest of a line whose beginning is in the file
+	failed  bool   // the last write failed and that was reported
+	lost    int    // lines dropped since then
+	closed  bool
 }
 
 // Open opens the file for appending and creates it when it is missing; "-" is standard output. report is told, in one
@@ -55,6 +68,7 @@ func open(name string, stream int, streamName string, report func(error)) (*Writ
 		return nil, err
 	}
 	w := &Writer{name: name, report: report, out: file, pipe: isPipe(file), buf: make([]byte, 0, flushSize+4096)}
+	w.regular.Store(isRegular(file))
 	if w.report == nil {
 		w.report = func(error) {}
 	}
@@ -83,36 +97,65 @@ func isPipe(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeNamedPipe != 0
 }
 
-// WriteLine takes one line; a newline is added unless the line brings it.
-func (w *Writer) WriteLine(line []byte) {
+func isRegular(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// WriteLine takes one line; a newline is added unless the line brings it. full: it is time to Flush.
+func (w *Writer) WriteLine(line []byte) (full bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.buf) >= maxWaiting {
+		w.missed++
+		return true
+	}
 	w.buf = append(w.buf, line...)
 	if len(line) == 0 || line[len(line)-1] != '\n' {
 		w.buf = append(w.buf, '\n')
 	}
-	var news error
-	if len(w.buf) > flushSize {
-		news = w.flush()
-	}
-	w.mu.Unlock()
-	w.tell(news)
+	return len(w.buf) > flushSize
 }
 
-// Flush writes what is gathered.
+// Flush writes what is gathered; nothing if somebody else is doing it.
 func (w *Writer) Flush() {
+	for again := true; again; again = w.Waits() {
+		if !w.writing.TryLock() {
+			return // who has it looks again
+		}
+		news := w.flush()
+		w.writing.Unlock()
+		w.tell(news)
+	}
+}
+
+// FlushSoon is Flush for who has better to do than to wait: for a regular file, whose pages take what is written, it is the same;
+// a pipe or a terminal may take nothing for ever, and a goroutine waits for that.
+func (w *Writer) FlushSoon() {
+	if w.regular.Load() {
+		w.Flush()
+	} else if !w.soon.Swap(true) {
+		go func() {
+			w.soon.Store(false)
+			w.Flush()
+		}()
+	}
+}
+
+// Waits tells whether there is something to be written.
+func (w *Writer) Waits() bool {
 	w.mu.Lock()
-	news := w.flush()
-	w.mu.Unlock()
-	w.tell(news)
+	defer w.mu.Unlock()
+	return len(w.buf) > 0
 }
 
 // Reopen writes what is gathered to the file as it is, then opens the name again, for log rotation. When that fails,
 // the old file stays in use. A standard stream is left alone.
 func (w *Writer) Reopen() error {
-	w.mu.Lock()
+	w.writing.Lock()
 	news := w.flush()
 	err := w.reopen()
-	w.mu.Unlock()
+	w.writing.Unlock()
 	w.tell(news)
 	return err
 }
@@ -127,22 +170,23 @@ func (w *Writer) reopen() error {
 	}
 	w.out.Close()
 	w.out, w.pipe = file, isPipe(file)
+	w.regular.Store(isRegular(file))
 	if w.torn { // the beginning of this line is in the other file
-		w.torn, w.buf = false, w.buf[:0]
+		w.torn, w.rest = false, w.rest[:0]
 	}
 	return nil
 }
 
 // Close writes what is gathered and closes the file. Lines that come later are dropped.
 func (w *Writer) Close() error {
-	w.mu.Lock()
+	w.writing.Lock()
 	news := w.flush()
 	var err error
 	if !w.closed {
 		w.closed = true
 		err = w.out.Close()
 	}
-	w.mu.Unlock()
+	w.writing.Unlock()
 	w.tell(news)
 	return err
 }
@@ -153,21 +197,32 @@ func (w *Writer) tell(news error) {
 	}
 }
 
-// flush writes the buffer and returns what the operator has to know, if anything. The caller holds the lock.
+// flush writes what waits and returns what the operator has to know, if anything. The caller has w.writing.
 func (w *Writer) flush() error {
-	if w.closed {
-		w.buf = w.buf[:0]
+	w.mu.Lock()
+	w.rest = append(w.rest, w.buf...)
+	w.buf = w.buf[:0]
+	missed := w.missed
+	w.missed = 0
+	w.mu.Unlock()
+	if missed > 0 {
+		w.lost += missed
+		w.failed = true
 	}
-	if len(w.buf) == 0 {
+	if w.closed {
+		w.rest = w.rest[:0]
+	}
+	if len(w.rest) == 0 {
 		return nil
 	}
-	for len(w.buf) > 0 {
-		n, err := w.out.Write(w.buf[:w.chunk()])
+	rules.Waits("for a log file")
+	for len(w.rest) > 0 {
+		n, err := w.out.Write(w.rest[:w.chunk()])
 		if err != nil || n == 0 {
 			return w.drop(n, err)
 		}
-		w.torn = w.buf[n-1] != '\n'
-		w.buf = w.buf[:copy(w.buf, w.buf[n:])]
+		w.torn = w.rest[n-1] != '\n'
+		w.rest = w.rest[:copy(w.rest, w.rest[n:])]
 	}
 	if !w.failed {
 		return nil
@@ -183,28 +238,28 @@ const pipeAtomic = 4096
 // chunk is how much of the buffer the next write takes: everything, and into a pipe as many whole lines as it takes in
 // one piece.
 func (w *Writer) chunk() int {
-	if !w.pipe || len(w.buf) <= pipeAtomic {
-		return len(w.buf)
+	if !w.pipe || len(w.rest) <= pipeAtomic {
+		return len(w.rest)
 	}
-	if i := bytes.LastIndexByte(w.buf[:pipeAtomic], '\n'); i >= 0 {
+	if i := bytes.LastIndexByte(w.rest[:pipeAtomic], '\n'); i >= 0 {
 		return i + 1
 	}
-	return bytes.IndexByte(w.buf, '\n') + 1
+	return bytes.IndexByte(w.rest, '\n') + 1
 }
 
 // drop empties the buffer after a write that took n bytes of it and failed. The rest of a line that is partly in the
 // file is kept, so that the file holds whole lines once it can be written again.
 func (w *Writer) drop(n int, err error) error {
-	rest := w.buf[n:]
+	rest := w.rest[n:]
 	if n > 0 {
-		w.torn = w.buf[n-1] != '\n'
+		w.torn = w.rest[n-1] != '\n'
 	}
 	keep := 0
 	if w.torn {
 		keep = bytes.IndexByte(rest, '\n') + 1
 	}
 	w.lost += bytes.Count(rest[keep:], []byte{'\n'})
-	w.buf = w.buf[:copy(w.buf, rest[:keep])]
+	w.rest = w.rest[:copy(w.rest, rest[:keep])]
 	if w.failed {
 		return nil
 	}

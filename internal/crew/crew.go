@@ -70,11 +70,11 @@ type Crew struct {
 	joined  sync.WaitGroup
 
 	mu     rules.Short
-	loose  fifo      // tasks for any thread
-	idle   []*Thread // last in first out
-	wish   *Thread   // calls are short again: it wants the standby to give the lead to a thread
-	pooled bool      // the standby leads
-	done   bool      // threads are to end
+	loose  Fifo[Task] // tasks for any thread
+	idle   []*Thread  // last in first out
+	wish   *Thread    // calls are short again: it wants the standby to give the lead to a thread
+	pooled bool       // the standby leads
+	done   bool       // threads are to end
 
 	queued atomic.Int32 // len(loose)
 	wished atomic.Bool  // wish != nil

@@ -290,17 +290,17 @@ func TestTurn(t *testing.T) {
 }
 
 func TestFifo(t *testing.T) {
-	var q fifo
+	var q Fifo[Task]
 	next, want := 0, 0
 	ran := -1
 	for round := range 5 {
 		for range 3000 {
 			n := next
-			q.push(Func(func(*Thread) { ran = n }))
+			q.Push(Func(func(*Thread) { ran = n }))
 			next++
 		}
 		for range 2000 + 500*round {
-			if task := q.pop(); task != nil {
+			if task := q.Pop(); task != nil {
 				if task.Run(nil); ran != want {
 					t.Fatalf("task %d is out of order", ran)
 				}
@@ -308,13 +308,13 @@ func TestFifo(t *testing.T) {
 			}
 		}
 	}
-	for task := q.pop(); task != nil; task = q.pop() {
+	for task := q.Pop(); task != nil; task = q.Pop() {
 		if task.Run(nil); ran != want {
 			t.Fatalf("task %d is out of order", ran)
 		}
 		want++
 	}
-	if want != next || q.len() != 0 {
+	if want != next || q.Len() != 0 {
 		t.Fatalf("%d in, %d out", next, want)
 	}
 }

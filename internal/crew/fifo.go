@@ -1,22 +1,24 @@
 package crew
 
-// fifo is a first-in first-out queue of tasks.
-type fifo struct {
-	items []Task
+// Fifo is a first-in first-out queue; the zero value is empty.
+type Fifo[T any] struct {
+	items []T
 	head  int // items[head:] wait
 }
 
-func (q *fifo) len() int { return len(q.items) - q.head }
+// Len is how many wait.
+func (q *Fifo[T]) Len() int { return len(q.items) - q.head }
 
-func (q *fifo) push(t Task) { q.items = append(q.items, t) }
+// Push adds one at the end.
+func (q *Fifo[T]) Push(t T) { q.items = append(q.items, t) }
 
-// pop returns nil if nobody waits.
-func (q *fifo) pop() Task {
-	if q.len() == 0 {
-		return nil
+// Pop takes the first; the zero value if nobody waits.
+func (q *Fifo[T]) Pop() (t T) {
+	if q.Len() == 0 {
+		return t
 	}
-	t := q.items[q.head]
-	q.items[q.head] = nil
+	var none T
+	t, q.items[q.head] = q.items[q.head], none
 	q.head++
 	if q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0

@@ -24,8 +24,8 @@ func (c *Crew) give(task Task) bool {
 			return true
 		}
 	}
-	c.loose.push(task)
-	c.queued.Store(int32(c.loose.len()))
+	c.loose.Push(task)
+	c.queued.Store(int32(c.loose.Len()))
 	c.mu.Unlock()
 	return false
 }
@@ -63,8 +63,8 @@ func (c *Crew) Take() Task {
 }
 
 func (c *Crew) takeLocked() Task {
-	task := c.loose.pop()
-	c.queued.Store(int32(c.loose.len()))
+	task := c.loose.Pop()
+	c.queued.Store(int32(c.loose.Len()))
 	return task
 }
 

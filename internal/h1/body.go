@@ -35,11 +35,6 @@ func (t *thread) startBody(c *conn, x *exchange) bool {
 		return false
 	}
 	x.body.Init(h, &s.limits)
-	if n := h.ContentLength; n > int64(s.cfg.BodyBuffer) && !s.cfg.BodyStreaming && !s.fits(&s.inBodies, s.cfg.BodySpoolTotal, n) {
-		s.spaceUsedUp(bridge.TallyBodiesUnspooled, nil)
-		x.Req.Body = bridge.BodyStream
-		return true
-	}
 	if s.cfg.BodyStreaming || h.Expect100 && s.cfg.ExpectContinue == "app" {
 		x.Req.Body = bridge.BodyStream
 		return true

@@ -38,7 +38,7 @@ type gathering struct {
 }
 
 // busy tells whether there is more to do before the next Poll. Leader only.
-func (s *Server) busy() bool { return s.staged.len() > 0 || s.loop.Busy() }
+func (s *Server) busy() bool { return s.staged.Len() > 0 || s.loop.Busy() }
 
 // crowded tells whether so many requests wait for this leader that it works by rounds: then one that is complete waits in
 // Server.staged.
@@ -54,7 +54,7 @@ func (t *thread) stage(c *conn) {
 		x.Req.Arena = x.own
 		t.dropInput(c)
 	}
-	t.s.staged.push(c)
+	t.s.staged.Push(c)
 }
 
 // copies is up to which size a body is copied to the outbox.

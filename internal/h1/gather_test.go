@@ -32,7 +32,7 @@ func gatherer(t *testing.T) (*thread, *conn, net.Conn) {
 	c := &conn{s: s, rc: rc, unread: nothing, x: x}
 	rc.Owner = c
 	s.loop = rc.Loop()
-	s.staged.push(&conn{})
+	s.staged.Push(&conn{})
 	th.SetLeads(true)
 	th.many = true
 	return th, c, client
@@ -44,7 +44,7 @@ func TestWhichAnswersAreGathered(t *testing.T) {
 	for name, change := range map[string]func(th *thread, c *conn){
 		"":                   func(*thread, *conn) {},
 		"no leader":          func(th *thread, _ *conn) { th.SetLeads(false) },
-		"nothing else to do": func(th *thread, _ *conn) { th.s.staged.pop() },
+		"nothing else to do": func(th *thread, _ *conn) { th.s.staged.Pop() },
 		"the last answer":    func(_ *thread, c *conn) { c.x.keep = false },
 		"a body being read":  func(_ *thread, c *conn) { c.x.Req.Body = bridge.BodyStream },
 		"a pipeline goes on": func(_ *thread, c *conn) { c.unread = &unread{buf: make([]byte, 1), w: 1} },
@@ -112,7 +112,7 @@ func TestStage(t *testing.T) {
 	long := strings.Repeat("x", ownHead)
 	x := &exchange{}
 	for _, head := range []string{"first", "a second one", long, "x"} {
-		if c := staged(head, 0, x); c.unread != nothing || string(x.Req.Arena) != head || s.staged.pop() != c {
+		if c := staged(head, 0, x); c.unread != nothing || string(x.Req.Arena) != head || s.staged.Pop() != c {
 			t.Fatalf("%.20q: staged %.20q, holds its block: %v", head, x.Req.Arena, c.unread != nothing)
 		}
 		x.reset()

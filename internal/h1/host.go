@@ -17,7 +17,7 @@ func (h host) Begin(ct *crew.Thread) {
 	if ct.Py != nil {
 		return
 	}
-	for c := s.staged.pop(); c != nil; c = s.staged.pop() {
+	for c := s.staged.Pop(); c != nil; c = s.staged.Pop() {
 		s.crew.Submit(c)
 	}
 }
@@ -30,7 +30,7 @@ func (h host) Turn(ct *crew.Thread) bool {
 		t.boundWait()
 		return true
 	}
-	if c := s.staged.pop(); c != nil {
+	if c := s.staged.Pop(); c != nil {
 		c.Run(ct)
 		return true
 	}
@@ -44,7 +44,13 @@ func (h host) Wait(*crew.Thread) {
 	t.sendGathered()
 	last := t.round
 	t.endRound()
-	s.requests.FlushLog()
+	if access := s.requests.Access; access != nil && access.Waits() {
+		if t.Py == nil {
+			access.FlushSoon()
+		} else if t.Blocking(access.FlushSoon); !t.Leads() { // a disk may be slow
+			return
+		}
+	}
 	if t.Py == nil && bridge.UnholdWaiting() {
 		s.crew.LookRound() // who lets go of the objects, for which the standby has no GIL
 	}
@@ -56,7 +62,7 @@ func (h host) Wait(*crew.Thread) {
 }
 
 // Idle implements crew.Host. The leader, who flushes the log as well, may wait for long by now.
-func (h host) Idle(*crew.Thread) { h.s.requests.FlushLog() }
+func (h host) Idle(*crew.Thread) { h.s.requests.FlushLogSoon() }
 
 // Wake implements crew.Host.
 func (h host) Wake() { h.s.loop.Wake() }

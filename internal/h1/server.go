@@ -36,8 +36,8 @@ type Server struct {
 	threads   []*thread // of Python
 	standby   *thread
 
-	cur    *thread // who leads; leader only
-	staged staged  // wait for the leader itself, see gather.go; leader only, and empty before it polls
+	cur    *thread          // who leads; leader only
+	staged crew.Fifo[*conn] // wait for the leader itself, see gather.go; leader only, and empty before it polls
 
 	stopping atomic.Bool
 	over     atomic.Bool // nothing is waited for any more
@@ -107,6 +107,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		SpoolTake:  s.takeForResponse,
 		SpoolGive:  s.giveForResponse,
 		SpoolFull:  s.responseWithout,
+		GiveWay:    s.giveWay,
 		Unhold:     bridge.Unhold,
 		Refusal:    []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
 		BeforeFile: s.beforeFile,

@@ -14,6 +14,7 @@ import (
 	"github.com/gowsgi/gowsgi/httpparse"
 	"github.com/gowsgi/gowsgi/internal/accesslog"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/crew"
 )
 
 // OpenAccessLog opens the access log that cfg asks for.
@@ -40,17 +41,40 @@ func (s *Service) OpenAccessLog(cfg *config.Config) error {
 	return nil
 }
 
-// FlushLog writes what is buffered. Any goroutine.
+// FlushLogSoon writes what is buffered, or sees to it. Any goroutine.
+func (s *Service) FlushLogSoon() {
+	if s.Access != nil {
+		s.Access.FlushSoon()
+	}
+}
+
+// lastLines is how long a log that takes nothing is waited for at the end.
+const lastLines = time.Second
+
+// FlushLog writes what is buffered, if the log takes it. Any goroutine.
 func (s *Service) FlushLog() {
 	if s.Access != nil {
-		s.Access.Flush()
+		atMost(lastLines, s.Access.Flush)
+	}
+}
+
+// atMost waits until f returns, but no longer than d.
+func atMost(d time.Duration, f func()) {
+	done := make(chan struct{})
+	go func() {
+		f()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
 	}
 }
 
 // CloseLog ends the access log.
 func (s *Service) CloseLog() {
 	if s.Access != nil {
-		s.Access.Close()
+		atMost(lastLines, func() { _ = s.Access.Close() })
 	}
 }
 
@@ -126,7 +150,7 @@ func (f environFields) Lookup(name string) ([]byte, bool) {
 	if !ok && name != "CONTENT_TYPE" && name != "CONTENT_LENGTH" {
 		return nil, false
 	}
-	return requestFields{f.r}.Lookup(strings.ReplaceAll(strings.ToLower(field), "_", "-"))
+	return requestFields(f).Lookup(strings.ReplaceAll(strings.ToLower(field), "_", "-"))
 }
 
 func protocol(h *httpparse.Request) string {
@@ -136,7 +160,7 @@ func protocol(h *httpparse.Request) string {
 	return "HTTP/1.1"
 }
 
-func (r *Request) logAccess(l *Local, res *bridge.Response) {
+func (r *Request) logAccess(t *crew.Thread, l *Local, res *bridge.Response) {
 	h, a := r.Req.Head, r.Req.Arena
 	cut := func(s httpparse.Span) []byte { return a[s.Off : s.Off+s.Len] }
 	rec := &l.record
@@ -151,7 +175,10 @@ func (r *Request) logAccess(l *Local, res *bridge.Response) {
 	}
 	rec.Start = r.At
 	rec.Duration = time.Since(r.At)
-	r.Service.writeLine(l)
+	if r.Service.writeLine(l) {
+		t.Py.Release()
+		t.Blocking(r.Service.Access.FlushSoon) // a disk may be slow
+	}
 }
 
 // Refusal is an answer that the application had no part in.
@@ -188,7 +215,7 @@ func (s *Service) LogReject(l *Local, f Refusal) {
 	}
 	s.NoteRefused(f.Status, f.Reason, about...)
 	if s.Access != nil {
-		s.writeLine(l)
+		s.writeLine(l) // written before the leader waits
 	}
 }
 
@@ -204,11 +231,12 @@ func BodySize(answer []byte) int64 {
 	return int64(len(body))
 }
 
-func (s *Service) writeLine(l *Local) {
+// writeLine reports whether it is time to write the lines to the file.
+func (s *Service) writeLine(l *Local) (full bool) {
 	if s.Format != nil {
 		l.line = s.Format.Append(l.line[:0], &l.record)
 	} else {
 		l.line = accesslog.AppendJSON(l.line[:0], &l.record)
 	}
-	s.Access.WriteLine(l.line)
+	return s.Access.WriteLine(l.line)
 }

@@ -82,7 +82,7 @@ func (r *Request) Run(t *crew.Thread, local *Local) {
 		r.steps(t, step, res)
 	}
 	if r.Service.Access != nil {
-		r.logAccess(local, res)
+		r.logAccess(t, local, res)
 	}
 }
 

@@ -72,7 +72,11 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		b.WriteByte('}')
 	}
 	h.w.WriteLine([]byte(b.String()))
-	h.w.Flush()
+	if bridge.HoldsGIL() {
+		go h.w.Flush() // nobody waits for a disk with it
+	} else {
+		h.w.Flush()
+	}
 	return nil
 }
 

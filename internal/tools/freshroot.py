@@ -3,7 +3,7 @@
 
 Machines that developers use have a Go, several Pythons, libraries and caches, which hide what is missing. The machine
 is a minimal Debian 12 root with python3, python3-venv, gcc, libc6-dev and make, made by debootstrap under .cache/fresh
-from the mirror that this machine's own apt uses. The root is kept, what a run leaves in it is not.
+from the mirror that this machine's own apt uses. The root is kept; what the last run left in it is removed first.
 
     freshroot.py [--if-possible] [--new-root] [--core]
 
@@ -52,7 +52,7 @@ def commands():
 
 
 def forget():
-    """What another run left: everything that is not the machine's."""
+    """Removes what another run left: everything that is not the machine's."""
     for place in ("root/.cache", "root/go", "root/.config", "tmp", str(INSIDE.relative_to("/"))):
         shutil.rmtree(str(ROOT.folder / place), ignore_errors=True)
     (ROOT.folder / "tmp").mkdir(mode=0o1777)
@@ -137,7 +137,6 @@ def main():
                 began = time.monotonic()
                 step(words, deadline)
                 say("fresh: {} took {:.0f} s".format(" ".join(words), time.monotonic() - began))
-            forget()
     except Impossible as reason:
         say("test-fresh skipped: {}.".format(reason))
         sys.exit(0 if arguments.if_possible else IMPOSSIBLE)

@@ -22,7 +22,7 @@ import started
 
 BENCHSTAT = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da"
 RELEASED = envs.HERE / "results" / "micro.txt"
-PACKAGES = ["./httpparse", "./internal/server", "./reactor"]
+PACKAGES = ["./httpparse", "./internal/h1", "./reactor"]
 # name, pipelined requests per write, request
 PATHS = [
     ("Plain", 1, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),

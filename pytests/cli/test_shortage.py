@@ -47,7 +47,7 @@ def test_a_bounded_address_space(form, kilobytes, threads):
         status = process.wait(LIMIT)
         said = stream.finish()
     assert status == (0 if up else 3), said
-    assert up or said.count(b"\n") == 1 and b"ulimit -v" in said, said
+    assert up or (said.count(b"\n") == 1 and b"ulimit -v" in said), said
     if resource.getrlimit(resource.RLIMIT_STACK)[0] <= 8 << 20 and threads <= 8:
         assert up or kilobytes < 1500000
 

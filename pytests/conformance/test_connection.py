@@ -276,7 +276,7 @@ def test_an_app_can_refuse_before_the_upload(serve):
 
 
 def test_the_server_answers_100_and_gathers_the_body(apps):
-    """A client that says Expect and then sends nothing more occupies no thread: there may be more of them than threads."""
+    """A client that says Expect and then sends nothing more occupies no thread: there may be more of them."""
     slow = [apps.connect() for _ in range(6)]
     for client in slow:
         client.request("POST", "/expects/read", [("Content-Length", "5"), ("Expect", "100-continue")])

@@ -61,9 +61,8 @@ def test_a_start_at_every_limit(form):
         # The least that a program of C and Python need to come up.
         probe = [form.interpreter.python, "-c", "import encodings.latin_1"]
     for limit in range(4, 40):
-        if not subprocess.run(
-            [sys.executable, "-c", LIMITED, str(limit), *probe], capture_output=True, timeout=LIMIT
-        ).returncode == 0:
+        alone = [sys.executable, "-c", LIMITED, str(limit), *probe]
+        if subprocess.run(alone, capture_output=True, timeout=LIMIT).returncode:
             continue
         with subprocess.Popen(
             limited(form, limit, "hello"),

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,11 +78,19 @@ def binary():
     return Path(os.environ.get("GOWSGI_BINARY") or ROOT / "build" / "gowsgi").absolute()
 
 
+def has_libpython():
+    """Whether there is one for the running interpreter, as internal/tools/pyenvs.py finds out."""
+    var = sysconfig.get_config_var
+    places = [var("LIBDIR"), os.path.join(var("LIBDIR") or "", var("MULTIARCH") or ""), var("LIBPL")]
+    places.append(os.path.join(sys.base_prefix, "lib"))
+    names = [n for n in (var("INSTSONAME"), var("LDLIBRARY")) if n and not n.endswith(".a")]
+    return any(os.path.exists(os.path.join(place, name)) for place in places if place for name in names)
+
+
 @functools.lru_cache(maxsize=None)
 def interpreters():
-    running = Interpreter(
-        "py{}.{}".format(*sys.version_info[:2]), sys.executable, "{}.{}".format(*sys.version_info[:2]), True
-    )
+    version = "{}.{}".format(*sys.version_info[:2])
+    running = Interpreter("py" + version, sys.executable, version, has_libpython())
     listed = os.environ.get("GOWSGI_PYTHONS")
     if not listed:
         return [running]
@@ -100,6 +109,8 @@ def forms(every_interpreter):
         for kind in kinds:
             # Without a shared libpython the binary hands over to the pip form; cli/test_interpreter.py has that.
             if kind == "binary" and not interpreter.shared:
-                continue
+                if "pip" in kinds:
+                    continue
+                kind = "pip"
             result.append(Form(kind, interpreter))
     return result

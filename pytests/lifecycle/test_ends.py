@@ -2,10 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
 
+from harness.client import Client
 from harness.server import environment
 from harness.waiting import feed_fifo, make_fifo, refuses, wait_until
 
@@ -70,7 +72,7 @@ def test_a_pool_without_work_keeps_nobody(serve, files):
 
 
 def test_an_atexit_function_that_does_not_return(serve, files):
-    marker, env = files
+    _, env = files
     server = serve("keeps", "--graceful-timeout", "0.5", env=env)
     assert server.get("/atexit").text == "ok"
     server.signal(signal.SIGTERM)
@@ -80,7 +82,7 @@ def test_an_atexit_function_that_does_not_return(serve, files):
 
 @pytest.mark.parametrize("kept_by", ["thread", "executor", "atexit"])
 def test_a_second_signal_ends_what_keeps_the_process(serve, files, kept_by):
-    marker, env = files
+    _, env = files
     server = serve("keeps", env=env)
     assert server.get("/" + kept_by).text == "ok"
     server.signal(signal.SIGTERM)
@@ -122,3 +124,15 @@ def test_a_failed_start_ends_by_a_signal_though_a_thread_keeps_it(form, tmp_path
                 break
         process.send_signal(signal.SIGTERM)
         assert process.wait(SOON) == 4
+
+
+def test_a_second_signal_leaves_no_files_behind(serve, tmp_path):
+    path, pid, fifo = tmp_path / "app.sock", tmp_path / "pid", make_fifo(tmp_path / "fifo")
+    server = serve("fifo", "--pid", pid, bind=(f"unix:{path}",), env={"FIFO": fifo})
+    with Client(str(path), family=socket.AF_UNIX) as client:
+        client.request("GET", "/wait")
+        assert server.stderr.wait_for(rb"waiting\n")
+        assert path.exists() and pid.exists()
+        server.expected_status = end_by_signals(server, signal.SIGTERM)
+    assert server.expected_status == 128 + signal.SIGTERM
+    assert not path.exists() and not pid.exists()

@@ -58,3 +58,18 @@ def test_a_probe_that_the_app_keeps_outlives_what_the_server_keeps(many):
     for client in clients:
         assert ask(client, f"/disconnect/keep?key={KEY}").body == b"false"
     assert server.get("/disconnect/kept").json() == [True] * MANY
+
+
+def test_idle_connections_give_way_to_new_ones(serve):
+    """As many as may be open, all idle: the one that has been so for longest ends when somebody else comes."""
+    server = serve("every", "--worker-connections", "4")
+    kept = [server.connect() for _ in range(4)]
+    for client in kept:
+        assert ask(client, "/hello/").body == b"Hello world!\n"
+    for client in kept[1:]:
+        assert ask(client, "/hello/").body == b"Hello world!\n"
+    with server.connect() as new:
+        assert ask(new, "/hello/").body == b"Hello world!\n"
+        kept[0].expect_end()
+        for client in kept[1:]:
+            assert ask(client, "/hello/").body == b"Hello world!\n"

@@ -22,8 +22,17 @@ IMPORTS = {
     # Takes what breaks it off for an error of its own, and goes on.
     "swallows": "try:\n    time.sleep(100)\nexcept BaseException:\n    pass\nfrom hello import application",
     # Nothing can break this off: it waits in C for what never comes, and has the GIL.
-    "sits": "import ctypes\nlock, mutex = ctypes.PyDLL(None).pthread_mutex_lock, bytes(64)\nlock(mutex)\n"
-    "while True:\n    try:\n        os.write(2, b'sitting\\n')\n        lock(mutex)\n    except BaseException:\n        pass\n",
+    "sits": """
+import ctypes
+lock, mutex = ctypes.PyDLL(None).pthread_mutex_lock, bytes(64)
+lock(mutex)
+while True:
+    try:
+        os.write(2, b'sitting\\n')
+        lock(mutex)
+    except BaseException:
+        pass
+""",
 }
 
 

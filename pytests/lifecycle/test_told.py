@@ -1,10 +1,8 @@
 """Signals that stop nothing: the log files are opened again, and what needs worker processes says so."""
 
-import os
 import signal
 import socket
 import subprocess
-import threading
 
 import pytest
 

@@ -74,7 +74,7 @@ def test_a_file_is_closed_while_its_thread_blocks(serve, tmp_path):
 
 @pytest.mark.core
 def test_an_object_is_closed_by_its_own_thread(serve, tmp_path):
-    """Whatever close() does may be bound to the thread, as sqlite's connections are; so it waits until that one is free."""
+    """What close() does may be bound to the thread, as sqlite's connections are: it waits until that one is free."""
     fifo = make_fifo(tmp_path / "fifo")
     server = serve("owner", "--threads", "2", env={"FIFO": fifo})
     for _ in range(10):

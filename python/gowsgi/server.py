@@ -70,7 +70,9 @@ def stop(timeout: float = 0) -> None:
 
 
 def stats() -> dict[str, int]:
-    """Counters of the server by name, from any thread, with a server or without: live native objects, and, since the process began,
+    """Counters of the server by name, from any thread, with a server or without.
+
+    Live native objects as they are now, and, since the process began:
 
     requests_refused      requests that the server answered itself, with 400 or 413 for instance
     responses_unspooled   how often output found no room in temporary files, and the application waited

@@ -1,8 +1,8 @@
 """Who closes a file: /file is one of SIZE bytes, /block waits for its close() on the thread that gave it.
 
-/file is an open file as it is, /file?object one of a class of its own. On another thread /block waits until somebody writes
-to the named pipe FIFO. It says "blocked" on stderr before. /who tells which thread called close() of the object, and which
-gave it.
+/file is an open file as it is, /file?object one of a class of its own. On another thread /block waits until somebody
+writes to the named pipe FIFO. It says "blocked" on stderr before. /who tells which thread called close() of the object,
+and which gave it.
 """
 
 import os

@@ -28,7 +28,8 @@ __attribute__((constructor(101))) static void prepare(void) {
 	if (getrlimit(RLIMIT_AS, &space) < 0 || space.rlim_cur == RLIM_INFINITY)
 		return;
 	if (space.rlim_cur < needed) {
-		dprintf(2, "gowsgi: the address space of the process is limited to %llu MB (ulimit -v), and %llu MB are needed at least\n",
+		dprintf(2,
+			"gowsgi: the address space of the process is limited to %llu MB (ulimit -v), and %llu MB are needed at least\n",
 			(unsigned long long)space.rlim_cur >> 20, (unsigned long long)needed >> 20);
 		_exit(GW_EXIT_BOOT);
 	}

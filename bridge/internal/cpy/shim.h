@@ -73,7 +73,8 @@ typedef struct gw_request {
 typedef struct gw_piece {
 	const char *ptr; /* into the app's bytes object */
 	size_t len;
-	PyObject *owned; /* that object; released at the thread's next gw_call, gw_next or gw_release unless Go took it (set NULL) */
+	PyObject *
+		owned; /* that object; released at the thread's next gw_call, gw_next or gw_release unless Go took it (set NULL) */
 } gw_piece;
 
 /* What gw_call and gw_next return. */
@@ -239,7 +240,8 @@ int64_t gw_body_used(void);
  * rq, arena, headers, body: caller's, not kept; rq->body_fd, rq->body_block: the callee's from now on. GIL: taken if not
  * held; held on return, see gw_release. Blocks: it runs the app. Calls back: gwgo_*.
  */
-int gw_call(gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
+int gw_call(
+	gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
 
 /*
  * Goes on with the iterable after GW_MORE, on the thread of the gw_call. Same results, GIL and blocking as gw_call. Between

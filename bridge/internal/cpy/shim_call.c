@@ -406,8 +406,8 @@ gw_job *gw_job_new(uint32_t index) {
 
 gw_response *gw_job_response(gw_job *j) { return &j->res; }
 
-int gw_call(gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers,
-	const char *body) {
+int gw_call(
+	gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
 	take_gil(t);
 	drop_pieces(t);
 	drain_unheld(FEW_UNHELD);

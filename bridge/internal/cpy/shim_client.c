@@ -42,7 +42,7 @@ PyObject *gw_port_text(unsigned port) {
 /*
  * The connections that had a request last are kept, one for each place of the table. The 300 bytes of each were a third of
  * what an idle connection took. One that has lost its place pays 0.2 µs for new objects with its next request (`go test
- * ./internal/server -bench Call`).
+ * ./internal/h1 -bench Call`).
  */
 #define KEPT_CONNS 512
 

@@ -353,8 +353,7 @@ static int put_proxy(PyObject *d, const char *text, size_t n) {
 	return 0;
 }
 
-PyObject *gw_environ(
-	gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
+PyObject *gw_environ(gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
 	gw_conn *c = j->conn;
 	/*
 	 * The head is all that differs between the requests of a connection, if they have no body: what proxies in front say

@@ -40,7 +40,7 @@ struct gw_job {
 	PyObject *iterable; /* owned: what the app returned */
 	PyObject *iterator; /* owned: its iterator; or, with total known, a tuple of the blocks, of which at are sent */
 	Py_ssize_t at, blocks; /* blocks: how many the tuple has, 0: iterator is none */
-	int closeable;      /* iterable may have a close() */
+	int closeable; /* iterable may have a close() */
 
 	gw_response res;
 	char *head; /* block behind res.status_line and res.head */
@@ -95,7 +95,7 @@ extern int gw_cold;
 extern PyObject *gw_type_input, *gw_type_wrapper, *gw_type_start, *gw_type_write, *gw_type_client, *gw_type_socket,
 	*gw_type_hints;
 extern PyObject *gw_empty_input; /* wsgi.input of every request without a body */
-extern PyObject *gw_support;     /* the support module */
+extern PyObject *gw_support; /* the support module */
 
 /* Each makes its types and puts them into the module. 0, or -1 with an exception set. GIL: held. */
 int gw_input_init(PyObject *module);

@@ -90,8 +90,8 @@ static int head_fields(PyObject *headers, gw_response *fresh, char **buf, size_t
 	int rc = 0;
 	for (Py_ssize_t i = 0; rc == 0 && i < py.PyList_Size(headers); i++) {
 		PyObject *pair = header_pair(py.PyList_GetItem(headers, i));
-		rc = pair ? gw_head_field(py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), fresh, buf, len,
-				    cap, 0)
+		rc = pair ? gw_head_field(
+				    py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), fresh, buf, len, cap, 0)
 		          : -1;
 		if (pair)
 			py.Py_DecRef(pair);

@@ -122,10 +122,10 @@ def _close(name, names):
 
 def _instead(name, otherwise="."):
     """The end of a sentence."""
-    return ": did you mean %s?" % _quoted(name) if name else otherwise
+    return ": did you mean %s?" % _as_typed(name) if name else otherwise
 
 
-def _quoted(text):
+def _as_typed(text):
     """As it would be typed: a shell wants parentheses in quotation marks."""
     import shlex
 
@@ -247,7 +247,7 @@ def _look_at(found, spec):
 
     name = getattr(found, "__name__", type(found).__name__)
     parameters = list(signature.parameters.values())
-    call = "gowsgi " + _quoted(spec + "()") if spec else "run(%s())" % name
+    call = "gowsgi " + _as_typed(spec + "()") if spec else "run(%s())" % name
     if takes(2):
         # Of a class the instances are the responses, or the class was meant to be called.
         if isinstance(found, type):
@@ -296,7 +296,7 @@ def _asgi(what, spec):
         attribute = "application" if hasattr(sys.modules.get(name), "application") else "app"
     if attribute.endswith("()"):
         attribute, options = attribute[:-2], options + "--factory "
-    server = "uvicorn %s%s" % (options, _quoted(name + ":" + attribute))
+    server = "uvicorn %s%s" % (options, _as_typed(name + ":" + attribute))
     return text + "serve it with an ASGI server, for instance %s." % server
 
 
