@@ -133,7 +133,7 @@ func (c *Conn) TrySendBytes(b []byte) bool {
 	if !c.mu.TryLock() {
 		return false
 	}
-	if c.out != nil {
+	if c.out != nil || int64(len(b)) > c.bound.loop.opt.SpoolAbove { // what the socket leaves of it, if it takes only a part
 		if ps := [1]Piece{{Bytes: b}}; c.maySpool(ps[:]) {
 			c.unlock()
 			return false

@@ -585,3 +585,16 @@ func TestTryQueued(t *testing.T) {
 		t.Error("known, with the lock in another hand")
 	}
 }
+
+// TestTrySendBytesNeverSpools: neither behind a queue nor in front of one, of which the socket may leave a part.
+func TestTrySendBytesNeverSpools(t *testing.T) {
+	o := Options{SpoolAbove: 1000, Spool: func() (*os.File, error) { return tempFile(t), nil }}
+	r := newRig(t, &hooks{}, o, ListenOptions{SndBuf: 16 << 10})
+	c, _ := r.connect()
+	if c.TrySendBytes(pattern(0, 1<<20)) || c.SentBytes() != 0 || c.Pending() {
+		t.Error("sent", c.SentBytes(), "and spooled", c.SpooledBytes())
+	}
+	if !c.TrySendBytes(pattern(0, 1000)) {
+		t.Error("what fits in memory is refused")
+	}
+}

@@ -257,7 +257,7 @@ func (t *thread) reject(c *conn, status int, reason string) {
 // refuse sends t.out as the last answer on c.
 func (t *thread) refuse(c *conn, status int, reason string) {
 	t.logReject(c, status, reason)
-	c.rc.Send(reactor.Piece{Bytes: t.out})
+	sendLeading(t.Thread, c.rc, t.out)
 	t.dropOut()
 	c.rc.Linger()
 	c.dropInput()

@@ -199,7 +199,7 @@ func (o *outbox) sendWhole(t *crew.Thread, sent func(c *conn)) {
 	o.mu.Unlock()
 	for i := range whole {
 		a := &whole[i]
-		_ = a.c.rc.SendBytes(bytes[a.from:a.to])
+		sendLeading(t, a.c.rc, bytes[a.from:a.to])
 	}
 	for i := range whole {
 		sent(whole[i].c)
@@ -212,6 +212,18 @@ func (o *outbox) sendWhole(t *crew.Thread, sent func(c *conn)) {
 	}
 	o.spareBytes, o.spareWhole = bytes[:0], whole[:0]
 	o.mu.Unlock()
+}
+
+// sendLeading is sendBytes for who must not lose the lead: it may wait unseen by the monitor, but not with the GIL. t nil: on the
+// monitor.
+func sendLeading(t *crew.Thread, rc *reactor.Conn, b []byte) {
+	if rc.TrySendBytes(b) {
+		return
+	}
+	if t != nil && t.Py != nil {
+		t.Py.Pause()
+	}
+	_ = rc.SendBytes(b)
 }
 
 // sendBytes sends b on a connection that t owns, or leads. It waits only without the GIL.
