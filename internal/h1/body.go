@@ -163,12 +163,6 @@ func (t *thread) readBody(c *conn) bool {
 			}
 			return true
 		}
-		if x.ahead != nil {
-			if c.buf == nil {
-				t.takeInput(c)
-			}
-			return true
-		}
 		if x.body.Done() {
 			x.gathered()
 			return true
