@@ -265,6 +265,7 @@ func (x *exchange) Long() { x.t.sendGathered() }
 func (x *exchange) Turn() {
 	t := x.t
 	t.Py.Release()
+	t.flushAll(x.c) // no block waits longer for more, which may be empty ones
 	if t.Leads() {
 		t.sendGathered()
 		t.GiveUpLead()
