@@ -34,6 +34,12 @@ func (a *Alarm) Ring() {
 
 // Close gives the descriptors back and makes a ready for other waits.
 func (a *Alarm) Close() {
+	if a.fds.Load() != nil || a.rung.Load() { // seldom, and changing them costs more than a look
+		a.clear()
+	}
+}
+
+func (a *Alarm) clear() {
 	if fds := a.fds.Swap(nil); fds != nil {
 		closeFD(fds[0])
 		if fds[1] != fds[0] {

@@ -290,6 +290,16 @@ func (c *Conn) SpooledBytes() int64 {
 	return spooled
 }
 
+// TryQueued is QueuedBytes and SpooledBytes for who must not wait: not ok if another thread has the lock.
+func (c *Conn) TryQueued() (mem, spooled int64, ok bool) {
+	if !c.mu.TryLock() {
+		return 0, 0, false
+	}
+	mem, spooled = c.queuedLocked()
+	c.unlock()
+	return mem, spooled, true
+}
+
 func (c *Conn) queued() (mem, spooled int64) {
 	c.mu.Lock()
 	mem, spooled = c.queuedLocked()

@@ -565,3 +565,17 @@ func TestManyFlushers(t *testing.T) {
 	<-in.done
 	sameBytes(t, in.got.Bytes(), want)
 }
+
+// TestTryQueued: who has the GIL does not wait for a thread that sends, perhaps from a disk.
+func TestTryQueued(t *testing.T) {
+	var c Conn
+	c.state.Or(stPending)
+	c.mu.Lock()
+	if _, _, ok := c.TryQueued(); ok {
+		t.Error("told while another thread has the lock")
+	}
+	c.mu.Unlock()
+	if _, _, ok := c.TryQueued(); !ok {
+		t.Error("not told")
+	}
+}

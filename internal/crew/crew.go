@@ -73,7 +73,7 @@ type Crew struct {
 	loose  Fifo[Task] // tasks for any thread
 	idle   []*Thread  // last in first out
 	wish   *Thread    // calls are short again: it wants the standby to give the lead to a thread
-	pooled bool       // the standby leads
+	pooled bool       // the standby leads, or is about to
 	done   bool       // threads are to end
 
 	queued atomic.Int32 // len(loose)
@@ -151,7 +151,7 @@ func (c *Crew) startOthers() error {
 func (c *Crew) Lead() {
 	go c.standbyLoop()
 	main := c.threads[0]
-	c.mu.Lock() // others may have something for it already
+	c.mu.Lock() // others may have work for it already
 	main.state = leading
 	c.mu.Unlock()
 	main.leading = true

@@ -227,6 +227,9 @@ func TestDeposed(t *testing.T) {
 	if leader.Leads() || !heir.toLead {
 		t.Fatal("still leads: ", leader.Leads())
 	}
+	if leader.GiveUpLead(); c.standbyTakes.Load() {
+		t.Fatal("gave up what it had lost, so that two lead")
+	}
 	w := leader.word.Load()
 	leader.Blocking(func() {})
 	c.callBlocked(0, w|wordInCall|wordLeads) // of a call that has ended
@@ -316,5 +319,35 @@ func TestFifo(t *testing.T) {
 	}
 	if want != next || q.Len() != 0 {
 		t.Fatalf("%d in, %d out", next, want)
+	}
+}
+
+// The last of the credit may be used up before the standby has taken the lead: who does so wishes to lead all the same.
+func TestWishBeforeTheStandbyIsUp(t *testing.T) {
+	c, _ := quietCrew(2, 0)
+	c.replace(true)
+	c.threads[1].follow(Func(nothing))
+	if c.watch.Credit.Load() != 0 || !c.wished.Load() {
+		t.Fatal("the standby would lead for ever: ", c.watch.Credit.Load(), c.wished.Load())
+	}
+}
+
+// What a leader has left for itself is somebody else's when it blocks.
+func TestLeave(t *testing.T) {
+	c, h := quietCrew(3, 2)
+	leader, other, heir := c.threads[0], c.threads[1], c.threads[2]
+	leader.leading = true
+	leader.ledFrom = leader.word.Load() - (rareAfter+1)*wordStep
+	leader.Leave(Func(nothing))
+	if h.woken.Load() != 0 || len(c.idle) != 2 || c.Queued() != 1 {
+		t.Fatal("somebody was woken")
+	}
+	leader.Blocking(func() { c.callBlocked(0, leader.word.Load()) })
+	if !heir.toLead || other.state != asked {
+		t.Fatal("nobody looks round: ", heir.toLead, other.state)
+	}
+	other.parker.wait()
+	if task, _, _ := other.next(); task == nil {
+		t.Fatal("it finds nothing")
 	}
 }

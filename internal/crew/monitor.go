@@ -76,7 +76,7 @@ func (c *Crew) callBlocked(i int, w uint64) {
 			return // the call has ended
 		}
 		c.replace((w-t.ledFrom)/wordStep > rareAfter)
-		if t.owns.Load() > 0 || bridge.UnholdWaiting() { // it may have come just before the call
+		if c.queued.Load() > 0 || bridge.UnholdWaiting() { // it may have come just before the call
 			c.LookRound()
 		}
 	}
@@ -85,8 +85,12 @@ func (c *Crew) callBlocked(i int, w uint64) {
 	}
 }
 
-// GiveUpLead lets another lead, for a task that has lasted. On the leader, which runs the task, outside a call.
+// GiveUpLead lets another lead, for a task that has lasted. On the thread that runs the task, outside a call; nothing if it
+// has lost the lead already.
 func (t *Thread) GiveUpLead() {
+	if !t.leading {
+		return
+	}
 	t.leading = false
 	t.word.Store(t.word.Load() &^ wordLeads)
 	t.crew.replace(true)
@@ -111,6 +115,9 @@ func (c *Crew) replace(rare bool) {
 	if rare {
 		credit = 1
 	}
+	c.mu.Lock()
+	c.pooled = true // before anybody may use up the credit: that is when a thread wishes to lead, and there is no other time
+	c.mu.Unlock()
 	c.watch.Credit.Store(credit)
 	c.standbyTakes.Store(true)
 	c.standby.notify()

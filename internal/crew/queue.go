@@ -12,6 +12,16 @@ func (c *Crew) Post(task Task) {
 // Submit is Post by the standby, which leads.
 func (c *Crew) Submit(task Task) { c.give(task) }
 
+// Leave is Post by a thread that leads, which does it itself unless it blocks before: nobody is woken for it as long as it
+// does not.
+func (t *Thread) Leave(task Task) {
+	c := t.crew
+	c.mu.Lock()
+	c.loose.Push(task)
+	c.queued.Store(int32(c.loose.Len()))
+	c.mu.Unlock()
+}
+
 // give reports whether an idle thread has got the task.
 func (c *Crew) give(task Task) bool {
 	c.mu.Lock()

@@ -13,10 +13,6 @@ func (c *Crew) standbyLoop() {
 		if !c.standbyTakes.Swap(false) {
 			return // the server has stopped
 		}
-		c.mu.Lock()
-		c.pooled = true
-		c.setWish(nil) // of another time
-		c.mu.Unlock()
 		t.leading = true
 		c.host.Begin(t)
 		for t.leading {

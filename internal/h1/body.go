@@ -57,7 +57,7 @@ func (t *thread) startBody(c *conn, x *exchange) bool {
 	}
 	if h.Expect100 && h.Minor > 0 { // nothing speaks against it; the client may be waiting (RFC 9110 10.1.1)
 		t.box.sendHeld(t.Thread)
-		c.rc.SendBytes(continueLine)
+		t.sendOn(c, continueLine)
 	}
 	// The head's block stays with the request; what comes after the body will need another.
 	x.block, c.buf, c.r, c.w = c.buf, nil, 0, 0
@@ -156,12 +156,6 @@ func (t *thread) readBody(c *conn) bool {
 		default:
 			c.rc.Abort()
 			return false
-		}
-		if x.ahead != nil {
-			if c.buf == nil {
-				t.takeInput(c)
-			}
-			return true
 		}
 		if x.ahead != nil {
 			if c.buf == nil {

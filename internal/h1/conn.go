@@ -156,8 +156,7 @@ func (s *Server) Closed(rc *reactor.Conn) {
 // finishing tells whether a close() is due when the queue has drained.
 func (c *conn) finishing() bool { return c.rare != nil && c.rare.finish != 0 }
 
-// finishNow gives a file that was sent its close(): to its thread or, if any will do, to t, or to whoever is free where t is
-// the standby.
+// finishNow gives a file that was sent its close(): to its thread or, if any will do, to whoever is free first.
 func (t *thread) finishNow(c *conn) {
 	if !c.finishing() {
 		return
@@ -167,8 +166,8 @@ func (t *thread) finishNow(c *conn) {
 	switch on := c.rare.on; {
 	case on != nil:
 		t.s.crew.PostTo(on, f)
-	case t.Py != nil:
-		t.s.crew.PostTo(t.Thread, f)
+	case t.Py != nil && t.Leads():
+		t.Leave(f)
 	default:
 		t.s.crew.Post(f)
 	}
@@ -257,7 +256,7 @@ func (t *thread) reject(c *conn, status int, reason string) {
 // refuse sends t.out as the last answer on c.
 func (t *thread) refuse(c *conn, status int, reason string) {
 	t.logReject(c, status, reason)
-	c.rc.Send(reactor.Piece{Bytes: t.out})
+	t.sendOn(c, t.out)
 	t.dropOut()
 	c.rc.Linger()
 	c.dropInput()

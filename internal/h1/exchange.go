@@ -92,9 +92,7 @@ func (x *exchange) reset() {
 		x.stored = 0
 	}
 	x.ahead = nil
-	if x.Req.Body == bridge.BodyStream {
-		x.alarm.Close()
-	}
+	x.alarm.Close()
 	x.Req.Arena, x.Req.Memory = nil, nil
 	x.c, x.t = nil, nil
 }
@@ -130,7 +128,8 @@ func (t *thread) run(c *conn) ran {
 			t.flushAll(c)
 			if c.rc.Broken() {
 				c.phase = phaseClosing
-				c.rc.Abort()
+				t.Py.Pause()
+				t.Blocking(c.rc.Abort)
 			} else if c.phase != phaseClosing { // not aborted
 				c.close()
 			}
@@ -141,7 +140,7 @@ func (t *thread) run(c *conn) ran {
 			t.dropInput(c)
 		}
 		over := more && t.turn.Over(sent, t.s.loop.Clock)
-		if !more || over || c.rc.QueuedBytes() > flushAbove || c.finishing() {
+		if !more || over || c.queuedAbove(flushAbove) || c.finishing() {
 			t.flushAll(c)
 			if c.rc.Pending() {
 				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
@@ -174,10 +173,19 @@ func (t *thread) run(c *conn) ran {
 func (t *thread) flushAll(c *conn) {
 	t.box.sendHeld(t.Thread)
 	t.box.forget(t.Thread)
-	if c.rc.QueuedBytes() > 0 && !c.rc.TryFlush() {
+	if c.queuedAbove(0) && !c.rc.TryFlush() {
 		t.Py.Pause()
 		t.Blocking(func() { _, _ = c.rc.Flush() })
 	}
+}
+
+// queuedAbove tells whether more than n bytes are queued in memory, or nobody can tell as another thread sends.
+func (c *conn) queuedAbove(n int64) bool {
+	if !c.rc.Pending() {
+		return false
+	}
+	mem, _, ok := c.rc.TryQueued()
+	return !ok || mem > n
 }
 
 // settleInput brings the input to the place where the next request begins. False: it cannot, or the connection ends.

@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -68,5 +69,19 @@ func TestFraming(t *testing.T) {
 				t.Errorf("not one head: %q", head)
 			}
 		})
+	}
+}
+
+// TestAlarmIsOfOneRequest: the next request of an exchange waits in peace, whatever its body and that of the one before.
+func TestAlarmIsOfOneRequest(t *testing.T) {
+	s := &Server{limits: httpparse.DefaultLimits()}
+	for _, body := range []bridge.BodyKind{bridge.BodyNone, bridge.BodyStream} {
+		x := newExchange(s)
+		x.Req.Body = body
+		x.Over()
+		x.reset()
+		if !reflect.ValueOf(&x.alarm).Elem().IsZero() {
+			t.Errorf("body %d: the alarm rings on", body)
+		}
 	}
 }

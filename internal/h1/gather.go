@@ -90,12 +90,13 @@ func (t *thread) endRound() {
 	t.round = 0
 }
 
-// boundWait sends what has waited long enough. Leader only, after each piece of work.
+// boundWait sends what has waited long enough. After each piece of a leader's work, which may have lost it the lead, perhaps
+// just before an answer came: nobody else would send that.
 func (t *thread) boundWait() {
 	waiting, size := t.box.waiting()
 	switch {
 	case waiting == 0:
-	case size >= gatherMax:
+	case size >= gatherMax || !t.Leads():
 		t.sendGathered()
 	case t.slow || waiting%lookEvery == 0:
 		waited := t.s.loop.Clock() - t.since

@@ -76,20 +76,25 @@ func TestWhichAnswersAreGathered(t *testing.T) {
 	}
 }
 
-// What waits is sent when there is enough of it, however short the time.
+// What waits is sent when there is enough of it, however short the time, and if the lead was lost in the middle.
 func TestGatheredBytesAreBounded(t *testing.T) {
-	th, c, client := gatherer(t)
-	th.out = make([]byte, gatherMax)
-	c.rc.Acquire()
-	th.gathered(c)
-	th.boundWait()
-	if waiting, _ := th.box.waiting(); c.rc.Owned() || waiting != 0 {
-		t.Fatal("the answer still waits")
-	}
-	got := make([]byte, gatherMax)
-	client.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.ReadFull(client, got); err != nil {
-		t.Fatal(err)
+	for _, n := range []int{gatherMax, 1} {
+		th, c, client := gatherer(t)
+		th.out = make([]byte, n)
+		c.rc.Acquire()
+		th.gathered(c)
+		if n < gatherMax {
+			th.SetLeads(false)
+		}
+		th.boundWait()
+		if waiting, _ := th.box.waiting(); c.rc.Owned() || waiting != 0 {
+			t.Fatal("the answer still waits")
+		}
+		got := make([]byte, n)
+		client.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.ReadFull(client, got); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

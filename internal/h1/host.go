@@ -38,10 +38,12 @@ func (h host) Turn(ct *crew.Thread) bool {
 }
 
 // Wait implements crew.Host.
-func (h host) Wait(*crew.Thread) {
+func (h host) Wait(ct *crew.Thread) {
 	s := h.s
 	t := s.cur
-	t.sendGathered()
+	if t.sendGathered(); !ct.Leads() { // it had to wait for the outbox
+		return
+	}
 	last := t.round
 	t.endRound()
 	if access := s.requests.Access; access != nil && access.Waits() {

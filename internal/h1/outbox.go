@@ -51,13 +51,20 @@ func (o *outbox) lock(t *crew.Thread) {
 	t.Blocking(o.mu.Lock)
 }
 
-// hold leaves b, behind what is held, for more of the same connection. By the thread.
-func (o *outbox) hold(t *crew.Thread, rc *reactor.Conn, b []byte) {
+// hold leaves b, behind what is held, for more of the same connection. False: with it that would be most or more. By the
+// thread.
+func (o *outbox) hold(t *crew.Thread, rc *reactor.Conn, b []byte, most int) bool {
 	o.lock(t)
-	o.bytes = append(o.bytes, b...)
-	o.held = rc
-	o.some.Store(true)
+	room := len(o.bytes)-o.from+len(b) < most
+	if room {
+		o.bytes = append(o.bytes, b...)
+		o.held = rc
+		if !o.some.Load() {
+			o.some.Store(true)
+		}
+	}
 	o.mu.Unlock()
+	return room
 }
 
 // note says that the queue of rc waits for more. By the thread.
@@ -199,7 +206,11 @@ func (o *outbox) sendWhole(t *crew.Thread, sent func(c *conn)) {
 	o.mu.Unlock()
 	for i := range whole {
 		a := &whole[i]
-		_ = a.c.rc.SendBytes(bytes[a.from:a.to])
+		if b := bytes[a.from:a.to]; t != nil {
+			sendBytes(t, a.c.rc, b)
+		} else {
+			_ = a.c.rc.SendBytes(b)
+		}
 	}
 	for i := range whole {
 		sent(whole[i].c)
@@ -212,6 +223,15 @@ func (o *outbox) sendWhole(t *crew.Thread, sent func(c *conn)) {
 	}
 	o.spareBytes, o.spareWhole = bytes[:0], whole[:0]
 	o.mu.Unlock()
+}
+
+// sendOn sends b on c between its requests. While nobody owns it nobody else sends on it, and the lead must not be lost.
+func (t *thread) sendOn(c *conn, b []byte) {
+	if c.rc.Owned() {
+		sendBytes(t.Thread, c.rc, b)
+	} else {
+		_ = c.rc.SendBytes(b)
+	}
 }
 
 // sendBytes sends b on a connection that t owns, or leads. It waits only without the GIL.

@@ -23,7 +23,7 @@ func TestOutbox(t *testing.T) {
 	note := func(c *conn) { sent = append(sent, c) }
 	for round := range 3 {
 		o.keep(th, conns[0], []byte("one"))
-		o.hold(th, conns[1].rc, []byte("tw"))
+		o.hold(th, conns[1].rc, []byte("tw"), flushAbove)
 		if n := o.heldSize(th); n != 2 || !o.Waits() {
 			t.Fatalf("round %d: %d bytes are held", round, n)
 		}
@@ -33,15 +33,15 @@ func TestOutbox(t *testing.T) {
 		if answers, size := o.waiting(); answers != 2 || size != 6 || o.Waits() {
 			t.Fatalf("round %d: %d answers of %d bytes, something is held: %v", round, answers, size, o.Waits())
 		}
-		o.hold(th, conns[3].rc, []byte("fo"))
+		o.hold(th, conns[3].rc, []byte("fo"), flushAbove)
 		o.send(th, conns[3].rc, []byte("ur"))
-		o.hold(th, conns[2].rc, []byte("thr"))
+		o.hold(th, conns[2].rc, []byte("thr"), flushAbove)
 		if round == 1 {
 			o.sendWhole(nil, note) // as the monitor does; what is held stays
 		} else {
 			o.sendWhole(th, note)
 		}
-		o.hold(th, conns[2].rc, []byte("ee"))
+		o.hold(th, conns[2].rc, []byte("ee"), flushAbove)
 		switch round {
 		case 0:
 			o.sendHeld(th)
@@ -75,7 +75,7 @@ func TestOutbox(t *testing.T) {
 func TestOutboxIsNotWaitedFor(t *testing.T) {
 	var o outbox
 	rc, _ := accepted(t)
-	o.hold(crew.New(1, nil).Standby(), rc, []byte("x"))
+	o.hold(crew.New(1, nil).Standby(), rc, []byte("x"), flushAbove)
 	o.mu.Lock()
 	if o.push(false) {
 		t.Error("sent with the lock in other hands")

@@ -111,15 +111,10 @@ func (t *thread) dropOut() {
 // for a block 900 instructions). Or it is gathered with the answers of other connections.
 func (t *thread) small(c *conn, last bool) {
 	more, pending := !last || c.r < c.w, c.rc.Pending()
-	size := len(t.out)
-	if t.box.Waits() {
-		size += t.box.heldSize(t.Thread)
-	}
 	switch {
-	case more && size < flushAbove && !pending:
-		t.box.hold(t.Thread, c.rc, t.out)
+	case more && !pending && t.box.hold(t.Thread, c.rc, t.out, flushAbove):
 		return
-	case last && t.gathers(c, size):
+	case last && t.gathers(c, len(t.out)+t.box.heldSize(t.Thread)):
 		t.gathered(c)
 		return
 	case more && pending: // behind what waits there
@@ -159,7 +154,7 @@ func (t *thread) put(c *conn, flush bool) {
 		t.Blocking(func() { c.rc.Put(t.pieces, flush) })
 	}
 	clear(t.pieces)
-	if !flush && c.rc.QueuedBytes() > 0 {
+	if !flush && c.rc.Pending() {
 		t.box.note(t.Thread, c.rc)
 	}
 }
@@ -250,12 +245,12 @@ func (x *exchange) Cut() {
 	if x.chunked || !x.Exact() {
 		return // the framing shows that something is missing
 	}
-	if !c.rc.TryFlush() {
-		t.Py.Pause()
-		t.Blocking(func() { _, _ = c.rc.Flush() })
-	}
-	c.phase = phaseClosing
-	c.rc.Abort()
+	t.Py.Pause()
+	t.Blocking(func() {
+		_, _ = c.rc.Flush()
+		c.phase = phaseClosing
+		c.rc.Abort()
+	})
 }
 
 // Long implements request.Client.

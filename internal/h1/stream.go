@@ -51,15 +51,15 @@ func (x *exchange) Write(res *bridge.Response, length int64, body bool, data []b
 	return bridge.WriteOK
 }
 
-// Full implements request.Client. More in memory than the buffer is what found no room in a file.
+// Full implements request.Client. More in memory than the buffer is what found no room in a file. While another thread
+// sends nobody can tell, and Drain will.
 func (x *exchange) Full() bool {
-	rc := x.c.rc
-	if !rc.Pending() {
+	if !x.c.rc.Pending() {
 		return false
 	}
-	cfg := x.c.s.cfg
-	mem := rc.QueuedBytes()
-	return mem > int64(cfg.ResponseBuffer) || mem+rc.SpooledBytes() > int64(cfg.ResponseBuffer)+cfg.ResponseSpool
+	mem, spooled, ok := x.c.rc.TryQueued()
+	buffer := int64(x.c.s.cfg.ResponseBuffer)
+	return !ok || mem > buffer || mem+spooled > buffer+x.c.s.cfg.ResponseSpool
 }
 
 // Drain implements request.Client: a quarter has to be gone.
@@ -125,7 +125,11 @@ func (x *exchange) Read(dst []byte, wait bool) int64 {
 		switch {
 		case n >= 0 && more:
 			got += int(n)
-			if now := x.c.s.loop.Clock(); got < len(dst) {
+			if got == 0 { // only framing: 0 would be the end of the body
+				continue
+			}
+			if got < len(dst) {
+				now := x.c.s.loop.Clock()
 				if began == 0 {
 					began = now
 				}
@@ -141,10 +145,13 @@ func (x *exchange) Read(dst []byte, wait bool) int64 {
 		}
 		// The client may be waiting for this before it sends anything (RFC 9110 10.1.1).
 		if x.p.Expect100 && !x.continued && !x.HeadSent() {
-			if !x.sendNow(continueLine, wait) {
+			told := x.BeforeHead(wait, func() bool {
+				x.continued = x.sendNow(continueLine, wait)
+				return x.continued
+			})
+			if !told {
 				return bridge.ReadNothing
 			}
-			x.continued = true
 			continue
 		}
 		if !wait {

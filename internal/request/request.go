@@ -179,9 +179,8 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 		if n == 1 {
 			r.Client.Long()
 		}
-		before := r.sent
-		ok := r.blocks(t, res)
-		if !ok || r.nobodyWantsMore() {
+		sent, enough, ok := r.blocks(t, res)
+		if !ok || enough {
 			t.Blocking(t.Py.Abandon)
 			r.settle(t)
 			if !ok {
@@ -191,7 +190,7 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 			step = bridge.End
 			break
 		}
-		if turn.Lasts(r.sent-before, r.Service.Clock) {
+		if turn.Lasts(sent, r.Service.Clock) {
 			r.Client.Turn()
 		}
 		t.Blocking(func() { step = t.Py.Next() })
@@ -223,31 +222,39 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 }
 
 // nobodyWantsMore tells that the response is complete, whatever the application may still have (PEP 3333, "Handling the
-// Content-Length Header": stop iterating), or that there is no body to be had.
+// Content-Length Header": stop iterating), or that there is no body to be had. With r.mu.
 func (r *Request) nobodyWantsMore() bool { return r.head && (r.noBody || r.left == 0) }
 
-// blocks gives the client the blocks of one step; there may be none. False: it is gone.
-func (r *Request) blocks(t *crew.Thread, res *bridge.Response) bool {
+// blocks gives the client the blocks of one step; there may be none. sent: how many bytes; enough: nobody wants more. Not ok:
+// the client is gone.
+func (r *Request) blocks(t *crew.Thread, res *bridge.Response) (sent int64, enough, ok bool) {
 	if r.Client.Gone() {
-		return false
+		return 0, false, false
 	}
-	if len(res.Pieces()) == 0 { // an empty block is no reason to begin
-		return true
-	}
+	pieces := res.Pieces()
 	if !r.mu.TryLock() { // another thread of the application is in write()
+		if len(pieces) == 0 {
+			return 0, false, true
+		}
 		t.Py.Pause()
 		t.Blocking(r.mu.Lock)
+	}
+	if len(pieces) == 0 { // an empty block is no reason to begin
+		enough = r.nobodyWantsMore()
+		r.mu.Unlock()
+		return 0, enough, true
 	}
 	if !r.head {
 		r.start(res, res.Total)
 	}
-	pieces, total := r.within(res.Pieces())
-	ok := r.Client.Body(pieces, total, false)
+	pieces, sent = r.within(pieces)
+	ok = r.Client.Body(pieces, sent, false)
+	enough = r.nobodyWantsMore()
 	r.mu.Unlock()
 	if ok && r.Client.Full() {
 		ok = r.drain(t)
 	}
-	return ok
+	return sent, enough, ok
 }
 
 // file gives the client a body that is a file.

@@ -193,11 +193,11 @@ func TestNobodyWantsMore(t *testing.T) {
 // gone ends the iteration even then.
 func TestEmptyBlocks(t *testing.T) {
 	r, f, _ := asked("GET")
-	if !r.blocks(nil, status(200, -1)) || r.HeadSent() {
+	if _, _, ok := r.blocks(nil, status(200, -1)); !ok || r.HeadSent() {
 		t.Error("an empty block began the response")
 	}
 	f.gone = true
-	if r.blocks(nil, status(200, -1)) {
+	if _, _, ok := r.blocks(nil, status(200, -1)); ok {
 		t.Error("the application is asked for more, for a client that is gone")
 	}
 	f.wants(t)
@@ -389,5 +389,24 @@ func TestReset(t *testing.T) {
 	r.Reset()
 	if r.Status() != 0 || r.Sent() != 0 || r.HeadSent() || r.Hijacked() || !r.Exact() || r.excess || r.noBody {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestBeforeHead: what belongs before the head is sent before it, or not at all, and with the GIL nobody waits to find out.
+func TestBeforeHead(t *testing.T) {
+	var r Request
+	sent := 0
+	send := func() bool { sent++; return true }
+	if !r.BeforeHead(true, send) || sent != 1 {
+		t.Fatal("not sent")
+	}
+	r.mu.Lock() // the head is on its way
+	if r.BeforeHead(false, send) || sent != 1 {
+		t.Fatal("sent while the head is on its way")
+	}
+	r.head = true
+	r.mu.Unlock()
+	if !r.BeforeHead(false, send) || sent != 1 {
+		t.Fatal("sent behind the head")
 	}
 }

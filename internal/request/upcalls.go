@@ -13,6 +13,16 @@ func (r *Request) lock(wait bool) bool {
 	return true
 }
 
+// BeforeHead calls f, unless the client has got the head, which it does not get meanwhile. False: f said so, or it would have
+// to wait, and may not. Any thread.
+func (r *Request) BeforeHead(wait bool, f func() bool) bool {
+	if !r.lock(wait) {
+		return false
+	}
+	defer r.mu.Unlock()
+	return r.head || f()
+}
+
 // Write implements bridge.Responder: the write callable. PEP 3333 wants the data on its way before write returns, so this
 // does not wait for more.
 func (r *Request) Write(res *bridge.Response, data []byte, wait bool) bridge.WriteResult {

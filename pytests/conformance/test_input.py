@@ -225,6 +225,17 @@ def test_a_body_sent_byte_by_byte(apps, framing):
         assert client.response().body == body
 
 
+def test_framing_that_comes_in_pieces_is_not_the_end(serve):
+    """The application waits in read() all the while."""
+    with serve("every", "--body-streaming").connect() as client:
+        client.request("POST", "/echo", [("Transfer-Encoding", "chunked")])
+        for piece in [b"5", b"\r", b"\n", b"hello", b"\r", b"\n", b"0", b"6", b"\r", b"\n", b" world", b"\r\n"]:
+            client.send(piece)
+            client.expect_silence(0.01)
+        client.send(b"0\r\n\r\n")
+        assert client.response().body == b"hello world"
+
+
 @framings
 def test_the_input_can_be_read_after_the_request_has_ended(apps, framing):
     name = f"{framing}"

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from harness.client import Truncated, head
+from harness.forms import APPS
 
 pytestmark = pytest.mark.core
 
@@ -438,6 +439,8 @@ def test_write_then_nothing(apps):
 
 def test_write_then_the_iterable_in_this_order(apps):
     assert apps.request("GET", "/write_callable/then_list").body == b"hellothere, list"
+    file = apps.request("GET", "/write_callable/then_file").body
+    assert file == b"hellothere" + (APPS / "write_callable.py").read_bytes()
 
 
 def test_write_within_a_length(apps):

@@ -149,6 +149,9 @@ def visit(port):
     get(port)
     os.kill(os.getpid(), signal.SIGTERM)
 
+import warnings
+
+warnings.simplefilter("ignore")  # of a fork beside threads, from 3.12 on
 handlers = {number: signal.getsignal(number) for number in range(1, 32)}
 with open("/proc/self/status") as file:
     before = [line for line in file if line.startswith(("SigCgt", "SigIgn"))]

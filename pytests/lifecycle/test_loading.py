@@ -21,6 +21,9 @@ IMPORTS = {
     "computes": "while True: pass",
     # Takes what breaks it off for an error of its own, and goes on.
     "swallows": "try:\n    time.sleep(100)\nexcept BaseException:\n    pass\nfrom hello import application",
+    # Has a handler of its own for the signal that ends waits.
+    "handles": "import signal\nsignal.signal(signal.SIGTERM, lambda *_: os.write(2, b'TERM came\\n'))\n"
+    "os.write(2, b'ready\\n')\ntime.sleep(100)",
     # Nothing can break this off: it waits in C for what never comes, and has the GIL.
     "sits": """
 import ctypes
@@ -165,3 +168,11 @@ def test_a_signal_that_comes_before_the_import_is_not_forgotten(form, tmp_path):
             assert process.returncode == -signal.SIGTERM
             with socket.socket(socket.AF_UNIX) as nobody, pytest.raises(ConnectionRefusedError):
                 nobody.connect(str(path))
+
+
+def test_no_signal_comes_that_nobody_has_sent(start):
+    server = start("handles", "--bind", "127.0.0.1:0")
+    assert server.stderr.wait_for(rb"ready\n")
+    server.process.send_signal(signal.SIGINT)
+    assert server.wait() == 0
+    assert "TERM came" not in server.text

@@ -1,4 +1,4 @@
-"""The write callable: /only, /big, /then_list (then an iterable), /length (with Content-Length), /many, /late."""
+"""The write callable: /only, /big, /then_list (then an iterable), /then_file, /length (with Content-Length), /many, /late."""
 
 
 def application(environ, start_response):
@@ -29,4 +29,6 @@ def application(environ, start_response):
     write(b"hello")
     write(b"")
     write(b"there")
+    if path == "/then_file":
+        return environ["wsgi.file_wrapper"](open(__file__, "rb"))
     return [b", list"] if path == "/then_list" else []

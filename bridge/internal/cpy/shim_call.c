@@ -365,7 +365,9 @@ static int take_result(gw_job *j, PyObject *result) {
 	j->closeable = type != py.PyList_Type && type != py.PyTuple_Type;
 	if (GW_LIKELY(!j->closeable))
 		return take_sequence(j, result, type == py.PyList_Type);
-	if ((PyObject *)type == gw_type_wrapper && gw_sendfile && (j->res.flags & GW_RES_STARTED) &&
+	/* After write() it is a part of the body like any other: the head is out, and says nothing of a file's length. */
+	if ((PyObject *)type == gw_type_wrapper && gw_sendfile &&
+		(j->res.flags & (GW_RES_STARTED | GW_RES_WRITTEN)) == GW_RES_STARTED &&
 		gw_file_range(result, &j->res.file_fd, &j->res.file_off, &j->res.file_len)) {
 		/* close() waits until the file is sent: gw_finish. */
 		j->res.finish = j->iterable;

@@ -55,7 +55,8 @@ void gw_crash_thread(gw_thread *t, int there) {
 	for (size_t i = 0; i < sizeof running / sizeof *running; i++) {
 		gw_thread *expected = there ? NULL : t;
 		if (atomic_compare_exchange_strong(&running[i].t, &expected, there ? t : NULL)) {
-			running[i].id = pthread_self(); /* it has no request yet, so nobody has looked */
+			if (there) /* else the place may be another's by now */
+				running[i].id = pthread_self(); /* it has no request yet, so nobody has looked */
 			return;
 		}
 	}
@@ -66,9 +67,10 @@ gw_about gw_about_request(const gw_job *j) {
 	if (j && j->gen) {
 		a.line = j->what;
 		a.line_len = j->what_len;
-		if (j->conn) {
-			a.client = j->conn->remote;
-			a.client_len = j->conn->remote_len;
+		const gw_conn *c = __atomic_load_n(&j->conn, __ATOMIC_RELAXED); /* another thread may end its request now */
+		if (c) {
+			a.client = c->remote;
+			a.client_len = c->remote_len;
 		}
 		if (gw_request_ids) {
 			a.id = j->id;
