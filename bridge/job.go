@@ -154,7 +154,7 @@ func (j *Job) begin(who Responder) (gen uint64) {
 
 // Busy reports that the request is over and calls of other threads are up: Settle has to follow before anything of it is used
 // again.
-func (j *Job) Busy() bool { return j.up.Load() != 0 }
+func (j *Job) Busy() bool { return j != nil && j.up.Load() != 0 }
 
 // Settle ends the waits of those calls and lets the threads leave. Without the GIL, which they may want, and marked as a
 // call that blocks.

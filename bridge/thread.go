@@ -103,6 +103,7 @@ func (t *Thread) PutAside() *Job {
 
 // TakeUp makes j, which this thread has put aside, its request again.
 func (t *Thread) TakeUp(j *Job) {
+	t.c.TakeUp(j.c) // before another thread may have the other one
 	freeJob(t.job)
 	t.job = j
 }
@@ -124,7 +125,7 @@ func (t *Thread) Call(r *Request, who Responder) (Step, *Response) {
 // Next goes on after More; the pieces before it must have been written or copied.
 func (t *Thread) Next() Step {
 	t.takes()
-	return t.ended(t.c.Next(t.job.c))
+	return t.ended(t.c.Next())
 }
 
 // ended makes what other threads ask for from now on come too late; what they are asking for is Job.Settle's.
@@ -138,7 +139,7 @@ func (t *Thread) ended(kind int) Step {
 // Abandon closes the response after More, when nobody wants the rest.
 func (t *Thread) Abandon() {
 	t.takes()
-	t.c.Abandon(t.job.c)
+	t.c.Abandon()
 	t.job.gen.Store(0)
 }
 

@@ -8,7 +8,7 @@ const (
 	turnBytes = 256 << 10
 	turnSteps = 64
 	turnTime  = int64(time.Millisecond)
-	lookEvery = 8 // steps; a clock costs as much as a small step
+	lookEvery = 16 // steps; a clock costs as much as a small step
 	lookAfter = 64 << 10
 )
 

@@ -180,6 +180,9 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 			r.Client.Long()
 		}
 		sent, enough, ok := r.blocks(t, res)
+		if ok && r.Client.Full() {
+			ok = r.drain(t)
+		}
 		if !ok || enough {
 			t.Blocking(t.Py.Abandon)
 			r.settle(t)
@@ -228,32 +231,31 @@ func (r *Request) nobodyWantsMore() bool { return r.head && (r.noBody || r.left 
 // blocks gives the client the blocks of one step; there may be none. sent: how many bytes; enough: nobody wants more. Not ok:
 // the client is gone.
 func (r *Request) blocks(t *crew.Thread, res *bridge.Response) (sent int64, enough, ok bool) {
-	if r.Client.Gone() {
+	pieces := res.Pieces()
+	if len(pieces) == 0 && r.Client.Gone() { // else Body tells
 		return 0, false, false
 	}
-	pieces := res.Pieces()
-	if !r.mu.TryLock() { // another thread of the application is in write()
-		if len(pieces) == 0 {
-			return 0, false, true
+	// With the GIL, which the step has left us, nobody begins a write(): the lock, a thirtieth of a generator's small block, is
+	// wanted only if one is under way without. (The race detector knows no GIL.)
+	if rules.On || t.Py.Job().Busy() {
+		if !r.mu.TryLock() {
+			if len(pieces) == 0 {
+				return 0, false, true
+			}
+			t.Py.Pause()
+			t.Blocking(r.mu.Lock)
 		}
-		t.Py.Pause()
-		t.Blocking(r.mu.Lock)
+		defer r.mu.Unlock()
 	}
 	if len(pieces) == 0 { // an empty block is no reason to begin
-		enough = r.nobodyWantsMore()
-		r.mu.Unlock()
-		return 0, enough, true
+		return 0, r.nobodyWantsMore(), true
 	}
 	if !r.head {
 		r.start(res, res.Total)
 	}
 	pieces, sent = r.within(pieces)
-	ok = r.Client.Body(pieces, sent, false)
 	enough = r.nobodyWantsMore()
-	r.mu.Unlock()
-	if ok && r.Client.Full() {
-		ok = r.drain(t)
-	}
+	ok = r.Client.Body(pieces, sent, false)
 	return sent, enough, ok
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/crew"
 )
 
 // fake is a client that notes what it is asked for, and answers what the test wants.
@@ -193,11 +194,12 @@ func TestNobodyWantsMore(t *testing.T) {
 // gone ends the iteration even then.
 func TestEmptyBlocks(t *testing.T) {
 	r, f, _ := asked("GET")
-	if _, _, ok := r.blocks(nil, status(200, -1)); !ok || r.HeadSent() {
+	th := &crew.Thread{Py: &bridge.Thread{}}
+	if _, _, ok := r.blocks(th, status(200, -1)); !ok || r.HeadSent() {
 		t.Error("an empty block began the response")
 	}
 	f.gone = true
-	if _, _, ok := r.blocks(nil, status(200, -1)); ok {
+	if _, _, ok := r.blocks(th, status(200, -1)); ok {
 		t.Error("the application is asked for more, for a client that is gone")
 	}
 	f.wants(t)

@@ -1,4 +1,4 @@
-"""The write callable: /only, /big, /then_list (then an iterable), /then_file, /length (with Content-Length), /many, /late."""
+"""The write callable: /only, /big, /then_list (then an iterable), /then_file, /length (declared), /many, /late."""
 
 
 def application(environ, start_response):

@@ -24,6 +24,7 @@ static gw_thread *thread_attach(int index, uintptr_t saved) { return gw_thread_a
 static void finish(gw_thread *t, uintptr_t owned) { gw_finish(t, (PyObject *)owned); }
 static uintptr_t body_new(size_t n) { return (uintptr_t)gw_body_new(n); }
 static uintptr_t body_grow(uintptr_t b, size_t n, size_t want) { return (uintptr_t)gw_body_grow((gw_body *)b, n, want); }
+static int next(uintptr_t t) { return gw_next((gw_thread *)t); }
 static void unhold(uintptr_t owned) { gw_unhold((PyObject *)owned); }
 */
 import "C"
@@ -294,11 +295,15 @@ func (t *Thread) Call(j *Job, rq *Request, arena []byte, headers unsafe.Pointer,
 		(*C.gw_header)(headers), (*C.char)(unsafe.Pointer(unsafe.SliceData(body)))))
 }
 
-// Next goes on with the iterable after More.
-func (t *Thread) Next(j *Job) int { return int(C.gw_next(t.p, j.p)) }
+// Next goes on with the iterable of the thread's job after More. A number, not a pointer: that cgo looks at those is a
+// hundredth of a generator's small block.
+func (t *Thread) Next() int { return int(C.next(C.uintptr_t(uintptr(unsafe.Pointer(t.p))))) }
 
 // Abandon closes the iterable after More.
-func (t *Thread) Abandon(j *Job) { C.gw_abandon(t.p, j.p) }
+func (t *Thread) Abandon() { C.gw_abandon(t.p) }
+
+// TakeUp makes j the thread's job again.
+func (t *Thread) TakeUp(j *Job) { C.gw_take_up(t.p, j.p) }
 
 // Finish closes what File left.
 func (t *Thread) Finish(owned uintptr) { C.finish(t.p, C.uintptr_t(owned)) }

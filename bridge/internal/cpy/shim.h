@@ -244,13 +244,16 @@ int gw_call(
 	gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
 
 /*
- * Goes on with the iterable after GW_MORE, on the thread of the gw_call. Same results, GIL and blocking as gw_call. Between
- * the two the thread may run other jobs, if it had released this one's pieces.
+ * Goes on with the iterable of the thread's job after GW_MORE. Same results, GIL and blocking as gw_call. Between the two the
+ * thread may run other jobs, if it had released this one's pieces and takes it up again.
  */
-int gw_next(gw_thread *t, gw_job *j);
+int gw_next(gw_thread *t);
+
+/* Makes j, after GW_MORE on this thread, its job again. The pieces of the job it has were released. Blocks: no. */
+void gw_take_up(gw_thread *t, gw_job *j);
 
 /* After GW_MORE, when nobody wants the rest: closes the iterable and ends the request. GIL: taken if not held, kept. */
-void gw_abandon(gw_thread *t, gw_job *j);
+void gw_abandon(gw_thread *t);
 
 /*
  * Calls close() of what GW_FILE left, on the thread that made it or, with GW_RES_LOOSE, on any, and lets go of it.

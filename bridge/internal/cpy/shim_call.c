@@ -451,20 +451,21 @@ int gw_call(
 	return take_result(j, result);
 }
 
-int gw_next(gw_thread *t, gw_job *j) {
+void gw_take_up(gw_thread *t, gw_job *j) { t->job = j; }
+
+int gw_next(gw_thread *t) {
+	gw_job *j = t->job;
 	take_gil(t);
 	drop_pieces(t);
 	/* What the client has taken of the blocks before, which may be all the memory there is. */
 	drain_unheld(FEW_UNHELD);
-	t->job = j;
 	return j->blocks ? portion(j) : step(j);
 }
 
-void gw_abandon(gw_thread *t, gw_job *j) {
+void gw_abandon(gw_thread *t) {
 	take_gil(t);
 	drop_pieces(t);
-	t->job = j;
-	end_request(j);
+	end_request(t->job);
 }
 
 void gw_finish(gw_thread *t, PyObject *owned_finish) {
