@@ -67,7 +67,8 @@ gw_about gw_about_request(const gw_job *j) {
 	if (j && j->gen) {
 		a.line = j->what;
 		a.line_len = j->what_len;
-		const gw_conn *c = __atomic_load_n(&j->conn, __ATOMIC_RELAXED); /* another thread may end its request now */
+		const gw_conn *c =
+			__atomic_load_n(&j->conn, __ATOMIC_RELAXED); /* another thread may end its request now */
 		if (c) {
 			a.client = c->remote;
 			a.client_len = c->remote_len;

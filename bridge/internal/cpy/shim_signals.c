@@ -79,7 +79,8 @@ void gw_signals_take(int fd, int everything) {
 void gw_signals_poke(void) {
 	pid_t pid = getpid();
 	struct sigaction now;
-	if (to < 0 || !is_ours(SIGTERM, &now)) /* an application's handler, or the default, would take it for one that counts */
+	if (to < 0 || !is_ours(SIGTERM,
+			      &now)) /* an application's handler, or the default, would take it for one that counts */
 		return;
 	poking = 1;
 	if (syscall(SYS_tgkill, pid, pid, SIGTERM) < 0)
