@@ -228,6 +228,12 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 // Content-Length Header": stop iterating), or that there is no body to be had. With r.mu.
 func (r *Request) nobodyWantsMore() bool { return r.head && (r.noBody || r.left == 0) }
 
+// bodiless tells of a response that has not begun that there will be no body, whatever its blocks.
+func (r *Request) bodiless(res *bridge.Response) bool {
+	return res.Flags&bridge.HasHead != 0 &&
+		(r.Req.Head.HeadMethod || res.Status == 204 || res.Status == 304 || res.ContentLength == 0)
+}
+
 // blocks gives the client the blocks of one step; there may be none. sent: how many bytes; enough: nobody wants more. Not ok:
 // the client is gone.
 func (r *Request) blocks(t *crew.Thread, res *bridge.Response) (sent int64, enough, ok bool) {
@@ -248,7 +254,7 @@ func (r *Request) blocks(t *crew.Thread, res *bridge.Response) (sent int64, enou
 		defer r.mu.Unlock()
 	}
 	if len(pieces) == 0 { // an empty block is no reason to begin
-		return 0, r.nobodyWantsMore(), true
+		return 0, r.nobodyWantsMore() || !r.head && r.bodiless(res), true
 	}
 	if !r.head {
 		r.start(res, res.Total)

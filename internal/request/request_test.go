@@ -198,6 +198,20 @@ func TestEmptyBlocks(t *testing.T) {
 	if _, _, ok := r.blocks(th, status(200, -1)); !ok || r.HeadSent() {
 		t.Error("an empty block began the response")
 	}
+	for _, c := range []struct {
+		method string
+		res    *bridge.Response
+		enough bool
+	}{
+		{"GET", status(200, -1), false}, {"HEAD", status(200, -1), true}, {"GET", status(204, -1), true},
+		{"GET", status(304, 5), true}, {"GET", status(200, 0), true}, {"GET", status(200, 5), false},
+	} {
+		r, _, _ := asked(c.method)
+		c.res.Flags = bridge.HasHead
+		if _, enough, ok := r.blocks(th, c.res); !ok || enough != c.enough || r.HeadSent() {
+			t.Errorf("%s, %d, %d: enough after an empty block: %v", c.method, c.res.Status, c.res.ContentLength, enough)
+		}
+	}
 	f.gone = true
 	if _, _, ok := r.blocks(th, status(200, -1)); ok {
 		t.Error("the application is asked for more, for a client that is gone")

@@ -70,6 +70,10 @@ def _check_platform() -> None:
 
 
 def _import() -> ModuleType:
+    # The gowsgi binary has the module built in, and a process can have one Go runtime only.
+    inside = sys.modules.get("_gowsgi")
+    if inside is not None and hasattr(inside, "stats"):
+        return inside
     try:
         from gowsgi import _gowsgi
     except ModuleNotFoundError as error:

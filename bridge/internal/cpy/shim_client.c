@@ -242,19 +242,20 @@ static PyObject *real_socket(client_object *c) {
 		py.Py_DecRef(fd);
 	if (!s)
 		return NULL;
+	if (running(c) != j || j->gen != gen) { /* the request has ended meanwhile, and whose the descriptor was nobody knows */
+		py.Py_DecRef(s);
+		py.PyErr_SetString(
+			py.PyExc_RuntimeError, "the socket was asked for while its request was ending");
+		return NULL;
+	}
 	if (c->socket) { /* another thread was quicker */
 		py.Py_DecRef(s);
 		return c->socket;
 	}
 	c->socket = s;
-	if (running(c) == j && j->gen == gen) {
-		j->socket_taken = 1;
-		if (gwgo_socket_taken(j->index, gen, 0) == 2)
-			GW_ALLOW_THREADS(gwgo_socket_taken(j->index, gen, 1));
-	} else {
-		/* Its request ended meanwhile: nothing but the app may keep the descriptor open. */
-		gw_conn_forget(c->conn->id);
-	}
+	j->socket_taken = 1;
+	if (gwgo_socket_taken(j->index, gen, 0) == 2)
+		GW_ALLOW_THREADS(gwgo_socket_taken(j->index, gen, 1));
 	return c->socket;
 }
 
