@@ -22,8 +22,8 @@ def test_a_pipe_that_nobody_reads(serve, tmp_path, threads):
                 client.request("GET", target)
                 assert client.response().status == 200
         # One that reads gets whole lines.
+        os.set_blocking(reader, True)
         with subprocess.Popen(["head", "-c", "200000"], stdin=reader, stdout=subprocess.PIPE) as head:
-            os.set_blocking(reader, True)
             lines = head.communicate()[0].split(b"\n")
         assert all(line.endswith(lines[0][-20:]) and target.encode() in line for line in lines[:100])
     finally:

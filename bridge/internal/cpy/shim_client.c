@@ -242,10 +242,10 @@ static PyObject *real_socket(client_object *c) {
 		py.Py_DecRef(fd);
 	if (!s)
 		return NULL;
-	if (running(c) != j || j->gen != gen) { /* the request has ended meanwhile, and whose the descriptor was nobody knows */
+	if (running(c) != j ||
+		j->gen != gen) { /* the request has ended meanwhile, and whose the descriptor was nobody knows */
 		py.Py_DecRef(s);
-		py.PyErr_SetString(
-			py.PyExc_RuntimeError, "the socket was asked for while its request was ending");
+		py.PyErr_SetString(py.PyExc_RuntimeError, "the socket was asked for while its request was ending");
 		return NULL;
 	}
 	if (c->socket) { /* another thread was quicker */

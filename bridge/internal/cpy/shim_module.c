@@ -121,6 +121,7 @@ static PyObject *native_signal(PyObject *self, PyObject *args) {
 	(void)self;
 	if (!py.PyArg_ParseTuple(args, "i|O:signal", &number, &frame))
 		return NULL;
+	gw_signals_handled();
 	if (!gw_in_forked_child && gwgo_signal(number)) {
 		PyObject *stopped = py.PyObject_GetAttrString(gw_support, "Stopped");
 		if (stopped) {

@@ -23,15 +23,17 @@ static volatile pid_t owner;
 static struct sigaction before[NSIG];
 static volatile unsigned char goes_on[NSIG]; /* before is Python's */
 
-static volatile sig_atomic_t poking;
+static volatile sig_atomic_t handled; /* a handler of Python's that is ours has run */
+static char poke; /* its address marks the signals that gw_signals_poke sends */
 
 static void on_signal(int number, siginfo_t *info, void *context) {
 	int saved = errno;
-	if (number == SIGTERM && poking) {
-		poking = 0; /* that it ends a wait was all */
-		return;
-	}
-	if ((number == SIGTTIN || number == SIGTTOU) && info->si_code > 0) {
+	int poked = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &poke;
+	if (poked && handled)
+		return; /* that it ends a wait was all */
+	if (poked) {
+		/* Only to Python, which has forgotten that something is due: see gw_signals_poke. */
+	} else if ((number == SIGTTIN || number == SIGTTOU) && info->si_code > 0) {
 		/* The terminal's, to a job in the background: told of it instead of stopped, it would go on in a circle. */
 		kill(getpid(), SIGSTOP);
 	} else if (to >= 0 && getpid() == owner) { /* not a child, between vfork and exec */
@@ -69,6 +71,7 @@ static void take(int number, int python) {
 
 void gw_signals_take(int fd, int everything) {
 	owner = getpid();
+	handled = 0;
 	to = fd;
 	for (int i = 0; i < NSTOPPING; i++)
 		take(stopping[i], 1);
@@ -76,15 +79,30 @@ void gw_signals_take(int fd, int everything) {
 		take(telling[i], 0);
 }
 
+void gw_signals_handled(void) { handled = 1; }
+
+/*
+ * Ends a wait of the main thread. And if Python does not call the handler, calls Python's again: a signal that comes while
+ * the main thread takes the GIL may be left pending with eval_breaker at 0 (3.9, once in 60 stops of an import that
+ * computes), and code that does not wait would go on for ever.
+ */
 void gw_signals_poke(void) {
 	pid_t pid = getpid();
 	struct sigaction now;
-	if (to < 0 || !is_ours(SIGTERM,
-			      &now)) /* an application's handler, or the default, would take it for one that counts */
+	siginfo_t info;
+	int number = 0; /* with an application's handler, or the default, it would count */
+	for (int i = 0; to >= 0 && i < NSTOPPING; i++)
+		if (is_ours(stopping[i], &now))
+			number = stopping[i];
+	if (!number)
 		return;
-	poking = 1;
-	if (syscall(SYS_tgkill, pid, pid, SIGTERM) < 0)
-		poking = 0;
+	memset(&info, 0, sizeof info);
+	info.si_signo = number;
+	info.si_code = SI_QUEUE;
+	info.si_pid = pid;
+	info.si_uid = getuid();
+	info.si_value.sival_ptr = &poke;
+	syscall(SYS_rt_tgsigqueueinfo, pid, pid, number, &info);
 }
 
 static void each(void (*f)(int)) {
