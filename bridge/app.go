@@ -132,6 +132,10 @@ func DropTemplate(n uint32) { cpy.DropTemplate(n) }
 // handler of the application's.
 const SignalOurs = cpy.SignalOurs
 
+// Forked reports whether the process has forked, without exec: the child, as long as it lives, has duplicates of all
+// descriptors that were open then. Any goroutine.
+func Forked() bool { return cpy.Forked() }
+
 // InstallSignals lets SIGINT and SIGTERM end in wakeFD (a byte, the number) and in Module.Signal, and those in wakeFD that
 // only servers with worker processes know. It reports false when the calling thread is not Python's main thread: then
 // signals stay the embedding program's business. Called again it takes SIGINT and SIGTERM back from the application.

@@ -3,7 +3,11 @@ package reactor
 // Ends of connections. Owners mark, the leader closes: that is why a descriptor never changes its meaning under a thread
 // that uses it.
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // CloseAfterFlush asks for c to be closed once its out-queue is empty. Ready is not called any more; Progress, Failed and
 // Expired are. By the owner (the leader acts on release), or by the leader when c is not owned.
@@ -85,14 +89,13 @@ func (l *Loop) closeNow(c *Conn, rst bool) {
 	l.table[c.fd] = nil
 	c.mu.Lock()
 	c.dropLocked(ErrClosed)
-	if c.state.Or(stClosed)&stShared != 0 {
+	shared := c.state.Or(stClosed)&stShared != 0
+	forked := l.forked()
+	if shared || forked {
 		// The duplicate keeps the socket, and with it our registration, alive.
 		_ = l.poll.remove(int(c.fd), true)
 	}
-	if rst {
-		setReset(int(c.fd))
-	}
-	closeFD(int(c.fd))
+	endSocket(int(c.fd), rst, forked && !shared)
 	c.mu.Unlock()
 	l.conns.Add(-1)
 	l.roomAgain()
@@ -111,8 +114,22 @@ func (c *Conn) orphaned() {
 		resetSocket(int(c.fd))
 		return
 	}
-	c.state.Or(stClosed)
-	setReset(int(c.fd))
-	closeFD(int(c.fd))
+	shared := c.state.Or(stClosed)&stShared != 0
+	endSocket(int(c.fd), true, c.bound.loop.forked() && !shared)
 	c.bound.loop.conns.Add(-1)
+}
+
+func (l *Loop) forked() bool { return l.opt.Forked != nil && l.opt.Forked() }
+
+// endSocket closes fd. forked: a child may have a duplicate, which would keep the connection open for as long as it lives.
+func endSocket(fd int, rst, forked bool) {
+	switch {
+	case forked && rst:
+		resetSocket(fd)
+	case forked:
+		_ = unix.Shutdown(fd, unix.SHUT_RDWR)
+	case rst:
+		setReset(fd)
+	}
+	closeFD(fd)
 }

@@ -17,11 +17,12 @@ import (
 
 // ListenOptions for Listen. The zero value means a backlog of 1024, no SO_REUSEPORT and the process's umask.
 type ListenOptions struct {
-	Backlog   int  // waiting connections; the kernel caps it
-	ReusePort bool // SO_REUSEPORT, for a listener per process
-	UnixMode  int  // permissions of a unix socket's path; 0 or -1: as the process's umask has it
-	Defer     bool // accept connections that have sent something, others after a second; only on Linux, only TCP
-	SndBuf    int  // SO_SNDBUF of the connections; 0: the kernel's own tuning, which is nearly always better
+	Backlog   int         // waiting connections; the kernel caps it
+	ReusePort bool        // SO_REUSEPORT, for a listener per process
+	UnixMode  int         // permissions of a unix socket's path; 0 or -1: as the process's umask has it
+	Forked    func() bool // as in Options
+	Defer     bool        // accept connections that have sent something, others after a second; only on Linux, only TCP
+	SndBuf    int         // SO_SNDBUF of the connections; 0: the kernel's own tuning, which is nearly always better
 }
 
 // Listener is a listening socket.
@@ -33,8 +34,9 @@ type Listener struct {
 	path     string // of a unix socket; abstract ones begin with '@'
 	wildcard bool   // bound to all addresses
 	own      bool   // made by Listen: nobody else accepts from it
-	shared   bool   // other sockets have the port, too
-	deferred bool   // ListenOptions.Defer, where there is such a thing
+	forked   func() bool
+	shared   bool // other sockets have the port, too
+	deferred bool // ListenOptions.Defer, where there is such a thing
 
 	made     bool // this process created path
 	dev, ino uint64
@@ -61,7 +63,7 @@ func Listen(network, address string, o ListenOptions) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reactor: listen %s %s: %w", network, printable(address), err)
 	}
-	ln.own = true
+	ln.own, ln.forked = true, o.Forked
 	return ln, nil
 }
 
@@ -350,5 +352,8 @@ func (ln *Listener) Close() error {
 	}
 	ln.closed = true
 	ln.unlink()
+	if ln.own && ln.forked != nil && ln.forked() { // a child's duplicate would keep the address, and clients waiting
+		_ = unix.Shutdown(ln.fd, unix.SHUT_RDWR)
+	}
 	return os.NewSyscallError("close", unix.Close(ln.fd))
 }

@@ -61,6 +61,9 @@ type Options struct {
 	// Unhold is given the Hold of each Piece exactly once, when its bytes are not needed any more, on whatever thread
 	// that is and with the connection's output lock held: it must not wait, nor call the connection.
 	Unhold func(token uintptr)
+	// Forked reports whether a child of this process may have duplicates of descriptors: then closing one would end nothing,
+	// and it is shut down first. nil: none has. Any thread.
+	Forked func() bool
 	// BeforeFile is called on the leader before it writes output that lies in a file, which may take a disk's time.
 	BeforeFile func()
 	// Refusal is sent to who cannot be let in because descriptors are used up, for longer than a moment. nil: nobody is told.

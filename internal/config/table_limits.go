@@ -85,8 +85,9 @@ var tableOfLimits = []Option{
 		at: func(c *Config) any { return &c.ResponseSpoolTotal }},
 	{Name: "body_spool_total", Flags: []string{"--body-spool-total"}, Type: Size, Metavar: "SIZE", Default: "1g",
 		Group: GroupBuffers,
-		Help:  "The same for request bodies. Beyond it the application runs before the body is there, as with --body-streaming.",
-		at:    func(c *Config) any { return &c.BodySpoolTotal }},
+		Help: "The same for request bodies. Beyond it the application runs before the body is there, as with " +
+			"--body-streaming; a chunked body, whose length it could not know, is answered 503.",
+		at: func(c *Config) any { return &c.BodySpoolTotal }},
 	{Name: "temp_dir", Flags: []string{"--temp-dir"}, Type: String, Metavar: "DIR", Shown: "$TMPDIR, else /tmp",
 		Group: GroupBuffers, Help: "Directory for temporary files.", validate: directoryExists,
 		at: func(c *Config) any { return &c.TempDir }},

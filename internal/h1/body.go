@@ -83,7 +83,9 @@ func (t *thread) feed(c *conn, x *exchange) bool {
 			break
 		}
 	}
-	t.spill(x)
+	if !t.spill(c, x) {
+		return false
+	}
 	// A chunk that is only announced counts already: nobody has to send it to learn that it is too much.
 	if limit := t.s.cfg.LimitRequestBody; limit > 0 && x.size+x.body.ChunkRemaining() > limit {
 		t.rejectLarge(c)
@@ -141,7 +143,9 @@ func (t *thread) readBody(c *conn) bool {
 				if !t.keep(c, x, buf[:n]) {
 					return false
 				}
-				t.spill(x)
+				if !t.spill(c, x) {
+					return false
+				}
 			}
 		}
 		switch {
@@ -226,23 +230,31 @@ func (t *thread) spillRoom() []byte {
 	return t.scratch
 }
 
-// spill writes what keep has put there. Where there is no room for it the request runs with what has come.
-func (t *thread) spill(x *exchange) {
+// spill writes what keep has put there. Where there is no room for it the request runs with what has come; but not if nobody
+// knows the length: the application would see no CONTENT_LENGTH, and most take such a body for none. False: the request was
+// rejected.
+func (t *thread) spill(c *conn, x *exchange) bool {
 	if len(t.scratch) == 0 {
-		return
+		return true
 	}
 	if t.Py != nil {
 		t.Py.Release()
 	}
 	rules.Waits("for a disk")
-	if err := t.s.store(x, t.scratch); err != nil {
+	err := t.s.store(x, t.scratch)
+	if err != nil {
 		t.s.spaceUsedUp(bridge.TallyBodiesUnspooled, err)
-		x.goAhead(t.scratch)
+		if x.p.Chunked {
+			t.reject(c, 503, "there is no room for a body of unknown length")
+		} else {
+			x.goAhead(t.scratch)
+		}
 	}
 	if cap(t.scratch) > 2*scratchSize {
 		t.scratch = nil
 	}
 	t.scratch = t.scratch[:0]
+	return err == nil || x.ahead != nil
 }
 
 var errNoSpace = errors.New("the bound is reached")

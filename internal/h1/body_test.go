@@ -33,7 +33,7 @@ func TestMemoryOfBodies(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 4096)
 	keep := func(x *exchange, data []byte) bool {
 		ok := th.keep(nil, x, data)
-		th.spill(x)
+		th.spill(x.c, x)
 		return ok && x.ahead == nil
 	}
 	fill := func(length int64) *exchange {

@@ -110,6 +110,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		GiveWay:    s.giveWay,
 		Unhold:     bridge.Unhold,
 		Refusal:    []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+		Forked:     bridge.Forked,
 		BeforeFile: s.beforeFile,
 		Log:        func(f string, a ...any) { log.Warn(fmt.Sprintf(f, a...)) },
 	})

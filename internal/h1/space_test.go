@@ -61,7 +61,7 @@ func TestAhead(t *testing.T) {
 		s := &Server{cfg: &config.Config{BodyBuffer: 40_000, BodySpoolTotal: total, TempDir: t.TempDir()}}
 		s.log = slog.New(slog.DiscardHandler)
 		th := &thread{Thread: crew.New(1, nil).Standby(), s: s}
-		x := withBody(s, -1)
+		x := withBody(s, 1<<30)
 		var want []byte
 		for n := 0; x.ahead == nil; n++ {
 			if n == 20 {
@@ -72,7 +72,7 @@ func TestAhead(t *testing.T) {
 			if !th.keep(nil, x, data) {
 				t.Fatal("refused")
 			}
-			th.spill(x)
+			th.spill(x.c, x)
 		}
 		if (x.fileFD >= 0) != (total > 1) || x.stored > total || s.inBodies.Load() != x.stored || x.Req.Body != bridge.BodyStream {
 			t.Errorf("bound %d: %d bytes stored, %d counted, file %d", total, x.stored, s.inBodies.Load(), x.fileFD)

@@ -31,6 +31,9 @@ var stopAsked atomic.Pointer[float64]
 
 var errRunning = errors.New("a gowsgi server is running in this process already")
 
+var errLoading = errors.New("the gowsgi command is loading this module, and serves its application itself: put the call of " +
+	"gowsgi.server.run under if __name__ == \"__main__\"")
+
 // Fail prints a user's mistake and returns the exit status.
 func Fail(err error, status int) int {
 	if errors.Is(err, syscall.EMFILE) {
@@ -72,28 +75,42 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	if err != nil {
 		return Fail(err, config.ExitBoot)
 	}
-	if action == config.ActionCheckConfig {
-		if err := bridge.LoadApp(cfg.App); err != nil {
-			return Fail(err, config.ExitApp)
-		}
-		for _, warning := range cfg.Warnings {
-			fmt.Fprintln(os.Stderr, "gowsgi: "+warning)
-		}
-		fmt.Fprintf(os.Stderr, "gowsgi: the configuration is valid and the application %s can be loaded\n", cfg.App)
-		return 0
+	if action == config.ActionServe {
+		warn(log, cfg)
 	}
-	warn(log, cfg)
 	s, err := New(cfg, log)
 	if err != nil {
 		return Fail(err, status(err))
 	}
 	starting.Store(s)
 	defer starting.Store(nil)
-	code := s.command(saved, began)
+	var code int
+	if action == config.ActionCheckConfig {
+		code = s.check()
+	} else {
+		code = s.command(saved, began)
+	}
+	s.stopBy.CompareAndSwap(0, time.Now().UnixNano()) // not served: nothing to be waited for
 	s.status.Store(int32(code))
 	s.returned.Store(true)
 	s.guardEnd()
 	return code
+}
+
+// check loads the application, to see whether it can be loaded.
+func (s *Server) check() int {
+	if err := s.takeSignals(); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
+	defer s.guardLoading()()
+	if err := bridge.LoadApp(s.cfg.App); err != nil {
+		return Fail(err, config.ExitApp)
+	}
+	for _, warning := range s.cfg.Warnings {
+		fmt.Fprintln(os.Stderr, "gowsgi: "+warning)
+	}
+	fmt.Fprintf(os.Stderr, "gowsgi: the configuration is valid and the application %s can be loaded\n", s.cfg.App)
+	return 0
 }
 
 func (s *Server) command(saved bridge.State, began time.Time) int {
@@ -219,6 +236,9 @@ const (
 // Run implements bridge.Entry: gowsgi.server.run(app, **options).
 func (module) Run(app uintptr, options string, saved bridge.State) (int, error) {
 	began := time.Now()
+	if running.Load() == nil && starting.Load() != nil {
+		return runRuntimeError, errLoading
+	}
 	if running.Load() != nil || !embedding.CompareAndSwap(false, true) {
 		return runRuntimeError, errRunning
 	}

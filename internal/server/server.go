@@ -66,7 +66,7 @@ func (s *Server) Listen() error {
 		if b.Network == "fd" {
 			ln, err = reactor.ListenFD(b.FD)
 		} else {
-			o := reactor.ListenOptions{Backlog: s.cfg.Backlog, ReusePort: s.cfg.ReusePort, Defer: true}
+			o := reactor.ListenOptions{Backlog: s.cfg.Backlog, ReusePort: s.cfg.ReusePort, Defer: true, Forked: bridge.Forked}
 			ln, err = reactor.Listen(b.Network, b.Address, o)
 		}
 		if err != nil {

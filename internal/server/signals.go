@@ -82,6 +82,7 @@ type signalState struct {
 
 	counted   atomic.Int64 // the last signal that counted to stop: its number, and in the bits above 8 when it came, in ms
 	loading   atomic.Bool  // the main thread loads the application
+	brokenOff atomic.Bool  // and was told to break it off
 	signalled atomic.Bool  // Python has a signal handler to run, and its main thread will
 
 	guarded  atomic.Bool  // guard sees to the end of the process
@@ -158,6 +159,7 @@ func (s *Server) signal(b byte) {
 	sig, ours := syscall.Signal(b&^bridge.SignalOurs), b&bridge.SignalOurs != 0
 	switch {
 	case b == goOn:
+	case !ours && s.loading.Load() && s.counted.Load() != 0: // the echo of one that counted, or of a poke
 	case sig == syscall.SIGINT || sig == syscall.SIGTERM:
 		s.stopSignal(sig)
 	case !ours: // the application has a handler for it
@@ -175,7 +177,7 @@ func (s *Server) handledSignal(sig syscall.Signal) (interrupt bool) {
 	if s.counted.Load() == 0 { // an interrupt without a signal, and the application has the wake-up descriptor
 		s.stopSignal(sig)
 	}
-	return s.loading.Load()
+	return s.loading.Load() && !s.brokenOff.Swap(true)
 }
 
 // stopSignal: the first signal stops gracefully, a second one ends at once. Each may come by several ways.
@@ -261,6 +263,7 @@ func (s *Server) guardEnd() {
 func (s *Server) guard(loading bool) {
 	atExit := false // Python's atexit functions have begun
 	least := time.Now().Add(leastEnd)
+	var poke time.Time // when the next is due
 	for {
 		var end time.Time
 		if by := s.stopBy.Load(); by != 0 {
@@ -271,14 +274,24 @@ func (s *Server) guard(loading bool) {
 		}
 		until := end
 		if loading && !end.IsZero() {
-			until = time.Now().Add(pokeEvery)
-			bridge.PokeMain()
+			if now := time.Now(); !now.Before(poke) {
+				bridge.PokeMain()
+				poke = now.Add(pokeEvery)
+			}
+			if until.After(poke) {
+				until = poke
+			}
 		}
 		b, ok := s.signals.next(until)
+		if ok && b != goOn {
+			s.signal(b)
+			if end.IsZero() || time.Now().Before(end) {
+				continue
+			}
+			ok, until = false, end // a poke is echoed: what comes must not put off the end
+		}
 		switch {
 		case !ok && until.Before(end):
-		case ok && b != goOn:
-			s.signal(b)
 		case ok && loading:
 			return
 		case ok:
@@ -292,7 +305,11 @@ func (s *Server) guard(loading bool) {
 		case !s.returned.Load():
 			s.endNow("the grace is over, and a thread of the server has not returned", bridge.AtExit)
 		default:
-			s.endNow("the grace is over, and threads of the application still run", bridge.AtExitIfEnding)
+			why := "the grace is over, and threads of the application still run"
+			if s.counted.Load() == 0 {
+				why = "threads that the application's modules have started still run"
+			}
+			s.endNow(why, bridge.AtExitIfEnding)
 			least = time.Now().Add(goesOnFor) // whoever called us goes on
 		}
 	}

@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from harness.client import Client
-from harness.server import environment
+from harness.forms import APPS
+from harness.server import environment, run
 from harness.waiting import feed_fifo, make_fifo, refuses, wait_until
 
 pytestmark = pytest.mark.core
@@ -113,17 +114,33 @@ def test_a_signal_that_comes_twice_is_one(serve, tmp_path, number):
     assert b"second" not in server.stderr.since()
 
 
-def test_a_failed_start_ends_by_a_signal_though_a_thread_keeps_it(form, tmp_path):
-    (tmp_path / "fails.py").write_text(
-        "import threading\nthreading.Thread(target=threading.Event().wait).start()\nraise LookupError('on purpose')\n"
+@pytest.mark.parametrize(
+    "options, then, status",
+    [((), "raise LookupError('on purpose')", 4), (("--check-config",), "from hello import application", 0)],
+    ids=["failed", "checked"],
+)
+def test_a_thread_of_the_applications_does_not_keep_what_does_not_serve(form, tmp_path, options, then, status):
+    (tmp_path / "held.py").write_text(
+        f"import threading\nthreading.Thread(target=threading.Event().wait).start()\n{then}\n"
     )
-    command = [*form.command(), "--bind", "127.0.0.1:0", "--graceful-timeout", "0.5", "fails"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE) as process:
-        for line in process.stderr:
-            if b"could not be loaded" in line:
-                break
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(SOON) == 4
+    command = [*form.command(), "--bind", "127.0.0.1:0", *options, "held"]
+    env = environment({"PYTHONPATH": str(APPS)})
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE) as process:
+        said = process.communicate(timeout=SOON)[1]
+    assert process.returncode == status
+    assert b"still run: the process ends" in said
+
+
+def test_a_module_that_serves_itself_is_told_so(form, tmp_path):
+    """run() without a guard would serve, and a stop would end that server and have this one go on."""
+    if form.kind != "pip":
+        pytest.skip("only a program that has the package can call it")
+    (tmp_path / "serves.py").write_text(
+        "import gowsgi.server\nfrom hello import application\ngowsgi.server.run(application, bind='127.0.0.1:0')\n"
+    )
+    status, _, said = run(form, "--bind", "127.0.0.1:0", "serves", cwd=tmp_path, env={"PYTHONPATH": str(APPS)})
+    assert status == 4
+    assert "__main__" in said and "listening" not in said
 
 
 def test_a_second_signal_leaves_no_files_behind(serve, tmp_path):

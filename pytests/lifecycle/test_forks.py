@@ -1,9 +1,13 @@
 """Apps that start processes: children work, the server lives on, and no socket of ours leaks into them."""
 
+import os
+import signal
+import socket
 import threading
 
 import pytest
 
+from harness.client import Client
 from harness.load import in_parallel
 
 pytestmark = pytest.mark.core
@@ -110,3 +114,35 @@ def test_others_get_their_own_answers_while_children_come_back(serve, at):
                     assert client.response().text == f"{number}.{i}"
 
     in_parallel(8, talk)
+
+
+@pytest.fixture
+def child(server):
+    """A child that stays, with all its descriptors; another client's connection was open when it came."""
+    with server.connect() as other:
+        other.request("GET", "/system")
+        assert other.response().status == 200
+        pid = int(server.get("/lives").text)
+        try:
+            yield other
+        finally:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_connection_ends_for_the_client_though_a_child_has_it(child):
+    child.request("GET", "/system", [("Connection", "close")])
+    assert child.response().status == 200
+    child.expect_end()
+
+
+def test_the_address_is_free_after_the_end_though_a_child_has_it(server, child, serve):
+    port = server.port
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    child.expect_end()
+    with pytest.raises(ConnectionRefusedError):
+        Client(("127.0.0.1", port))
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
+        again.listen(1)

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 
 LIST_DESCRIPTORS = """
 import os
@@ -53,6 +54,13 @@ def application(environ, start_response):
             # Ends when the child is gone: nobody else holds the other end.
             body = b"child ended" + file.read()
         os.waitpid(pid, 0)
+    elif path == "/lives":
+        # A child that stays, as a pool's does, with all descriptors that were open.
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(60)
+            os._exit(0)
+        body = str(pid).encode()
     elif path == "/inherited":
         # What a child gets that does not close descriptors itself: no socket of ours may be among them.
         python = os.environ.get("CHILD_PYTHON") or sys.executable

@@ -32,6 +32,7 @@ import "C"
 import (
 	_ "embed"
 	"errors"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -270,6 +271,9 @@ func PokeMain() { C.gw_signals_poke() }
 
 // GiveSignals undoes TakeSignals.
 func GiveSignals() { C.gw_signals_give() }
+
+// Forked reports whether a child may have duplicates of the process's descriptors.
+func Forked() bool { return atomic.LoadInt32((*int32)(&C.gw_forked)) != 0 }
 
 // SetSendfile says whether files behind wsgi.file_wrapper are left to the reactor. Before the first request.
 func SetSendfile(on bool) { C.gw_sendfile = cbool(on) }

@@ -82,9 +82,11 @@ void gw_signals_take(int fd, int everything);
 
 /*
  * Ends a wait of the main thread in the kernel, so that it runs the handlers of Python's that are due: the kernel may have
- * given the signal to another thread. Any thread, GIL: not needed. Blocks: no.
+ * given the signal to another thread. Until gw_signals_handled was called it also tells Python once more, which
+ * comes through the wake-up descriptor too. Any thread, GIL: not needed. Blocks: no.
  */
 void gw_signals_poke(void);
+void gw_signals_handled(void);
 
 /* Puts back what gw_signals_take replaced, unless somebody else has replaced it since. */
 void gw_signals_give(void);
@@ -96,6 +98,9 @@ void gw_signals_in_child(void);
 
 /* 1 in a process that was forked after gw_fork_watch. */
 extern volatile int gw_in_forked_child;
+
+/* 1 once this process has forked, or is about to: a child may have duplicates of its descriptors. */
+extern int gw_forked;
 
 /* 0, or -1 with RuntimeError set in such a process. GIL: held. */
 int gw_check_fork(void);

@@ -16,7 +16,13 @@
 #include <unistd.h>
 
 volatile int gw_in_forked_child;
+int gw_forked;
 static pid_t loaded_in;
+
+static void before_fork(void) {
+	__atomic_store_n(&gw_forked, 1, __ATOMIC_RELAXED);
+	gw_signals_before_fork();
+}
 
 static void forked_child(void) {
 	gw_in_forked_child = 1;
@@ -38,7 +44,7 @@ void gw_signals_on_stack(void) {
 int gw_fork_watch(void) {
 	if (loaded_in)
 		return 0;
-	if (pthread_atfork(gw_signals_before_fork, gw_signals_after_fork, forked_child) != 0)
+	if (pthread_atfork(before_fork, gw_signals_after_fork, forked_child) != 0)
 		return -1;
 	loaded_in = getpid();
 	return 0;
