@@ -49,7 +49,8 @@ def test_a_bounded_address_space(form, kilobytes, threads):
     assert status == (0 if up else 3), said
     assert up or (said.count(b"\n") == 1 and b"ulimit -v" in said), said
     if resource.getrlimit(resource.RLIMIT_STACK)[0] <= 8 << 20 and threads <= 8:
-        assert up or kilobytes < 1700000  # at 1.5 GB it depends on where the kernel puts things
+        # At 1.5 GB one start in 60 is refused, by that sentence: the process has 64 MB more then, 1426 instead of 1362.
+        assert up or kilobytes < 1700000
 
 
 CLOSES = """
