@@ -132,6 +132,12 @@ func DropTemplate(n uint32) { cpy.DropTemplate(n) }
 // handler of the application's.
 const SignalOurs = cpy.SignalOurs
 
+// SignalPoked and SignalPokeOver arrive there around the number that is only the echo of PokeMain.
+const (
+	SignalPoked    = cpy.SignalPoked
+	SignalPokeOver = cpy.SignalPokeOver
+)
+
 // Forked reports whether the process has forked, without exec: the child, as long as it lives, has duplicates of all
 // descriptors that were open then. Any goroutine.
 func Forked() bool { return cpy.Forked() }

@@ -84,6 +84,7 @@ type signalState struct {
 	loading   atomic.Bool  // the main thread loads the application
 	brokenOff atomic.Bool  // and was told to break it off
 	signalled atomic.Bool  // Python has a signal handler to run, and its main thread will
+	poked     atomic.Bool  // what comes through the pipe now is the echo of a poke
 
 	guarded  atomic.Bool  // guard sees to the end of the process
 	returned atomic.Bool  // Command has, or is about to
@@ -159,7 +160,11 @@ func (s *Server) signal(b byte) {
 	sig, ours := syscall.Signal(b&^bridge.SignalOurs), b&bridge.SignalOurs != 0
 	switch {
 	case b == goOn:
-	case !ours && s.loading.Load() && s.counted.Load() != 0: // the echo of one that counted, or of a poke
+	case b == bridge.SignalPoked || b == bridge.SignalPokeOver:
+		// The main thread may get the poke when the application is loaded, and the server serves.
+		s.poked.Store(b == bridge.SignalPoked)
+	case !ours && s.poked.Load():
+	case !ours && s.loading.Load() && s.counted.Load() != 0: // the echo of one that counted
 	case sig == syscall.SIGINT || sig == syscall.SIGTERM:
 		s.stopSignal(sig)
 	case !ours: // the application has a handler for it

@@ -263,6 +263,12 @@ func cbool(b bool) C.int {
 // SignalOurs marks the numbers that TakeSignals' handler writes.
 const SignalOurs = C.GW_SIGNAL_OURS
 
+// SignalPoked and SignalPokeOver enclose the echo of PokeMain.
+const (
+	SignalPoked    = C.GW_SIGNAL_POKED
+	SignalPokeOver = C.GW_SIGNAL_POKE_OVER
+)
+
 // TakeSignals puts the server's handler in front of Python's, and GiveSignals puts that one back; see embed.h.
 func TakeSignals(fd int, everything bool) { C.gw_signals_take(C.int(fd), cbool(everything)) }
 

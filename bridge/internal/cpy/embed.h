@@ -80,10 +80,14 @@ void gw_signals_on_stack(void);
 void gw_signals_take(int fd, int everything);
 #define GW_SIGNAL_OURS 0x80
 
+/* In fd too: what is written between these two by others is the echo of gw_signals_poke, and no signal. */
+#define GW_SIGNAL_POKED 0xfe
+#define GW_SIGNAL_POKE_OVER 0xff
+
 /*
  * Ends a wait of the main thread in the kernel, so that it runs the handlers of Python's that are due: the kernel may have
- * given the signal to another thread. Until gw_signals_handled was called it also tells Python once more, which
- * comes through the wake-up descriptor too. Any thread, GIL: not needed. Blocks: no.
+ * given the signal to another thread. Until gw_signals_handled was called it also tells Python once more, whose echo
+ * comes through the wake-up descriptor, whenever the main thread gets it. Any thread, GIL: not needed. Blocks: no.
  */
 void gw_signals_poke(void);
 void gw_signals_handled(void);

@@ -26,20 +26,26 @@ static volatile unsigned char goes_on[NSIG]; /* before is Python's */
 static volatile sig_atomic_t handled; /* a handler of Python's that is ours has run */
 static char poke; /* its address marks the signals that gw_signals_poke sends */
 
+static void tell(int byte) {
+	unsigned char b = (unsigned char)byte;
+	if (to >= 0 && getpid() == owner) { /* not a child, between vfork and exec */
+		ssize_t n = write(to, &b, 1);
+		(void)n; /* full: there is more to be read than anybody could want */
+	}
+}
+
 static void on_signal(int number, siginfo_t *info, void *context) {
 	int saved = errno;
 	int poked = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &poke;
 	if (poked && handled)
 		return; /* that it ends a wait was all */
 	if (poked) {
-		/* Only to Python, which has forgotten that something is due: see gw_signals_poke. */
+		tell(GW_SIGNAL_POKED); /* only Python, which has forgotten that something is due: see gw_signals_poke */
 	} else if ((number == SIGTTIN || number == SIGTTOU) && info->si_code > 0) {
 		/* The terminal's, to a job in the background: told of it instead of stopped, it would go on in a circle. */
 		kill(getpid(), SIGSTOP);
-	} else if (to >= 0 && getpid() == owner) { /* not a child, between vfork and exec */
-		unsigned char byte = (unsigned char)(number | GW_SIGNAL_OURS);
-		ssize_t n = write(to, &byte, 1);
-		(void)n; /* full: there is more to be read than anybody could want */
+	} else {
+		tell(number | GW_SIGNAL_OURS);
 	}
 	if (goes_on[number]) {
 		if (before[number].sa_flags & SA_SIGINFO)
@@ -47,6 +53,8 @@ static void on_signal(int number, siginfo_t *info, void *context) {
 		else
 			before[number].sa_handler(number);
 	}
+	if (poked)
+		tell(GW_SIGNAL_POKE_OVER);
 	errno = saved;
 }
 
