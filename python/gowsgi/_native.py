@@ -11,13 +11,15 @@ import platform
 import sys
 import threading
 from types import ModuleType
+from typing import Callable
 
-__all__ = ["NativeError", "load", "loaded"]
+__all__ = ["NativeError", "load", "loaded", "when_loaded"]
 
 OLDEST = (3, 8)
 
 _lock = threading.Lock()
 _module: ModuleType | None = None
+_when_loaded: list[Callable[[ModuleType], None]] = []
 # The process that loaded the module, or is about to; also right in a child made by a fork that ran no Python hooks.
 _pid: int | None = None
 
@@ -42,12 +44,27 @@ def load() -> ModuleType:
             except BaseException:
                 _pid = None
                 raise
+    _tell(_module)
     return _module
 
 
 def loaded() -> bool:
     """Whether this process, or the parent it was forked from, has loaded the native module."""
     return _pid is not None
+
+
+def when_loaded(action: Callable[[ModuleType], None]) -> None:
+    """Calls action(module) when the native module is loaded; now if it is, as always in the gowsgi binary."""
+    _when_loaded.append(action)
+    if _module is not None and _pid == os.getpid():
+        _tell(_module)
+    elif hasattr(sys.modules.get("_gowsgi"), "stats"):
+        load()
+
+
+def _tell(module: ModuleType) -> None:
+    while _when_loaded:
+        _when_loaded.pop(0)(module)
 
 
 def _check_fork() -> None:
