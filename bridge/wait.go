@@ -46,8 +46,8 @@ func (l Later) Drop() { cpy.Unhold(l.object) }
 type Scheduler interface {
 	// Spawn calls it soon, on that Python thread, negative: the first.
 	Spawn(l Later, thread int)
-	// Schedule does later. The result is for Cancel.
-	Schedule(l Later, after time.Duration, thread int) uint64
+	// Schedule does later; daemon: nobody goes on for its sake. The result is for Cancel.
+	Schedule(l Later, after time.Duration, thread int, daemon bool) uint64
 	// Cancel reports whether it will not be called; then it is the caller's again.
 	Cancel(number uint64) bool
 	// CancelFD ends the waits for a descriptor, and says how many there were.
@@ -63,8 +63,8 @@ type later struct{ Scheduler }
 
 func (l later) Spawn(call uintptr, thread int) { l.Scheduler.Spawn(Later{object: call}, thread) }
 
-func (l later) Timer(timer uintptr, after time.Duration, thread int) uint64 {
-	return l.Schedule(Later{timer, true}, after, thread)
+func (l later) Timer(timer uintptr, after time.Duration, thread int, daemon bool) uint64 {
+	return l.Schedule(Later{timer, true}, after, thread, daemon)
 }
 
 func (l later) CancelTimer(number uint64) bool { return l.Cancel(number) }

@@ -35,7 +35,9 @@ type call struct {
 // timer is a call that is not due yet.
 type timer struct {
 	call
-	t *time.Timer
+	t      *time.Timer
+	daemon bool
+	due    bool
 }
 
 var later = &scheduler{timers: map[uint64]*timer{}}
@@ -58,36 +60,48 @@ func (s *scheduler) spawn(c call, local bool) {
 	}
 }
 
-// Schedule implements bridge.Scheduler.
-func (s *scheduler) Schedule(l bridge.Later, after time.Duration, thread int) uint64 {
-	t := &timer{call: call{l, thread}}
+// Schedule implements bridge.Scheduler. What is due at once keeps its place among what is spawned.
+func (s *scheduler) Schedule(l bridge.Later, after time.Duration, thread int, daemon bool) uint64 {
+	c := call{l, thread}
+	if after <= 0 {
+		s.spawn(c, thread >= 0)
+		return 0
+	}
+	t := &timer{call: c, daemon: daemon}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
 	number := s.last
 	s.timers[number] = t
-	t.t = time.AfterFunc(after, func() {
-		if s.take(number) {
-			s.spawn(t.call, false)
-		}
-	})
+	t.t = time.AfterFunc(after, func() { s.due(number, t) })
 	return number
 }
 
-// take reports whether the timer was still there.
-func (s *scheduler) take(number uint64) bool {
+// due has t called, unless it was cancelled.
+func (s *scheduler) due(number uint64, t *timer) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.timers[number]
+	there := s.timers[number] == t && !t.due
+	t.due = true
+	s.mu.Unlock()
+	if !there {
+		return
+	}
+	s.spawn(t.call, false) // first, so that Pending counts it all the time
+	s.mu.Lock()
 	delete(s.timers, number)
-	return ok
+	s.mu.Unlock()
 }
 
 // Cancel implements bridge.Scheduler.
 func (s *scheduler) Cancel(number uint64) bool {
 	s.mu.Lock()
 	t := s.timers[number]
-	delete(s.timers, number)
+	if t != nil && t.due {
+		t = nil // on its way
+	}
+	if t != nil {
+		delete(s.timers, number)
+	}
 	h := s.hub
 	s.mu.Unlock()
 	if t == nil {
@@ -161,8 +175,13 @@ func (h *Hub) End() {
 func (h *Hub) dropTimers() {
 	s := later
 	s.mu.Lock()
-	dropped := s.timers
-	s.timers = map[uint64]*timer{}
+	var dropped []*timer
+	for number, t := range s.timers {
+		if !t.due {
+			dropped = append(dropped, t)
+			delete(s.timers, number)
+		}
+	}
 	s.mu.Unlock()
 	for _, t := range dropped {
 		t.t.Stop()
@@ -170,10 +189,15 @@ func (h *Hub) dropTimers() {
 	}
 }
 
-// Pending is how many functions are spawned and not done, or scheduled.
+// Pending is how many functions are spawned and not done, or scheduled and no daemons.
 func (h *Hub) Pending() int {
+	n := 0
 	later.mu.Lock()
-	n := len(later.timers)
+	for _, t := range later.timers {
+		if !t.daemon {
+			n++
+		}
+	}
 	later.mu.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -183,12 +207,12 @@ func (h *Hub) Pending() int {
 // Idle reports whether nothing is spawned or scheduled, while the server stops and no connection is left: what is gets no
 // more time. Leader.
 func (h *Hub) Idle() bool {
+	h.dropTimers()
 	if h.Pending() == 0 {
 		return true
 	}
-	h.dropTimers()
 	h.Over()
-	return h.Pending() == 0
+	return false
 }
 
 // start gives c to its thread.
@@ -244,8 +268,9 @@ func (sp *spawned) after(t *crew.Thread, step bridge.Step) {
 	h := sp.hub
 	h.mu.Lock()
 	h.jobs--
+	last := h.jobs == 0
 	h.mu.Unlock()
-	if h.jobs == 0 {
+	if last {
 		h.loop.Wake() // was it the last that anybody waited for?
 	}
 }

@@ -29,7 +29,7 @@ type Upcalls interface {
 // Later is what spawn, schedule and cancel_fd need from Go.
 type Later interface {
 	Spawn(call uintptr, thread int)
-	Timer(timer uintptr, after time.Duration, thread int) uint64
+	Timer(timer uintptr, after time.Duration, thread int, daemon bool) uint64
 	CancelTimer(number uint64) bool
 	CancelFD(fd int) int
 	NoGreenlets()
@@ -95,9 +95,9 @@ func gwgo_spawn(call *C.PyObject, thread C.int) {
 }
 
 //export gwgo_timer
-func gwgo_timer(timer *C.PyObject, ns C.int64_t, thread C.int) C.uint64_t {
+func gwgo_timer(timer *C.PyObject, ns C.int64_t, thread, daemon C.int) C.uint64_t {
 	defer guard()
-	return C.uint64_t(Aside.Timer(uintptr(unsafe.Pointer(timer)), time.Duration(ns), int(thread)))
+	return C.uint64_t(Aside.Timer(uintptr(unsafe.Pointer(timer)), time.Duration(ns), int(thread), daemon != 0))
 }
 
 //export gwgo_timer_cancel

@@ -387,11 +387,11 @@ extern void gwgo_ready(uint32_t job, uint64_t gen, int local);
 
 /*
  * Has gw_spawn called with call, owned by Go from now on, on Python thread number thread (-1: the first), at its next turn;
- * gw_timer_run with timer in ns. The result of the latter is for gwgo_timer_cancel, which is 1 if that call
- * will not come: Go has let go of the timer then. Before a server runs, the next one sees to it. GIL: held. Blocks: no.
+ * gw_timer_run with timer in ns; daemon: the server does not go on for its sake. The result of the latter is for
+ * gwgo_timer_cancel, which is 1 if that call will not come: Go has let go of the timer then. Before a server runs, the next one sees to it. GIL: held. Blocks: no.
  */
 extern void gwgo_spawn(PyObject *call, int thread);
-extern uint64_t gwgo_timer(PyObject *timer, int64_t ns, int thread);
+extern uint64_t gwgo_timer(PyObject *timer, int64_t ns, int thread, int daemon);
 extern int gwgo_timer_cancel(uint64_t timer);
 
 /* Ends the waits of suspended jobs for fd, which is about to be closed; how many. GIL: held. Blocks: no. */
@@ -399,6 +399,9 @@ extern int gwgo_cancel_fd(int fd);
 
 /* Says, once, that greenlets were asked for and there are none. GIL: held. Blocks: no. */
 extern void gwgo_no_greenlets(void);
+
+/* What gwgo_run adds to the number of the signal that has stopped the server. */
+#define GW_RUN_SIGNAL 0x100
 
 /*
  * The native functions behind _gowsgi.main, run and stop. argv: joined by NUL. saved: thread state of the caller.

@@ -113,6 +113,7 @@ extern PyObject *gw_type_input, *gw_type_wrapper, *gw_type_start, *gw_type_write
 	*gw_type_hints;
 extern PyObject *gw_empty_input; /* wsgi.input of every request without a body */
 extern PyObject *gw_support; /* the support module */
+extern PyObject *gw_native; /* _gowsgi */
 
 /* Each makes its types and puts them into the module. 0, or -1 with an exception set. GIL: held. */
 int gw_input_init(PyObject *module);

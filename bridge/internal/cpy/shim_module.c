@@ -72,6 +72,9 @@ static PyObject *native_run(PyObject *self, PyObject *args) {
 	int rc = gwgo_run(app, copy, strlen(copy), saved, err, sizeof err);
 	py.PyEval_RestoreThread(saved);
 	free(copy);
+	int number = rc >= GW_RUN_SIGNAL ? rc - GW_RUN_SIGNAL : 0; /* the signal that has stopped it */
+	if (number)
+		rc = 0;
 	PyObject *kinds[] = {NULL, py.PyExc_ValueError, py.PyExc_OSError, py.PyExc_RuntimeError, py.PyExc_TypeError};
 	if (rc != 0) {
 		py.PyErr_SetString(kinds[rc > 0 && rc <= 4 ? rc : 3], err);
@@ -79,8 +82,7 @@ static PyObject *native_run(PyObject *self, PyObject *args) {
 	}
 	if (py.PyErr_CheckSignals() < 0)
 		return NULL;
-	py.Py_IncRef(Py_None);
-	return Py_None;
+	return py.PyLong_FromLong(number);
 }
 
 static PyObject *native_stop(PyObject *self, PyObject *args) {

@@ -17,7 +17,8 @@
 
 #include "shim_int.h"
 
-static PyObject *exc_timeout, *exc_disconnected, *exc_stopping; /* owned */
+static const char *const exceptions[] = {
+	[GW_WAIT_TIMEOUT] = "Timeout", [GW_WAIT_GONE] = "Disconnected", [GW_WAIT_STOPPING] = "Stopping"};
 
 /* ------------------------------------------------------------------------------------------------ time */
 
@@ -83,24 +84,37 @@ static int hand_back(gw_job *j, uint64_t number) {
 }
 
 static PyObject *raise(int how) {
-	switch (how) {
-	case GW_WAIT_TIMEOUT:
-		py.PyErr_SetString(exc_timeout, "timed out");
-		break;
-	case GW_WAIT_GONE:
-		py.PyErr_SetString(exc_disconnected, "the client has left");
-		break;
-	case GW_WAIT_STOPPING:
-		py.PyErr_SetString(exc_stopping, "the server is stopping");
-		break;
-	default:
+	static const char *const texts[] = {[GW_WAIT_TIMEOUT] = "timed out",
+		[GW_WAIT_GONE] = "the client has left",
+		[GW_WAIT_STOPPING] = "the server is stopping"};
+	if (how < GW_WAIT_TIMEOUT || how > GW_WAIT_STOPPING) {
 		py.PyErr_SetString(py.PyExc_RuntimeError, "a wait was ended by nobody");
+		return NULL;
+	}
+	/* Asked for each time: the package puts classes of its own there, which an application may name before this is loaded. */
+	PyObject *e = py.PyObject_GetAttrString(gw_native, exceptions[how]);
+	if (e) {
+		py.PyErr_SetString(e, texts[how]);
+		py.Py_DecRef(e);
 	}
 	return NULL;
 }
 
 int gw_wait_broken_off(void) {
-	return py.PyErr_ExceptionMatches(exc_disconnected) || py.PyErr_ExceptionMatches(exc_stopping);
+	PyObject *type, *value, *tb;
+	int is = 0;
+	py.PyErr_Fetch(&type, &value, &tb);
+	for (int how = GW_WAIT_GONE; type && !is && how <= GW_WAIT_STOPPING; how++) {
+		PyObject *e = py.PyObject_GetAttrString(gw_native, exceptions[how]);
+		if (e) {
+			is = py.PyErr_GivenExceptionMatches(type, e);
+			py.Py_DecRef(e);
+		} else {
+			py.PyErr_Clear();
+		}
+	}
+	py.PyErr_Restore(type, value, tb);
+	return is;
 }
 
 /* ------------------------------------------------------------------------------------------------ Waiter */
@@ -108,6 +122,8 @@ int gw_wait_broken_off(void) {
 typedef struct waiter_object {
 	PyObject *value; /* owned: of a wake that nobody has taken; NULL: none */
 	int waiting;
+	gw_job *of; /* the request whose code has made it, with gen; NULL: none */
+	uint64_t gen;
 	gw_job *job; /* that waits, in its greenlet; NULL: an OS thread does */
 	uint64_t number; /* of its wait */
 	sem_t *sem; /* of the OS thread */
@@ -222,12 +238,38 @@ static PyObject *waiter_waiting(PyObject *self, void *closure) {
 	return py.PyBool_FromLong(GW_SELF(waiter_object, self)->waiting);
 }
 
+/* Whether the request whose code has made it has ended. */
+static int is_over(waiter_object *w) { return w->of && w->of->gen != w->gen; }
+
+static PyObject *waiter_over(PyObject *self, void *closure) {
+	(void)closure;
+	return py.PyBool_FromLong(is_over(GW_SELF(waiter_object, self)));
+}
+
+/* Whether its client can get nothing any more; as client_disconnected. */
+static PyObject *waiter_gone(PyObject *self, void *closure) {
+	waiter_object *w = GW_SELF(waiter_object, self);
+	(void)closure;
+	int gone = is_over(w);
+	if (!gone && w->of && w->of->conn) {
+		char byte;
+		ssize_t n = recv(w->of->conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+		gone = n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+	}
+	return py.PyBool_FromLong(gone);
+}
+
 static PyObject *waiter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
 	static char *names[] = {NULL};
 	(void)type;
 	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, ":Waiter", names))
 		return NULL;
-	return gw_new(gw_type_waiter, GW_CNT_WAITERS);
+	PyObject *o = gw_new(gw_type_waiter, GW_CNT_WAITERS);
+	if (o && gw_self && gw_self->job && gw_self->job->gen) {
+		GW_SELF(waiter_object, o)->of = gw_self->job;
+		GW_SELF(waiter_object, o)->gen = gw_self->job->gen;
+	}
+	return o;
 }
 
 static void waiter_dealloc(PyObject *self) {
@@ -346,11 +388,12 @@ static PyObject *native_spawn(PyObject *self, PyObject *args, PyObject *kw) {
 }
 
 static PyObject *native_schedule(PyObject *self, PyObject *args, PyObject *kw) {
-	static char *names[] = {"seconds", "func", "args", "kwargs", NULL};
+	static char *names[] = {"seconds", "func", "args", "kwargs", "daemon", NULL};
 	PyObject *seconds, *f, *a = NULL, *k = NULL;
 	int64_t ns;
+	int daemon = 0;
 	(void)self;
-	if (!py.PyArg_ParseTupleAndKeywords(args, kw, "OO|OO:schedule", names, &seconds, &f, &a, &k) ||
+	if (!py.PyArg_ParseTupleAndKeywords(args, kw, "OO|OOp:schedule", names, &seconds, &f, &a, &k, &daemon) ||
 		parse_timeout(seconds, &ns) < 0 || gw_check_fork() < 0)
 		return NULL;
 	if (ns < 0) {
@@ -367,7 +410,7 @@ static PyObject *native_schedule(PyObject *self, PyObject *args, PyObject *kw) {
 	timer_object *t = GW_SELF(timer_object, o);
 	t->call = call;
 	py.Py_IncRef(o);
-	t->number = gwgo_timer(o, ns, this_thread());
+	t->number = gwgo_timer(o, ns, this_thread(), daemon);
 	return o;
 }
 
@@ -430,18 +473,16 @@ static PyObject *native_enable(PyObject *self, PyObject *ignored) {
 	return py.PyBool_FromLong(on);
 }
 
-/* A new exception class of the module gowsgi. Owned by the module; NULL with an exception set. */
-static PyObject *exception(PyObject *module, const char *name, PyObject *base) {
+/* A new exception class of the module gowsgi. 0, or -1 with an exception set. */
+static int exception(PyObject *module, int how, PyObject *base) {
 	char full[64];
-	snprintf(full, sizeof full, "gowsgi.%s", name);
+	snprintf(full, sizeof full, "gowsgi.%s", exceptions[how]);
 	PyObject *e = py.PyErr_NewException(full, base, NULL);
-	if (e && py.PyModule_AddObject(module, name, e) < 0) {
-		py.Py_DecRef(e);
-		return NULL;
-	}
+	if (e && py.PyModule_AddObject(module, exceptions[how], e) == 0)
+		return 0;
 	if (e)
-		py.Py_IncRef(e);
-	return e;
+		py.Py_DecRef(e);
+	return -1;
 }
 
 int gw_wait_init(PyObject *module) {
@@ -453,6 +494,8 @@ int gw_wait_init(PyObject *module) {
 	};
 	static PyGetSetDef waiter_getset[] = {
 		{"waiting", waiter_waiting, NULL, NULL, NULL},
+		{"over", waiter_over, NULL, NULL, NULL},
+		{"gone", waiter_gone, NULL, NULL, NULL},
 		{NULL, NULL, NULL, NULL, NULL},
 	};
 	static PyType_Slot waiter_slots[] = {
@@ -486,7 +529,7 @@ int gw_wait_init(PyObject *module) {
 		{"spawn", (PyCFunction)(void (*)(void))native_spawn, METH_VARARGS | METH_KEYWORDS,
 			"spawn(func, args=(), kwargs=None)\n\nCalls func in a greenlet of its own, soon."},
 		{"schedule", (PyCFunction)(void (*)(void))native_schedule, METH_VARARGS | METH_KEYWORDS,
-			"schedule(seconds, func, args=(), kwargs=None) -> Timer\n\nThe same, later."},
+			"schedule(seconds, func, args=(), kwargs=None, daemon=False) -> Timer\n\nThe same, later."},
 		{"suspendable", native_suspendable, METH_NOARGS,
 			"suspendable() -> bool\n\nWhether the calling code can give its thread back."},
 		{"enable_suspend", native_enable, METH_NOARGS,
@@ -495,9 +538,9 @@ int gw_wait_init(PyObject *module) {
 	};
 	if (!(gw_type_waiter = gw_make_type(module, &waiter_spec, sizeof(waiter_object))) ||
 		!(type_timer = gw_make_type(module, &timer_spec, sizeof(timer_object))) ||
-		!(exc_timeout = exception(module, "Timeout", py.PyExc_TimeoutError)) ||
-		!(exc_disconnected = exception(module, "Disconnected", py.PyExc_ConnectionError)) ||
-		!(exc_stopping = exception(module, "Stopping", py.PyExc_RuntimeError)))
+		exception(module, GW_WAIT_TIMEOUT, py.PyExc_TimeoutError) < 0 ||
+		exception(module, GW_WAIT_GONE, py.PyExc_ConnectionError) < 0 ||
+		exception(module, GW_WAIT_STOPPING, py.PyExc_RuntimeError) < 0)
 		return -1;
 	return gw_add_functions(module, functions);
 }
