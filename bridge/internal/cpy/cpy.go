@@ -25,6 +25,12 @@ static void finish(gw_thread *t, uintptr_t owned) { gw_finish(t, (PyObject *)own
 static uintptr_t body_new(size_t n) { return (uintptr_t)gw_body_new(n); }
 static uintptr_t body_grow(uintptr_t b, size_t n, size_t want) { return (uintptr_t)gw_body_grow((gw_body *)b, n, want); }
 static int next(uintptr_t t) { return gw_next((gw_thread *)t); }
+static int spawn(gw_thread *t, gw_job *j, uint64_t gen, uintptr_t call) { return gw_spawn(t, j, gen, (PyObject *)call); }
+static void answer(uintptr_t waiter, int code, const char *text) { gw_answer((PyObject *)waiter, code, text); }
+static void call_apart(uintptr_t later) { gw_call_apart((PyObject *)later); }
+static int timer_run(gw_thread *t, gw_job *j, uint64_t gen, uintptr_t timer) {
+	return gw_timer_run(t, j, gen, (PyObject *)timer);
+}
 static void unhold(uintptr_t owned) { gw_unhold((PyObject *)owned); }
 */
 import "C"
@@ -161,11 +167,12 @@ func cOffsets() map[string][2]uintptr {
 
 // What Call and Next return.
 const (
-	More   = C.GW_MORE
-	End    = C.GW_END
-	File   = C.GW_FILE
-	Failed = C.GW_FAILED
-	Hijack = C.GW_HIJACK
+	More      = C.GW_MORE
+	End       = C.GW_END
+	File      = C.GW_FILE
+	Failed    = C.GW_FAILED
+	Hijack    = C.GW_HIJACK
+	Suspended = C.GW_SUSPENDED
 )
 
 // Thread is a Python thread: one OS thread with one thread state.
@@ -175,6 +182,7 @@ type Thread struct{ p *C.gw_thread }
 type Job struct {
 	p        *C.gw_job
 	Response *Response // in C memory
+	Wait     *Wait     // the same
 }
 
 // NewJob makes a job for ever.
@@ -183,7 +191,7 @@ func NewJob(index uint32) (*Job, error) {
 	if p == nil {
 		return nil, errors.New("no memory for a request")
 	}
-	return &Job{p, (*Response)(unsafe.Pointer(C.gw_job_response(p)))}, nil
+	return &Job{p, (*Response)(unsafe.Pointer(C.gw_job_response(p))), (*Wait)(unsafe.Pointer(C.gw_job_wait(p)))}, nil
 }
 
 // State is a saved PyThreadState, 0 for none.
@@ -310,7 +318,33 @@ func (t *Thread) Call(j *Job, rq *Request, arena []byte, headers unsafe.Pointer,
 func (t *Thread) Next() int { return int(C.next(C.uintptr_t(uintptr(unsafe.Pointer(t.p))))) }
 
 // Abandon closes the iterable after More.
-func (t *Thread) Abandon() { C.gw_abandon(t.p) }
+func (t *Thread) Abandon() int { return int(C.gw_abandon(t.p)) }
+
+// Resume goes on with the thread's job after Suspended.
+func (t *Thread) Resume() int { return int(C.gw_resume(t.p)) }
+
+// Spawn calls what the tuple call, which is owned by the callee, says, as the job j. TimerRun: what a Timer does.
+func (t *Thread) Spawn(j *Job, gen uint64, call uintptr) int {
+	return int(C.spawn(t.p, j.p, C.uint64_t(gen), C.uintptr_t(call)))
+}
+
+// CallApart calls it on this OS thread, where there are no greenlets.
+func CallApart(later uintptr) { C.call_apart(C.uintptr_t(later)) }
+
+// Answer wakes a Waiter, which is the callee's, with (code, text).
+func Answer(waiter uintptr, code int, text string) {
+	s := C.CString(text)
+	defer C.free(unsafe.Pointer(s))
+	C.answer(C.uintptr_t(waiter), C.int(code), s)
+}
+
+// Greenlets reports whether there are any.
+func Greenlets() bool { return C.gw_green_there() != 0 }
+
+// TimerRun is Spawn of what a Timer calls.
+func (t *Thread) TimerRun(j *Job, gen uint64, timer uintptr) int {
+	return int(C.timer_run(t.p, j.p, C.uint64_t(gen), C.uintptr_t(timer)))
+}
 
 // TakeUp makes j the thread's job again.
 func (t *Thread) TakeUp(j *Job) { C.gw_take_up(t.p, j.p) }
