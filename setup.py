@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import Command, Distribution, setup
+from setuptools import Command, Distribution, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 
@@ -150,7 +150,7 @@ setup(
     license="MIT",
     distclass=NativeDistribution,
     package_dir={"": "python"},
-    packages=["gowsgi"],
+    packages=find_packages("python"),
     package_data={"gowsgi": ["py.typed", "*.pyi"]},
     cmdclass={"build": build_with_go, "build_go": build_go, "bdist_wheel": one_wheel_for_all},
     zip_safe=False,
