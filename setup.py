@@ -150,7 +150,7 @@ setup(
     license="MIT",
     distclass=NativeDistribution,
     package_dir={"": "python"},
-    packages=find_packages("python", include=["gowsgi", "gowsgi.*"]),
+    packages=find_packages("python"),
     package_data={"gowsgi": ["py.typed", "*.pyi"]},
     cmdclass={"build": build_with_go, "build_go": build_go, "bdist_wheel": one_wheel_for_all},
     zip_safe=False,

@@ -1,0 +1,103 @@
+"""The order in which meinheld calls what was spawned and scheduled: of one turn, the last one first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Callable
+
+from gowsgi import _native
+
+__all__ = ["Calls", "Timer"]
+
+
+class Timer:
+    """A call that schedule_call has arranged."""
+
+    __slots__ = ("_args", "_func", "_kwargs", "_native", "called")
+
+    def __init__(self, func: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.called = False
+        self._func = func
+        self._args = args
+        self._kwargs = kwargs
+        # The server's timer, if it has one.
+        self._native: Any = None
+
+    def cancel(self) -> None:
+        """It is not called, and counts as called."""
+        self.called = True
+        if self._native is not None:
+            self._native.cancel()
+
+    def _fire(self) -> None:
+        if not self.called:
+            self.called = True
+            self._func(*self._args, **self._kwargs)
+
+
+class Calls:
+    """Calls for the next turn, on a stack, and for later.
+
+    Nothing of it needs the native module before the server runs, as the process may fork until then.
+    """
+
+    def __init__(self) -> None:
+        self.running = False
+        self._stack: list[Timer] = []
+        # Later ones that were arranged before the server ran, with the time they are due.
+        self._early: list[tuple[float, Timer]] = []
+        # Whether a step is under way that sees to the stack.
+        self._stepping = False
+        # A signal handler may come between.
+        self._lock = threading.RLock()
+
+    def add(self, seconds: int, func: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Timer:
+        """Arranges a call; any thread."""
+        timer = Timer(func, args, kwargs)
+        with self._lock:
+            if not seconds:
+                self._stack.append(timer)
+                if self.running:
+                    self._go_on()
+            elif self.running:
+                timer._native = _native.load().schedule(seconds, timer._fire)
+            else:
+                self._early.append((time.monotonic() + seconds, timer))
+        return timer
+
+    def begin(self) -> None:
+        """The server is about to run."""
+        with self._lock:
+            self.running = True
+            self._stepping = False
+            if self._stack:
+                self._go_on()
+            now = time.monotonic()
+            for due, timer in self._early:
+                if not timer.called:
+                    timer._native = _native.load().schedule(max(due - now, 0), timer._fire)
+            self._early = []
+
+    def end(self) -> None:
+        """It has run; what is left over belongs to it, and not to the next one."""
+        with self._lock:
+            self.running = False
+            self._stack = []
+            self._early = []
+
+    def _go_on(self) -> None:
+        if not self._stepping:
+            self._stepping = True
+            _native.load().spawn(self._step)
+
+    def _step(self) -> None:
+        """Makes the call on top of the stack. What that arranges comes before the others, in a step of its own."""
+        with self._lock:
+            self._stepping = False
+            if not self._stack:
+                return
+            timer = self._stack.pop()
+            if self._stack:
+                self._go_on()
+        timer._fire()
