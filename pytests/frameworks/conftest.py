@@ -16,7 +16,7 @@ def commands():
 
 @pytest.fixture
 def start(serve):
-    """start(word) runs the README's command that has this word, on a port of its own and with data in env."""
+    """start(word) runs the README's command that has this word, on a port of its own, and with data in env."""
 
     def run(word, **env):
         (command,) = [c for c in COMMANDS if word in c]

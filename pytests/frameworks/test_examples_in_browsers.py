@@ -15,13 +15,23 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def browsers():
-    """Two browsers of different people."""
+def driver():
     driver = browser.Driver()
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+def browsers(driver):
+    """Two browsers of different people. Asked for behind `start`, they are gone before the server ends."""
+    pair = []
     try:
-        yield driver.browser(), driver.browser()
+        for _ in range(2):
+            pair.append(driver.browser())
+        yield pair
     finally:
-        driver.close()
+        for each in pair:
+            each.close()
 
 
 def test_two_browsers_chat(start, browsers):
@@ -51,7 +61,7 @@ def test_two_browsers_chat(start, browsers):
     wait_until(lambda: server.get("/lobby/listening").json() == 1, "the first room has one listener")
     assert browsers[1].texts("h1") == ["games"] and browsers[1].texts("#messages li") == []
     for each in browsers:
-        each.open("about:blank")
+        each.close()
     wait_until(lambda: server.get("/lobby/listening").json() == 0, "nobody listens")
 
 
@@ -74,7 +84,6 @@ def test_two_browsers_watch_a_job(start, browsers, tmp_path):
             "return document.querySelector('output').textContent === arguments[0]", hashlib.sha256(data).hexdigest()
         )
         assert each.run("return document.querySelector('progress').value") == len(data)
-        each.open("about:blank")
 
 
 def test_a_page_of_results(start, browsers):
@@ -82,4 +91,3 @@ def test_a_page_of_results(start, browsers):
     server = start("fetch_urls.py", URLS=" ".join(f"{own.url}/{n}" for n in range(20)), no_proxy="*")
     browsers[0].open(server.url + "/")
     assert len([t for t in browsers[0].texts("li") if "200, 18 bytes" in t]) == 20
-    browsers[0].open("about:blank")

@@ -40,7 +40,6 @@ class Driver:
     """A chromedriver, from which browsers come; each is a process with a profile of its own."""
 
     def __init__(self):
-        self._browsers = []
         self.process = subprocess.Popen(
             ["chromedriver", "--port=0"],
             stdin=subprocess.DEVNULL,
@@ -56,12 +55,9 @@ class Driver:
         self.url = f"http://127.0.0.1:{int(line.group(1))}"
 
     def browser(self):
-        self._browsers.append(Browser(self.url))
-        return self._browsers[-1]
+        return Browser(self.url)
 
     def close(self):
-        for browser in self._browsers:
-            browser.close()
         self.process.terminate()
         self.process.wait(LIMIT)
         self._output.finish()
@@ -80,6 +76,7 @@ class Browser:
         self._url = driver + "/session"
         # A cold start on a busy machine takes seconds.
         self._url += "/" + self._ask("POST", "", {"capabilities": {"alwaysMatch": wanted}}, 50)["sessionId"]
+        self._open = True
 
     def _ask(self, method, path, body=None, timeout=30):
         answer = self._session.request(method, self._url + path, json=body, timeout=timeout)
@@ -112,11 +109,8 @@ class Browser:
         return self.run("return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector)
 
     def close(self):
-        try:
-            if self._session:
-                self._ask("DELETE", "")
-        finally:
-            if self._session:
-                self._session.close()
-            self._session = None
-            shutil.rmtree(self._profile, ignore_errors=True)
+        if self._open:
+            self._open = False
+            self._ask("DELETE", "")
+            self._session.close()
+        shutil.rmtree(self._profile, ignore_errors=True)
