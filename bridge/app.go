@@ -217,7 +217,8 @@ func SetEntry(e Entry) { cpy.Module = e }
 
 // Counters are the live native objects by name, for leak tests.
 func Counters() map[string]int64 {
-	names := [...]string{"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors", "bodies"}
+	names := [...]string{"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors", "bodies",
+		"greenlets", "waiters", "timers"}
 	m := make(map[string]int64, len(names))
 	for i, n := range cpy.Counters() {
 		m[names[i]] = n

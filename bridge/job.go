@@ -69,6 +69,9 @@ type Responder interface {
 	EarlyHints(lines []byte, wait bool) WriteResult
 	// SocketTaken says that the app has the raw socket: no further request on this connection. WriteOK or Again.
 	SocketTaken(wait bool) WriteResult
+	// Ready says that the job, suspended, is to be resumed, as its wait has ended. local: on its thread. With the GIL; must not
+	// wait.
+	Ready(local bool)
 	// Over ends the waits of the others: the request has ended while one of these calls is under way. Any goroutine; must
 	// not wait.
 	Over()
@@ -152,6 +155,9 @@ func (j *Job) begin(who Responder) (gen uint64) {
 	return j.last
 }
 
+// Response is that of the request it is, valid until the next.
+func (j *Job) Response() *Response { return j.c.Response }
+
 // Busy reports that the request is over and calls of other threads are up: Settle has to follow before anything of it is used
 // again.
 func (j *Job) Busy() bool { return j != nil && j.up.Load() != 0 }
@@ -223,6 +229,13 @@ func (upcalls) SocketTaken(job uint32, gen uint64, wait bool) int {
 	}
 	defer j.leave()
 	return int(who.SocketTaken(wait))
+}
+
+func (upcalls) Ready(job uint32, gen uint64, local bool) {
+	if who, j := enter(job, gen); j != nil {
+		defer j.leave()
+		who.Ready(local)
+	}
 }
 
 func init() {

@@ -16,13 +16,15 @@ import (
 type Step int
 
 // Steps. More: pieces are there, and Next may bring more. End: the response is complete with these pieces. File: the body
-// is a file. Failed: the app raised, and it is logged. Hijacked: the app took the socket, nothing is to be written.
+// is a file. Failed: the app raised, and it is logged. Hijacked: the app took the socket, nothing is to be written. Suspended:
+// the job waits (Job.Waits), and is to be put aside.
 const (
-	More     = Step(cpy.More)
-	End      = Step(cpy.End)
-	File     = Step(cpy.File)
-	Failed   = Step(cpy.Failed)
-	Hijacked = Step(cpy.Hijack)
+	More      = Step(cpy.More)
+	End       = Step(cpy.End)
+	File      = Step(cpy.File)
+	Failed    = Step(cpy.Failed)
+	Hijacked  = Step(cpy.Hijack)
+	Suspended = Step(cpy.Suspended)
 )
 
 // Flags of a Response.
@@ -93,8 +95,8 @@ func (t *Thread) takes() {
 // Job is the request that the thread runs, or ran last.
 func (t *Thread) Job() *Job { return t.job }
 
-// PutAside takes the running request away, between two of its steps: the thread is free for others. The pieces of the last
-// step must have been released.
+// PutAside takes the running request away, between two of its steps, or suspended: the thread is free for others. The pieces
+// of the last step must have been released.
 func (t *Thread) PutAside() *Job {
 	j := t.job
 	t.job = newJob()
@@ -130,17 +132,34 @@ func (t *Thread) Next() Step {
 
 // ended makes what other threads ask for from now on come too late; what they are asking for is Job.Settle's.
 func (t *Thread) ended(kind int) Step {
-	if kind != cpy.More {
+	if kind != cpy.More && kind != cpy.Suspended {
 		t.job.gen.Store(0)
 	}
 	return Step(kind)
 }
 
-// Abandon closes the response after More, when nobody wants the rest.
-func (t *Thread) Abandon() {
+// Abandon closes the response after More, when nobody wants the rest. End, or Suspended.
+func (t *Thread) Abandon() Step {
 	t.takes()
-	t.c.Abandon()
-	t.job.gen.Store(0)
+	return t.ended(t.c.Abandon())
+}
+
+// Resume goes on with the job, which was taken up again after Suspended.
+func (t *Thread) Resume() Step {
+	t.takes()
+	return t.ended(t.c.Resume())
+}
+
+// CallLater calls something as a job of its own, that may suspend: End, Failed (it is logged) or Suspended. Once, and then it owns
+// nothing any more.
+func (t *Thread) CallLater(l Later, who Responder) Step {
+	t.takes()
+	j := t.job
+	gen := j.begin(who)
+	if l.timer {
+		return t.ended(t.c.TimerRun(j.c, gen, l.object))
+	}
+	return t.ended(t.c.Spawn(j.c, gen, l.object))
 }
 
 // Finish calls the close() that File left for later.

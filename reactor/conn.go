@@ -36,6 +36,7 @@ const (
 	stClosed                       // the descriptor is closed
 	stMissed                       // the leader found mu taken and left the flush to whoever has it
 	stPending                      // something is queued; changed under mu
+	stTell                         // WatchGone
 
 	// stInput makes a released connection Ready.
 	stInput = stReadable | stGone | stBroken | stKick
@@ -188,6 +189,15 @@ func (c *Conn) disown() uint32 { return c.state.And(^stOwned) }
 
 // Owned reports whether c is between Acquire and Release. Any thread, like the next three.
 func (c *Conn) Owned() bool { return c.state.Load()&stOwned != 0 }
+
+// WatchGone has the Handler told (GoneOwned) when the peer closes or resets c from now on, while c is owned; once. Owner.
+func (c *Conn) WatchGone(on bool) {
+	if on {
+		c.state.Or(stTell)
+	} else {
+		c.state.And(^stTell)
+	}
+}
 
 // Readable reports that there may be something to read (data or its end).
 func (c *Conn) Readable() bool { return c.state.Load()&stReadable != 0 }

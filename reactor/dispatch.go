@@ -212,9 +212,17 @@ func (l *Loop) dispatchOwned(c *Conn, s uint32) bool {
 	if s&stDrained != 0 {
 		c.state.And(^uint32(stDrained))
 		if !c.Pending() {
+			if s&stTell != 0 && s&stGone != 0 {
+				l.enqueue(c)
+			}
 			l.h.Drained(c)
 			return true
 		}
+	}
+	if s&stTell != 0 && s&stGone != 0 {
+		c.state.And(^uint32(stTell))
+		l.h.GoneOwned(c)
+		return true
 	}
 	return false
 }

@@ -31,6 +31,8 @@ type Handler interface {
 	Expired(c *Conn)
 	// ExpiredOwned: the deadline of c passed while it is owned. Expired follows on release unless the deadline was moved.
 	ExpiredOwned(c *Conn)
+	// GoneOwned: the peer of c closed its write side, or reset, while c is owned and WatchGone was called.
+	GoneOwned(c *Conn)
 	// Closed: the descriptor is closed; the last call for c.
 	Closed(c *Conn)
 }

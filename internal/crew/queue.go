@@ -43,7 +43,7 @@ func (c *Crew) give(task Task) bool {
 // PostTo gives task to t and nobody else: a thread's own are done before anything new. Any goroutine.
 func (c *Crew) PostTo(t *Thread, task Task) {
 	c.mu.Lock()
-	t.own = append(t.own, task)
+	t.own.Push(task)
 	t.owns.Add(1)
 	told := c.askThis(t)
 	c.mu.Unlock()
@@ -52,6 +52,15 @@ func (c *Crew) PostTo(t *Thread, task Task) {
 	} else {
 		c.host.Wake() // it may lead, and be waiting
 	}
+}
+
+// Later is PostTo by t itself: it does task before it waits.
+func (t *Thread) Later(task Task) {
+	c := t.crew
+	c.mu.Lock()
+	t.own.Push(task)
+	t.owns.Add(1)
+	c.mu.Unlock()
 }
 
 // LookRound makes an idle thread, if there is one, look for work once more, which begins with letting go of what was handed
@@ -106,21 +115,24 @@ func (c *Crew) askThis(t *Thread) bool {
 	return true
 }
 
-// takeOwn takes what only t is to do. c.mu is held.
-func (t *Thread) takeOwn() []Task {
-	own := t.own
-	t.own = nil
-	t.owns.Store(0)
-	return own
+// takeOwn takes the next task that only t is to do, nil if there is none. c.mu is held.
+func (t *Thread) takeOwn() Task {
+	task := t.own.Pop()
+	if task != nil {
+		t.owns.Add(-1)
+	}
+	return task
 }
 
-// doOwn does it; false if there is nothing.
-func (t *Thread) doOwn() bool {
-	t.crew.mu.Lock()
-	own := t.takeOwn()
-	t.crew.mu.Unlock()
-	for _, task := range own {
+// doOwn does what only t is to do, of much of it a part: what one does may be that another follows.
+func (t *Thread) doOwn() {
+	for range turnSteps {
+		t.crew.mu.Lock()
+		task := t.takeOwn()
+		t.crew.mu.Unlock()
+		if task == nil {
+			return
+		}
 		task.Run(t)
 	}
-	return len(own) > 0
 }

@@ -41,12 +41,12 @@ type Thread struct {
 	ended   func()         // see rules.Python
 	parker  *parker
 
-	owns atomic.Int32 // len(own)
+	owns atomic.Int32 // own.Len()
 	// Under Crew.mu:
 	state  state
 	gift   Task // asked: what for, nothing or the lead
 	toLead bool
-	own    []Task
+	own    Fifo[Task]
 }
 
 func newThread(c *Crew, i int) *Thread {
@@ -101,6 +101,7 @@ func (t *Thread) lead() {
 	c := t.crew
 	t.ledFrom = t.word.Load()
 	c.host.Begin(t)
+	own := true // its own tasks are next; they take turns with the host's work
 	for t.leading {
 		switch {
 		case c.host.Finished():
@@ -112,14 +113,20 @@ func (t *Thread) lead() {
 			if task := c.Take(); task != nil {
 				task.Run(t)
 			}
-		case t.owns.Load() > 0:
+		case own && t.owns.Load() > 0:
 			t.doOwn()
+			own = false
 		case c.host.Turn(t):
+			own = true
 		case bridge.UnholdWaiting():
 			t.tidy()
 		default:
 			t.gil.Release()
+			if t.owns.Load() > 0 {
+				c.host.Wake() // a look will do
+			}
 			c.host.Wait(t)
+			own = true
 		}
 	}
 }
@@ -164,13 +171,11 @@ func (t *Thread) next() (task Task, lead, ok bool) {
 		case t.state == asked: // to look round
 			first = true
 		}
-		if own := t.takeOwn(); len(own) > 0 {
+		if own := t.takeOwn(); own != nil {
 			t.state = chores
 			c.mu.Unlock()
-			for _, task := range own {
-				task.Run(t)
-			}
-			first = true // they have brought the GIL
+			own.Run(t)
+			first = true // it has brought the GIL
 			continue
 		}
 		t.state = running

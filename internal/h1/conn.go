@@ -321,9 +321,11 @@ func (c *conn) Run(ct *crew.Thread) {
 }
 
 // runOwned runs what is complete on c and lets go of it. True: t leads, and may go on with it.
-func (t *thread) runOwned(c *conn) (again bool) {
-	switch t.run(c) {
-	case runGathered:
+func (t *thread) runOwned(c *conn) (again bool) { return t.letGo(c, t.run(c)) }
+
+func (t *thread) letGo(c *conn, r ran) (again bool) {
+	switch r {
+	case runGathered, runSuspended:
 		return false
 	case runTurn:
 		c.rc.Release()

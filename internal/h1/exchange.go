@@ -101,72 +101,88 @@ func (x *exchange) reset() {
 type ran int
 
 const (
-	runDone     ran = iota
-	runGathered     // the connection is among those whose answers are gathered, and is released with those
-	runTurn         // its turn is over: it goes to the end of the ready queue
+	runDone      ran = iota
+	runGathered      // the connection is among those whose answers are gathered, and is released with those
+	runTurn          // its turn is over: it goes to the end of the ready queue
+	runSuspended     // the request is suspended, and owns the connection
 )
 
 // run serves c.x and then whatever complete requests follow it in the input, for a turn, answers in order. c is owned by t.
 func (t *thread) run(c *conn) ran {
 	for {
-		t.gather = false
-		t.round++
-		x := c.x
-		c.phase = phaseRun
-		x.t = t
-		x.Run(t.Thread, &t.local)
-		gathered := t.gather // c is no more ours to close: only to be left as it is between requests
-		keep := t.settleInput(c, x) && !(t.s.stopping.Load() && c.r == c.w)
-		c.x = nil
-		sent := x.Sent()
-		t.recycle(x)
-		if gathered {
-			t.dropInput(c)
-			return runGathered
+		x := t.begins(c)
+		if !x.Run(t.Thread, &t.local) {
+			return runSuspended
 		}
-		if !keep {
-			t.flushAll(c)
-			if c.rc.Broken() {
-				c.phase = phaseClosing
-				t.Py.Pause()
-				t.Blocking(c.rc.Abort)
-			} else if c.phase != phaseClosing { // not aborted
-				c.close()
-			}
-			return runDone
-		}
-		more := c.r < c.w
-		if !more {
-			t.dropInput(c)
-		}
-		over := more && t.turn.Over(sent, t.s.loop.Clock)
-		if !more || over || c.queuedAbove(flushAbove) || c.finishing() {
-			t.flushAll(c)
-			if c.rc.Pending() {
-				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
-				return runDone
-			}
-			t.finishNow(c)
-		}
-		if !more {
-			c.enterIdle(t.s.cfg.KeepAlive)
-			return runDone
-		}
-		if over {
-			c.enter(phaseHead, t.s.cfg.HeadTimeout) // a stop serves what has been read
-			return runTurn
-		}
-		c.phase = phaseIdle
-		done, ready := t.parse(c)
-		if !done || !ready {
-			t.flushAll(c)
-			if c.rc.Pending() && c.phase != phaseClosing && c.phase != phaseBody {
-				// The rest of the next head is read when this output has gone.
-				c.enter(phaseWriting, t.s.cfg.WriteTimeout)
-			}
-			return runDone
+		if r, over := t.answer(c, x); over {
+			return r
 		}
 	}
+}
+
+// begins makes t the thread that runs c.x.
+func (t *thread) begins(c *conn) *exchange {
+	t.gather = false
+	t.round++
+	c.phase = phaseRun
+	c.x.t = t
+	return c.x
+}
+
+// answer is called when x is answered. Not over: c.x is the next request of the input.
+func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
+	gathered := t.gather // c is no more ours to close: only to be left as it is between requests
+	keep := t.settleInput(c, x) && !(t.s.stopping.Load() && c.r == c.w)
+	c.x = nil
+	sent := x.Sent()
+	t.recycle(x)
+	if gathered {
+		t.dropInput(c)
+		return runGathered, true
+	}
+	if !keep {
+		t.flushAll(c)
+		if c.rc.Broken() {
+			c.phase = phaseClosing
+			t.Py.Pause()
+			t.Blocking(c.rc.Abort)
+		} else if c.phase != phaseClosing { // not aborted
+			c.close()
+		}
+		return runDone, true
+	}
+	more := c.r < c.w
+	if !more {
+		t.dropInput(c)
+	}
+	turn := more && t.turn.Over(sent, t.s.loop.Clock)
+	if !more || turn || c.queuedAbove(flushAbove) || c.finishing() {
+		t.flushAll(c)
+		if c.rc.Pending() {
+			c.enter(phaseWriting, t.s.cfg.WriteTimeout)
+			return runDone, true
+		}
+		t.finishNow(c)
+	}
+	if !more {
+		c.enterIdle(t.s.cfg.KeepAlive)
+		return runDone, true
+	}
+	if turn {
+		c.enter(phaseHead, t.s.cfg.HeadTimeout) // a stop serves what has been read
+		return runTurn, true
+	}
+	c.phase = phaseIdle
+	done, ready := t.parse(c)
+	if !done || !ready {
+		t.flushAll(c)
+		if c.rc.Pending() && c.phase != phaseClosing && c.phase != phaseBody {
+			// The rest of the next head is read when this output has gone.
+			c.enter(phaseWriting, t.s.cfg.WriteTimeout)
+		}
+		return runDone, true
+	}
+	return runDone, false
 }
 
 // flushAll sends what waits for more on c.

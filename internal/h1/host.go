@@ -75,7 +75,7 @@ func (h host) Finished() bool {
 	if !s.stopping.Load() {
 		return false
 	}
-	return s.over.Load() || !s.loop.Accepting() && s.loop.Conns() == 0 && s.crew.Queued() == 0
+	return s.over.Load() || !s.loop.Accepting() && s.loop.Conns() == 0 && s.crew.Queued() == 0 && s.requests.Aside.Idle()
 }
 
 // End implements crew.Host. Connections that are left when nothing is waited for any more are reset; who waits for one, in

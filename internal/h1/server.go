@@ -14,6 +14,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/aside"
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/request"
@@ -24,6 +25,7 @@ import (
 type Server struct {
 	frontState
 	spaceState
+	suspendState
 
 	cfg      *config.Config
 	limits   httpparse.Limits
@@ -125,6 +127,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		s.threads = append(s.threads, s.newThread(t))
 	}
 	s.standby = s.newThread(s.crew.Standby())
+	s.requests.Aside = aside.NewHub(s.crew, loop)
 	s.cur = s.threads[0]
 	return s, s.requests.OpenAccessLog(cfg)
 }
@@ -169,6 +172,9 @@ func (s *Server) beforeFile() {
 
 // Loop is where the connections are.
 func (s *Server) Loop() *reactor.Loop { return s.loop }
+
+// Aside is where its suspended requests are.
+func (s *Server) Aside() *aside.Hub { return s.requests.Aside }
 
 // Crew is who works for them.
 func (s *Server) Crew() *crew.Crew { return s.crew }

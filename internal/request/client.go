@@ -1,6 +1,9 @@
 package request
 
-import "github.com/gowsgi/gowsgi/bridge"
+import (
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/crew"
+)
 
 // Client is who asked, one implementation per protocol. Calls come on the thread that runs the request, with the GIL unless
 // it says otherwise, and none of them waits with the GIL: an implementation that has to wait lets go of it first
@@ -27,6 +30,12 @@ type Client interface {
 	Long()
 	// Turn is called when it has lasted: others get the lead, and the GIL.
 	Turn()
+
+	// Suspended says that the request waits without a thread. Gone: it wants to know (Request.ClientGone) when the peer goes.
+	// Whatever the client has been given is to be sent.
+	Suspended(gone bool)
+	// Resume is called on the request's thread when the wait is over. The client calls Request.GoOn.
+	Resume(t *crew.Thread)
 
 	// Full reports whether the peer has so much to take that more has to wait. Any thread.
 	Full() bool

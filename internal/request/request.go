@@ -7,6 +7,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/accesslog"
+	"github.com/gowsgi/gowsgi/internal/aside"
 	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/rules"
 )
@@ -18,6 +19,7 @@ type Service struct {
 	Format    *accesslog.Format // nil: JSON
 	Templates []bridge.Template // by number
 	Clock     func() int64      // monotonic, ns
+	Aside     *aside.Hub        // where suspended requests are
 
 	Identifies bool // each request has an X-Request-Id
 }
@@ -35,6 +37,10 @@ type Request struct {
 	Service *Service
 	At      time.Time // of the complete head; only with an access log
 
+	parked aside.Parked
+	long   bool // the response goes on after its first blocks
+	ending ending
+
 	// The response, under mu while the application runs.
 	mu     rules.Mutex
 	status int
@@ -47,8 +53,18 @@ type Request struct {
 	hijacked atomic.Bool // the application has the socket
 }
 
+// ending is why the application's iterable is closed before its end.
+type ending uint8
+
+const (
+	notEnding ending = iota
+	enough           // nobody wants more
+	cutOff           // the client is gone
+)
+
 // Reset makes r ready for the next request.
 func (r *Request) Reset() {
+	r.long, r.ending = false, notEnding
 	r.status, r.sent, r.left = 0, 0, -1
 	r.head, r.noBody, r.excess = false, false, false
 	if r.hijacked.Load() {
@@ -71,22 +87,42 @@ func (r *Request) Exact() bool { return r.left <= 0 }
 // Hijacked reports whether the application has the socket.
 func (r *Request) Hijacked() bool { return r.hijacked.Load() }
 
-// Run calls the application and gives its response to the client. On return nobody else has r.
-func (r *Request) Run(t *crew.Thread, local *Local) {
+// Run calls the application and gives its response to the client. On return nobody else has r; or, not done, it is suspended:
+// it goes on by Client.Resume, later on the same thread.
+func (r *Request) Run(t *crew.Thread, local *Local) (done bool) {
 	var step bridge.Step
 	var res *bridge.Response
+	r.parked.On(r.Service.Aside, t, r.Client)
 	t.Blocking(func() { step, res = t.Py.Call(&r.Req, r) })
-	if step != bridge.More {
+	return r.proceed(t, local, step, res)
+}
+
+// GoOn goes on with it when its wait is over. As Run.
+func (r *Request) GoOn(t *crew.Thread, local *Local) (done bool) {
+	var step bridge.Step
+	res := t.Py.Job().Response()
+	t.Blocking(func() { step = t.Py.Resume() })
+	return r.proceed(t, local, step, res)
+}
+
+// ClientGone ends the wait of a suspended request that wants to know of it. Any goroutine, while the client knows r suspended.
+func (r *Request) ClientGone() { r.parked.Gone() }
+
+// proceed does what has to be done with a step.
+func (r *Request) proceed(t *crew.Thread, local *Local, step bridge.Step, res *bridge.Response) (done bool) {
+	if step != bridge.More && step != bridge.Suspended {
 		r.settle(t)
 	}
-	if step == bridge.End && res.Flags&(bridge.Sized|bridge.Written) == bridge.Sized {
+	if step == bridge.End && r.ending == notEnding && res.Flags&(bridge.Sized|bridge.Written) == bridge.Sized {
 		r.whole(t, res)
-	} else {
-		r.steps(t, step, res)
+	} else if step = r.steps(t, step, res); step == bridge.Suspended {
+		r.Client.Suspended(r.parked.Park().Client)
+		return false
 	}
 	if r.Service.Access != nil {
 		r.logAccess(t, local, res)
 	}
+	return true
 }
 
 // settle is called when the application has answered: what it does on other threads is called off.
@@ -172,25 +208,24 @@ func (r *Request) within(pieces []bridge.Piece) ([]bridge.Piece, int64) {
 	return pieces, total
 }
 
-// steps gives the client a response that comes block by block.
-func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) {
+// steps gives the client a response that comes block by block. Suspended, or whatever it ended with.
+func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) bridge.Step {
 	var turn crew.Turn
-	for n := 0; step == bridge.More; n++ {
-		if n == 1 {
+	for first := !r.long; step == bridge.More; first = false {
+		if !first && !r.long {
+			r.long = true
 			r.Client.Long()
 		}
-		sent, enough, ok := r.blocks(t, res)
+		sent, full, ok := r.blocks(t, res)
 		if ok && r.Client.Full() {
 			ok = r.drain(t)
 		}
-		if !ok || enough {
-			t.Blocking(t.Py.Abandon)
-			r.settle(t)
+		if !ok || full {
+			r.ending = enough
 			if !ok {
-				r.Client.Cut()
-				return
+				r.ending = cutOff
 			}
-			step = bridge.End
+			t.Blocking(func() { step = t.Py.Abandon() })
 			break
 		}
 		if turn.Lasts(sent, r.Service.Clock) {
@@ -198,7 +233,14 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 		}
 		t.Blocking(func() { step = t.Py.Next() })
 	}
+	if step == bridge.Suspended {
+		return step
+	}
 	r.settle(t)
+	if r.ending == cutOff {
+		r.Client.Cut()
+		return step
+	}
 	switch step {
 	case bridge.End:
 		if !r.head {
@@ -222,6 +264,7 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 	case bridge.Hijacked:
 		r.Client.Close()
 	}
+	return step
 }
 
 // nobodyWantsMore tells that the response is complete, whatever the application may still have (PEP 3333, "Handling the

@@ -39,6 +39,8 @@ func (f *fake) Close()                 { f.note("close") }
 func (f *fake) Cut()                   { f.note("cut") }
 func (f *fake) Long()                  { f.note("long") }
 func (f *fake) Turn()                  { f.note("turn") }
+func (f *fake) Suspended(gone bool)    { f.note("suspended %v", gone) }
+func (f *fake) Resume(*crew.Thread)    { f.note("resume") }
 func (f *fake) Full() bool             { return f.full }
 func (f *fake) Drain() bool            { f.note("drain"); return !f.stuck }
 func (f *fake) Gone() bool             { return f.gone }

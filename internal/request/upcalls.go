@@ -95,5 +95,8 @@ func (r *Request) SocketTaken(wait bool) bridge.WriteResult {
 // Read implements bridge.Responder: the body of a request that was handed to the application before it had come.
 func (r *Request) Read(dst []byte, wait bool) int64 { return r.Client.Read(dst, wait) }
 
+// Ready implements bridge.Responder.
+func (r *Request) Ready(local bool) { r.parked.Ready(local) }
+
 // Over implements bridge.Responder.
 func (r *Request) Over() { r.Client.Over() }

@@ -166,10 +166,12 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 	if err := s.watchSignals(); err != nil {
 		return err
 	}
+	s.http.Aside().Begin(s.log)
 	if started != nil {
 		started()
 	}
 	s.crew.Lead()
+	s.http.Aside().End()
 	s.finish()
 	return nil
 }

@@ -46,6 +46,7 @@ func (s *Server) beginStop(grace time.Duration) {
 
 // graceOver cuts what is still there.
 func (s *Server) graceOver() {
+	s.endSuspended()
 	busy := s.crew.InCalls()
 	s.cut.Store(busy > 0)
 	s.http.Over()
@@ -59,6 +60,25 @@ func (s *Server) graceOver() {
 		return
 	}
 	s.endNow(why, bridge.AtExit, "busy", busy)
+}
+
+// endSuspended lets suspended requests end with an exception, and what they do then be done.
+func (s *Server) endSuspended() {
+	n := s.http.Aside().Over()
+	if n == 0 {
+		return
+	}
+	s.log.Warn("the grace is over, and suspended requests are ended", "suspended", n)
+	end := time.After(cutLimit)
+	for s.http.Aside().Waiting() > 0 {
+		select {
+		case <-s.stopped:
+			return
+		case <-end:
+			return
+		case <-time.After(cutLimit / 100):
+		}
+	}
 }
 
 func (s *Server) flushLogs() { s.http.FlushLog() }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 	"unsafe"
 )
 
@@ -22,6 +23,16 @@ type Upcalls interface {
 	Read(job uint32, gen uint64, dst []byte, wait bool) int64
 	EarlyHints(job uint32, gen uint64, lines []byte, wait bool) int
 	SocketTaken(job uint32, gen uint64, wait bool) int
+	Ready(job uint32, gen uint64, local bool)
+}
+
+// Later is what spawn, schedule and cancel_fd need from Go.
+type Later interface {
+	Spawn(call uintptr, thread int)
+	Timer(timer uintptr, after time.Duration, thread int, daemon bool) uint64
+	CancelTimer(number uint64) bool
+	CancelFD(fd int) int
+	NoGreenlets()
 }
 
 // Entry is what the native module's functions need from Go.
@@ -32,9 +43,10 @@ type Entry interface {
 	Signal(signum int) (interrupt bool)
 }
 
-// Up and Module are set before anything can call them, by bridge and by internal/server.
+// Up, Aside and Module are set before anything can call them, by bridge, internal/aside and internal/server.
 var (
 	Up     Upcalls
+	Aside  Later
 	Module Entry
 )
 
@@ -68,6 +80,42 @@ func gwgo_early_hints(job C.uint32_t, gen C.uint64_t, lines *C.char, n C.size_t,
 func gwgo_socket_taken(job C.uint32_t, gen C.uint64_t, wait C.int) C.int {
 	defer guard()
 	return C.int(Up.SocketTaken(uint32(job), uint64(gen), wait != 0))
+}
+
+//export gwgo_ready
+func gwgo_ready(job C.uint32_t, gen C.uint64_t, local C.int) {
+	defer guard()
+	Up.Ready(uint32(job), uint64(gen), local != 0)
+}
+
+//export gwgo_spawn
+func gwgo_spawn(call *C.PyObject, thread C.int) {
+	defer guard()
+	Aside.Spawn(uintptr(unsafe.Pointer(call)), int(thread))
+}
+
+//export gwgo_timer
+func gwgo_timer(timer *C.PyObject, ns C.int64_t, thread, daemon C.int) C.uint64_t {
+	defer guard()
+	return C.uint64_t(Aside.Timer(uintptr(unsafe.Pointer(timer)), time.Duration(ns), int(thread), daemon != 0))
+}
+
+//export gwgo_timer_cancel
+func gwgo_timer_cancel(number C.uint64_t) C.int {
+	defer guard()
+	return cbool(Aside.CancelTimer(uint64(number)))
+}
+
+//export gwgo_cancel_fd
+func gwgo_cancel_fd(fd C.int) C.int {
+	defer guard()
+	return C.int(Aside.CancelFD(int(fd)))
+}
+
+//export gwgo_no_greenlets
+func gwgo_no_greenlets() {
+	defer guard()
+	Aside.NoGreenlets()
 }
 
 //export gwgo_call_blocked

@@ -25,6 +25,10 @@ static void finish(gw_thread *t, uintptr_t owned) { gw_finish(t, (PyObject *)own
 static uintptr_t body_new(size_t n) { return (uintptr_t)gw_body_new(n); }
 static uintptr_t body_grow(uintptr_t b, size_t n, size_t want) { return (uintptr_t)gw_body_grow((gw_body *)b, n, want); }
 static int next(uintptr_t t) { return gw_next((gw_thread *)t); }
+static int spawn(gw_thread *t, gw_job *j, uint64_t gen, uintptr_t call) { return gw_spawn(t, j, gen, (PyObject *)call); }
+static int timer_run(gw_thread *t, gw_job *j, uint64_t gen, uintptr_t timer) {
+	return gw_timer_run(t, j, gen, (PyObject *)timer);
+}
 static void unhold(uintptr_t owned) { gw_unhold((PyObject *)owned); }
 */
 import "C"
@@ -161,11 +165,12 @@ func cOffsets() map[string][2]uintptr {
 
 // What Call and Next return.
 const (
-	More   = C.GW_MORE
-	End    = C.GW_END
-	File   = C.GW_FILE
-	Failed = C.GW_FAILED
-	Hijack = C.GW_HIJACK
+	More      = C.GW_MORE
+	End       = C.GW_END
+	File      = C.GW_FILE
+	Failed    = C.GW_FAILED
+	Hijack    = C.GW_HIJACK
+	Suspended = C.GW_SUSPENDED
 )
 
 // Thread is a Python thread: one OS thread with one thread state.
@@ -175,6 +180,7 @@ type Thread struct{ p *C.gw_thread }
 type Job struct {
 	p        *C.gw_job
 	Response *Response // in C memory
+	Wait     *Wait     // the same
 }
 
 // NewJob makes a job for ever.
@@ -183,7 +189,7 @@ func NewJob(index uint32) (*Job, error) {
 	if p == nil {
 		return nil, errors.New("no memory for a request")
 	}
-	return &Job{p, (*Response)(unsafe.Pointer(C.gw_job_response(p)))}, nil
+	return &Job{p, (*Response)(unsafe.Pointer(C.gw_job_response(p))), (*Wait)(unsafe.Pointer(C.gw_job_wait(p)))}, nil
 }
 
 // State is a saved PyThreadState, 0 for none.
@@ -310,7 +316,20 @@ func (t *Thread) Call(j *Job, rq *Request, arena []byte, headers unsafe.Pointer,
 func (t *Thread) Next() int { return int(C.next(C.uintptr_t(uintptr(unsafe.Pointer(t.p))))) }
 
 // Abandon closes the iterable after More.
-func (t *Thread) Abandon() { C.gw_abandon(t.p) }
+func (t *Thread) Abandon() int { return int(C.gw_abandon(t.p)) }
+
+// Resume goes on with the thread's job after Suspended.
+func (t *Thread) Resume() int { return int(C.gw_resume(t.p)) }
+
+// Spawn calls what the tuple call, which is owned by the callee, says, as the job j. TimerRun: what a Timer does.
+func (t *Thread) Spawn(j *Job, gen uint64, call uintptr) int {
+	return int(C.spawn(t.p, j.p, C.uint64_t(gen), C.uintptr_t(call)))
+}
+
+// TimerRun is Spawn of what a Timer calls.
+func (t *Thread) TimerRun(j *Job, gen uint64, timer uintptr) int {
+	return int(C.timer_run(t.p, j.p, C.uint64_t(gen), C.uintptr_t(timer)))
+}
 
 // TakeUp makes j the thread's job again.
 func (t *Thread) TakeUp(j *Job) { C.gw_take_up(t.p, j.p) }

@@ -1,6 +1,7 @@
 package cpy
 
 import (
+	"maps"
 	"testing"
 	"unsafe"
 )
@@ -20,7 +21,9 @@ func TestLayout(t *testing.T) {
 			t.Errorf("%s: %d bytes in Go, %d in C", c.name, c.ours, c.c)
 		}
 	}
-	for name, pair := range cOffsets() {
+	places := cOffsets()
+	maps.Copy(places, cWait())
+	for name, pair := range places {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: at %d in Go, at %d in C", name, pair[0], pair[1])
 		}

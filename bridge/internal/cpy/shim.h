@@ -85,6 +85,7 @@ enum {
 		3, /* the body is file_fd (Go owns it now), file_off, file_len; call gw_finish(finish) when it is sent */
 	GW_FAILED = 4, /* the app raised, or broke PEP 3333; it is logged, the iterable is closed */
 	GW_HIJACK = 5, /* the app took the socket and ended with StopIteration: write nothing, close */
+	GW_SUSPENDED = 6, /* the job waits, see gw_wait; the thread has it no more. Go on with gw_take_up and gw_resume */
 };
 
 /* gw_response.flags: what the header list said */
@@ -114,6 +115,29 @@ typedef struct gw_response {
 	int64_t file_off, file_len;
 	PyObject *finish; /* owned by Go until gw_finish */
 } gw_response;
+
+/*
+ * What a suspended job waits for. word: the number of the wait << 3 | one of these; whoever replaces GW_WAITS of that number by
+ * another one, atomically, has ended it, and sees to it that the job is resumed. The rest is valid while it waits; got is
+ * set by who has ended it.
+ */
+enum {
+	GW_WAIT_OVER = 0,
+	GW_WAITS = 1,
+	GW_WAIT_WOKEN = 2, /* by Waiter.wake */
+	GW_WAIT_TIMEOUT = 3,
+	GW_WAIT_GONE = 4, /* the client */
+	GW_WAIT_STOPPING = 5, /* the server, and its grace is over */
+	GW_WAIT_FD = 6, /* got: events, or -errno */
+	GW_WAIT_BITS = 3,
+};
+typedef struct gw_wait {
+	uint64_t word;
+	int64_t timeout; /* ns; negative: none */
+	int32_t fd, events; /* 1 readable, 2 writable; fd -1: none */
+	int32_t client; /* it ends if the client goes */
+	int32_t got;
+} gw_wait;
 
 typedef struct gw_thread gw_thread;
 typedef struct gw_job gw_job;
@@ -170,6 +194,9 @@ enum {
 	GW_CNT_HELD,
 	GW_CNT_FDS,
 	GW_CNT_BODIES,
+	GW_CNT_GREENLETS,
+	GW_CNT_WAITERS,
+	GW_CNT_TIMERS,
 	GW_CNT_N
 };
 
@@ -249,11 +276,32 @@ int gw_call(
  */
 int gw_next(gw_thread *t);
 
-/* Makes j, after GW_MORE on this thread, its job again. The pieces of the job it has were released. Blocks: no. */
+/*
+ * Makes j, after GW_MORE or GW_SUSPENDED on this thread, its job again. The pieces of the job it has were released.
+ * Blocks: no.
+ */
 void gw_take_up(gw_thread *t, gw_job *j);
 
-/* After GW_MORE, when nobody wants the rest: closes the iterable and ends the request. GIL: taken if not held, kept. */
-void gw_abandon(gw_thread *t);
+/*
+ * After GW_MORE, when nobody wants the rest: closes the iterable and ends the request. GW_END or GW_SUSPENDED. GIL: taken if
+ * not held, kept.
+ */
+int gw_abandon(gw_thread *t);
+
+/* Goes on with the thread's job after GW_SUSPENDED, when its wait has ended. Results, GIL and blocking as gw_call. */
+int gw_resume(gw_thread *t);
+
+/* What the job waits for. Result: C's, at one place for the life of the job. */
+gw_wait *gw_job_wait(gw_job *j);
+
+/*
+ * Calls a function as a job of its own, that may suspend: call is a tuple (function, args, kwargs or None), owned by the
+ * callee. j: no request is it; gen: its number. GW_END, GW_FAILED (it is logged) or GW_SUSPENDED. GIL and blocking as gw_call.
+ */
+int gw_spawn(gw_thread *t, gw_job *j, uint64_t gen, PyObject *call);
+
+/* What a Timer calls, now, as gw_spawn does, unless it was cancelled. timer: owned by the callee. */
+int gw_timer_run(gw_thread *t, gw_job *j, uint64_t gen, PyObject *timer);
 
 /*
  * Calls close() of what GW_FILE left, on the thread that made it or, with GW_RES_LOOSE, on any, and lets go of it.
@@ -331,6 +379,29 @@ extern int gwgo_early_hints(uint32_t job, uint64_t gen, char *lines, size_t len,
  * out. 0, 2, or -1. GIL: must not be held if wait. Blocks: if wait.
  */
 extern int gwgo_socket_taken(uint32_t job, uint64_t gen, int wait);
+
+/*
+ * The job, whose wait has ended by GW_WAIT_WOKEN, is to be resumed. local: the caller is on its thread. GIL: held. Blocks: no.
+ */
+extern void gwgo_ready(uint32_t job, uint64_t gen, int local);
+
+/*
+ * Has gw_spawn called with call, owned by Go from now on, on Python thread number thread (-1: the first), at its next turn;
+ * gw_timer_run with timer in ns; daemon: the server does not go on for its sake. The result of the latter is for
+ * gwgo_timer_cancel, which is 1 if that call will not come: Go has let go of the timer then. Before a server runs, the next one sees to it. GIL: held. Blocks: no.
+ */
+extern void gwgo_spawn(PyObject *call, int thread);
+extern uint64_t gwgo_timer(PyObject *timer, int64_t ns, int thread, int daemon);
+extern int gwgo_timer_cancel(uint64_t timer);
+
+/* Ends the waits of suspended jobs for fd, which is about to be closed; how many. GIL: held. Blocks: no. */
+extern int gwgo_cancel_fd(int fd);
+
+/* Says, once, that greenlets were asked for and there are none. GIL: held. Blocks: no. */
+extern void gwgo_no_greenlets(void);
+
+/* What gwgo_run adds to the number of the signal that has stopped the server. */
+#define GW_RUN_SIGNAL 0x100
 
 /*
  * The native functions behind _gowsgi.main, run and stop. argv: joined by NUL. saved: thread state of the caller.

@@ -94,7 +94,7 @@ static inline void door(void) {
 		leave_child();
 }
 
-static inline void take_gil(gw_thread *t) {
+void gw_take_gil(gw_thread *t) {
 	if (!t->has_gil) {
 		py.PyEval_RestoreThread(t->ts);
 		t->has_gil = 1;
@@ -138,13 +138,13 @@ int gw_thread_has_gil(const gw_thread *t) { return t->has_gil; }
 int gw_holds_gil(void) { return gw_app && py.PyGILState_Check(); }
 
 void gw_tidy(gw_thread *t) {
-	take_gil(t);
+	gw_take_gil(t);
 	drain_unheld(MOST_UNHELD);
 	door();
 }
 
 void gw_check_signals(gw_thread *t) {
-	take_gil(t);
+	gw_take_gil(t);
 	if (py.PyErr_CheckSignals() < 0)
 		gw_log_exception(NULL, "in a signal handler");
 	door();
@@ -222,7 +222,10 @@ static int fail(gw_job *j, const char *what) {
 		end_request(j);
 		return GW_HIJACK;
 	}
-	gw_log_exception(j, what);
+	if (GW_UNLIKELY(gw_green_on) && gw_wait_broken_off())
+		py.PyErr_Clear(); /* what ended its wait is no mistake of the app's, and has been said */
+	else
+		gw_log_exception(j, what);
 	end_request(j);
 	return GW_FAILED;
 }
@@ -397,6 +400,32 @@ static PyObject *call_app(PyObject *environ, PyObject *start) {
 	return gw_vectorcall(gw_app, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
+/* Calls the application with j->environ and j->start; start NULL: with the exception that is set it has failed already. */
+static int begin(gw_job *j) {
+	PyObject *environ = j->environ, *start = j->start;
+	j->environ = j->start = NULL;
+	PyObject *result = start ? call_app(environ, start) : NULL;
+	door();
+	if (environ)
+		py.Py_DecRef(environ);
+	if (start)
+		py.Py_DecRef(start);
+	if (GW_UNLIKELY(!result))
+		return fail(j, "in the application");
+	j->iterable = result;
+	j->closeable = 1;
+	return take_result(j, result);
+}
+
+int gw_call_broken(gw_job *j) {
+	end_request(j);
+	return GW_FAILED;
+}
+
+static inline int run(gw_thread *t, gw_job *j, gw_todo todo) {
+	return GW_UNLIKELY(gw_green_on) ? gw_green_run(t, j, todo) : todo(j);
+}
+
 enum { KEEP_HEAD = 64 << 10 }; /* of a job's memory for response heads */
 
 gw_job *gw_job_new(uint32_t index) {
@@ -408,9 +437,11 @@ gw_job *gw_job_new(uint32_t index) {
 
 gw_response *gw_job_response(gw_job *j) { return &j->res; }
 
+gw_wait *gw_job_wait(gw_job *j) { return &j->wait; }
+
 int gw_call(
 	gw_thread *t, gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body) {
-	take_gil(t);
+	gw_take_gil(t);
 	drop_pieces(t);
 	drain_unheld(FEW_UNHELD);
 
@@ -436,40 +467,68 @@ int gw_call(
 	} else {
 		gw_body_drop(rq);
 	}
-	PyObject *environ = c ? gw_environ(j, rq, arena, headers, body) : NULL;
-	PyObject *start = environ ? gw_start_new(j) : NULL;
-	PyObject *result = start ? call_app(environ, start) : NULL;
-	door();
-	if (environ)
-		py.Py_DecRef(environ);
-	if (start)
-		py.Py_DecRef(start);
-	if (GW_UNLIKELY(!result))
-		return fail(j, "in the application");
-	j->iterable = result;
-	j->closeable = 1;
-	return take_result(j, result);
+	j->environ = c ? gw_environ(j, rq, arena, headers, body) : NULL;
+	j->start = j->environ ? gw_start_new(j) : NULL;
+	return run(t, j, begin);
 }
 
 void gw_take_up(gw_thread *t, gw_job *j) { t->job = j; }
 
 int gw_next(gw_thread *t) {
 	gw_job *j = t->job;
-	take_gil(t);
+	gw_take_gil(t);
 	drop_pieces(t);
 	/* What the client has taken of the blocks before, which may be all the memory there is. */
 	drain_unheld(FEW_UNHELD);
-	return j->blocks ? portion(j) : step(j);
+	return run(t, j, j->blocks ? portion : step);
 }
 
-void gw_abandon(gw_thread *t) {
-	take_gil(t);
+static int abandon(gw_job *j) {
+	end_request(j);
+	return GW_END;
+}
+
+int gw_abandon(gw_thread *t) {
+	gw_job *j = t->job;
+	gw_take_gil(t);
 	drop_pieces(t);
-	end_request(t->job);
+	return run(t, j, abandon);
+}
+
+/* Calls what is in j->environ. */
+static int call_spawned(gw_job *j) {
+	PyObject *call = j->environ;
+	j->environ = NULL;
+	PyObject *kwargs = py.PyTuple_GetItem(call, 2);
+	PyObject *r = py.PyObject_Call(
+		py.PyTuple_GetItem(call, 0), py.PyTuple_GetItem(call, 1), kwargs == Py_None ? NULL : kwargs);
+	door();
+	int result = r ? GW_END : GW_FAILED;
+	if (r)
+		py.Py_DecRef(r);
+	else if (gw_green_on && gw_wait_broken_off())
+		py.PyErr_Clear();
+	else
+		gw_log_exception(NULL, "in a spawned function");
+	py.Py_DecRef(call);
+	j->gen = 0;
+	door();
+	return result;
+}
+
+int gw_spawn(gw_thread *t, gw_job *j, uint64_t gen, PyObject *call) {
+	gw_take_gil(t);
+	drop_pieces(t);
+	drain_unheld(FEW_UNHELD);
+	t->job = j;
+	j->gen = gen;
+	j->what_len = j->id_len = 0;
+	j->environ = call;
+	return run(t, j, call_spawned);
 }
 
 void gw_finish(gw_thread *t, PyObject *owned_finish) {
-	take_gil(t);
+	gw_take_gil(t);
 	call_close(NULL, owned_finish);
 	py.Py_DecRef(owned_finish);
 	door();

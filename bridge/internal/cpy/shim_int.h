@@ -17,13 +17,22 @@
 #define GW_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 typedef struct gw_conn gw_conn;
+typedef struct gw_runner gw_runner;
 
 /* One Python thread. Never freed while the process lives. */
 struct gw_thread {
 	PyThreadState *ts;
 	int index, is_main, has_gil;
-	gw_job *job; /* that it ran last, or runs: whose pieces gw_release drops; NULL: none yet */
+	gw_job *job; /* that it ran last, or runs: whose pieces gw_release drops; NULL: none yet, or it was suspended */
+
+	/* Greenlets, see shim_green.c; nothing as long as none are used. */
+	PyObject *hub; /* owned */
+	gw_runner *runners; /* owned: idle ones */
+	int nrunners;
 };
+
+/* The calling OS thread, if it is a Python thread of the server. */
+extern __thread gw_thread *gw_self;
 
 /*
  * One request while it runs, and its response. A thread has it then; it can be put aside between two steps and taken up
@@ -41,6 +50,14 @@ struct gw_job {
 	PyObject *iterator; /* owned: its iterator; or, with total known, a tuple of the blocks, of which at are sent */
 	Py_ssize_t at, blocks; /* blocks: how many the tuple has, 0: iterator is none */
 	int closeable; /* iterable may have a close() */
+
+	/* Suspension, see shim_green.c. */
+	gw_runner *runner; /* whose greenlet it runs in; NULL: none */
+	gw_thread *on; /* the thread of that */
+	PyObject *away; /* owned: the greenlet that has handed back; NULL: it has not */
+	uint64_t parked; /* gen, while it is put aside in Go */
+	PyObject *environ, *start; /* owned, on their way to the application; or environ is what a spawned job calls */
+	gw_wait wait;
 
 	gw_response res;
 	char *head; /* block behind res.status_line and res.head */
@@ -96,6 +113,7 @@ extern PyObject *gw_type_input, *gw_type_wrapper, *gw_type_start, *gw_type_write
 	*gw_type_hints;
 extern PyObject *gw_empty_input; /* wsgi.input of every request without a body */
 extern PyObject *gw_support; /* the support module */
+extern PyObject *gw_native; /* _gowsgi */
 
 /* Each makes its types and puts them into the module. 0, or -1 with an exception set. GIL: held. */
 int gw_input_init(PyObject *module);
@@ -104,6 +122,8 @@ int gw_start_init(PyObject *module);
 int gw_client_init(PyObject *module);
 int gw_environ_init(void);
 
+/* Adds functions to the module. 0, or -1 with an exception set. GIL: held. */
+int gw_add_functions(PyObject *module, PyMethodDef *functions);
 /* Makes a type and adds it to the module under its last name. NULL with an exception set. GIL: held. */
 PyObject *gw_make_type(PyObject *module, PyType_Spec *spec, size_t size);
 /* tp_new of types whose objects only the server makes: one without its request would crash when it is used. */
@@ -127,6 +147,33 @@ static inline int gw_is(PyObject *o, PyTypeObject *exact, unsigned long flag) {
 }
 #define gw_is_bytes(o) gw_is((o), py.PyBytes_Type, Py_TPFLAGS_BYTES_SUBCLASS)
 #define gw_is_str(o) gw_is((o), py.PyUnicode_Type, Py_TPFLAGS_UNICODE_SUBCLASS)
+
+/* A step of a job: runs Python, and results in GW_MORE … GW_HIJACK. */
+typedef int (*gw_todo)(gw_job *j);
+
+/*
+ * Greenlets. gw_green_on: jobs run in them from now on. gw_green_enable: tries to; 0: there are none. gw_green_run: todo, in
+ * the greenlet of j; its result, or GW_SUSPENDED. gw_green_can: whether the calling code may hand its thread back.
+ * gw_green_hand_back: does so, until gw_resume; -1 with an exception set, if somebody throws it into the greenlet.
+ * gw_green_end: lets go of what t has. GIL: held.
+ */
+extern int gw_green_on;
+int gw_green_enable(void);
+int gw_green_run(gw_thread *t, gw_job *j, gw_todo todo);
+int gw_green_can(void);
+int gw_green_hand_back(void);
+void gw_green_end(gw_thread *t);
+
+/* Ends a request whose greenlet has died under it. A result. GIL: held. */
+int gw_call_broken(gw_job *j);
+
+void gw_take_gil(gw_thread *t);
+
+/* Whether the exception that is set is one that a wait ends with as the client has left, or the server stops. GIL: held. */
+int gw_wait_broken_off(void);
+
+/* Makes the type Waiter, and the functions that go with it. 0, or -1 with an exception set. GIL: held. */
+int gw_wait_init(PyObject *module);
 
 /* New references. The environ of a request; NULL with an exception set. GIL: held. */
 PyObject *gw_environ(gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);

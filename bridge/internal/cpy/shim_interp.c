@@ -191,6 +191,7 @@ gw_thread *gw_thread_attach(int index, PyThreadState *saved) {
 		snprintf(name, sizeof name, "gowsgi-%d", index);
 		pthread_setname_np(pthread_self(), name);
 	}
+	gw_self = t;
 	gw_crash_thread(t, 1);
 	return t;
 }
@@ -201,7 +202,9 @@ void gw_thread_detach(gw_thread *t) {
 		py.PyEval_RestoreThread(t->ts);
 	t->has_gil = 1;
 	gw_tidy(t);
+	gw_green_end(t);
 	gw_release(t);
+	gw_self = NULL;
 	if (!t->is_main) {
 		py.PyEval_RestoreThread(t->ts);
 		py.PyThreadState_Clear(t->ts);

@@ -72,6 +72,9 @@ static PyObject *native_run(PyObject *self, PyObject *args) {
 	int rc = gwgo_run(app, copy, strlen(copy), saved, err, sizeof err);
 	py.PyEval_RestoreThread(saved);
 	free(copy);
+	int number = rc >= GW_RUN_SIGNAL ? rc - GW_RUN_SIGNAL : 0; /* the signal that has stopped it */
+	if (number)
+		rc = 0;
 	PyObject *kinds[] = {NULL, py.PyExc_ValueError, py.PyExc_OSError, py.PyExc_RuntimeError, py.PyExc_TypeError};
 	if (rc != 0) {
 		py.PyErr_SetString(kinds[rc > 0 && rc <= 4 ? rc : 3], err);
@@ -79,8 +82,7 @@ static PyObject *native_run(PyObject *self, PyObject *args) {
 	}
 	if (py.PyErr_CheckSignals() < 0)
 		return NULL;
-	py.Py_IncRef(Py_None);
-	return Py_None;
+	return py.PyLong_FromLong(number);
 }
 
 static PyObject *native_stop(PyObject *self, PyObject *args) {
@@ -95,7 +97,7 @@ static PyObject *native_stop(PyObject *self, PyObject *args) {
 
 static PyObject *native_stats(PyObject *self, PyObject *ignored) {
 	static const char *names[GW_CNT_N + GW_TALLY_N] = {"inputs", "start_responses", "file_wrappers", "clients",
-		"held_blocks", "descriptors", "bodies", "requests_refused", "responses_unspooled", "bodies_unspooled"};
+		"held_blocks", "descriptors", "bodies", "greenlets", "waiters", "timers", "requests_refused", "responses_unspooled", "bodies_unspooled"};
 	int64_t counts[GW_CNT_N + GW_TALLY_N];
 	(void)self;
 	(void)ignored;
@@ -166,6 +168,20 @@ void gw_app_set(PyObject *app) {
 	py.PyGILState_Release(gil);
 }
 
+int gw_add_functions(PyObject *module, PyMethodDef *functions) {
+	PyObject *name = py.PyModule_GetNameObject(module);
+	int rc = name ? 0 : -1;
+	for (PyMethodDef *f = functions; rc == 0 && f->ml_name; f++) {
+		PyObject *o = py.PyCFunction_NewEx(f, NULL, name);
+		rc = o ? py.PyModule_AddObject(module, f->ml_name, o) : -1;
+		if (rc < 0 && o)
+			py.Py_DecRef(o);
+	}
+	if (name)
+		py.Py_DecRef(name);
+	return rc;
+}
+
 int gw_module_exec(PyObject *module) {
 	static PyMethodDef functions[] = {
 		{"main", native_main, METH_O, "main(argv) -> int\n\nRuns the command line; returns the exit status."},
@@ -180,18 +196,8 @@ int gw_module_exec(PyObject *module) {
 			"watch_crashes(fd)\n\nHas crashes of C code reported to this descriptor."},
 		{NULL, NULL, 0, NULL},
 	};
-	PyObject *name = py.PyModule_GetNameObject(module);
-	int rc = name ? 0 : -1;
-	for (PyMethodDef *f = functions; rc == 0 && f->ml_name; f++) {
-		PyObject *o = py.PyCFunction_NewEx(f, NULL, name);
-		rc = o ? py.PyModule_AddObject(module, f->ml_name, o) : -1;
-		if (rc < 0 && o)
-			py.Py_DecRef(o);
-	}
-	if (name)
-		py.Py_DecRef(name);
-	if (rc < 0 || gw_input_init(module) < 0 || gw_file_init(module) < 0 || gw_start_init(module) < 0 ||
-		gw_client_init(module) < 0)
+	if (gw_add_functions(module, functions) < 0 || gw_input_init(module) < 0 || gw_file_init(module) < 0 || gw_start_init(module) < 0 ||
+		gw_client_init(module) < 0 || gw_wait_init(module) < 0)
 		return -1;
 	py.Py_IncRef(module);
 	gw_native = module;

@@ -1,0 +1,546 @@
+/*
+ * shim_wait.c: waiting. A Waiter is where one piece of code waits for another, wait_fd waits for a descriptor. In a greenlet of
+ * ours the waiting code hands its thread back (shim_green.c), anywhere else the OS thread waits, without the GIL. And what is
+ * to run later in a greenlet of its own: spawn, schedule.
+ *
+ * Runs on any Python thread, GIL held. What a waiter has is touched only with the GIL.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "shim_int.h"
+
+static const char *const exceptions[] = {
+	[GW_WAIT_TIMEOUT] = "Timeout", [GW_WAIT_GONE] = "Disconnected", [GW_WAIT_STOPPING] = "Stopping"};
+
+/* ------------------------------------------------------------------------------------------------ time */
+
+enum { FOREVER = -1 };
+
+static int64_t now_ns(void) {
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Seconds or None. 0, or -1 with an exception set. */
+static int parse_timeout(PyObject *o, int64_t *ns) {
+	*ns = FOREVER;
+	if (!o || o == Py_None)
+		return 0;
+	double s = py.PyFloat_AsDouble(o);
+	if (s == -1 && py.PyErr_Occurred())
+		return -1;
+	if (s != s) {
+		py.PyErr_SetString(py.PyExc_ValueError, "a time-out must be a number of seconds, not NaN");
+		return -1;
+	}
+	*ns = s <= 0 ? 0 : s > 1e9 ? (int64_t)1e18 : (int64_t)(s * 1e9);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ in a greenlet */
+
+/* The number << GW_WAIT_BITS that the next wait of j has. */
+static uint64_t arm(gw_job *j, int64_t timeout, int fd, int events, int client) {
+	gw_wait *w = &j->wait;
+	uint64_t number = (w->word >> GW_WAIT_BITS) + 1;
+	w->timeout = timeout;
+	w->fd = fd;
+	w->events = events;
+	w->client = client;
+	w->got = 0;
+	__atomic_store_n(&w->word, number << GW_WAIT_BITS | GW_WAITS, __ATOMIC_RELEASE);
+	return number << GW_WAIT_BITS;
+}
+
+static int end_wait(gw_job *j, uint64_t number, int how) {
+	uint64_t waits = number | GW_WAITS;
+	return __atomic_compare_exchange_n(
+		&j->wait.word, &waits, number | (uint64_t)how, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/* Waits, armed. GW_WAIT_…, or -1 with an exception set. */
+static int hand_back(gw_job *j, uint64_t number) {
+	int rc = gw_green_hand_back();
+	int how = (int)(__atomic_load_n(&j->wait.word, __ATOMIC_ACQUIRE) & ((1 << GW_WAIT_BITS) - 1));
+	if (GW_UNLIKELY(how == GW_WAITS)) {
+		/* Nobody has ended it: Go has the job, and is told that it has gone on. */
+		if (end_wait(j, number, GW_WAIT_OVER) && rc == 0) {
+			py.PyErr_SetString(py.PyExc_RuntimeError,
+				"other code has switched to the greenlet of a suspended request");
+			rc = -1;
+		}
+	}
+	__atomic_store_n(&j->wait.word, number, __ATOMIC_RELEASE);
+	return rc < 0 ? -1 : how;
+}
+
+static PyObject *raise(int how) {
+	static const char *const texts[] = {[GW_WAIT_TIMEOUT] = "timed out",
+		[GW_WAIT_GONE] = "the client has left",
+		[GW_WAIT_STOPPING] = "the server is stopping"};
+	if (how < GW_WAIT_TIMEOUT || how > GW_WAIT_STOPPING) {
+		py.PyErr_SetString(py.PyExc_RuntimeError, "a wait was ended by nobody");
+		return NULL;
+	}
+	/* Asked for each time: the package puts classes of its own there, which an application may name before this is loaded. */
+	PyObject *e = py.PyObject_GetAttrString(gw_native, exceptions[how]);
+	if (e) {
+		py.PyErr_SetString(e, texts[how]);
+		py.Py_DecRef(e);
+	}
+	return NULL;
+}
+
+int gw_wait_broken_off(void) {
+	PyObject *type, *value, *tb;
+	int is = 0;
+	py.PyErr_Fetch(&type, &value, &tb);
+	for (int how = GW_WAIT_GONE; type && !is && how <= GW_WAIT_STOPPING; how++) {
+		PyObject *e = py.PyObject_GetAttrString(gw_native, exceptions[how]);
+		if (e) {
+			is = py.PyErr_GivenExceptionMatches(type, e);
+			py.Py_DecRef(e);
+		} else {
+			py.PyErr_Clear();
+		}
+	}
+	py.PyErr_Restore(type, value, tb);
+	return is;
+}
+
+/* ------------------------------------------------------------------------------------------------ Waiter */
+
+typedef struct waiter_object {
+	PyObject *value; /* owned: of a wake that nobody has taken; NULL: none */
+	int waiting;
+	gw_job *of; /* the request whose code has made it, with gen; NULL: none */
+	uint64_t gen;
+	gw_job *job; /* that waits, in its greenlet; NULL: an OS thread does */
+	uint64_t number; /* of its wait */
+	sem_t *sem; /* of the OS thread */
+} waiter_object;
+
+PyObject *gw_type_waiter;
+
+static PyObject *take_value(waiter_object *w) {
+	PyObject *v = w->value;
+	w->value = NULL;
+	return v;
+}
+
+/* How often an OS thread that waits looks whether its client is there. */
+enum { LOOK_EVERY = 1000000000 };
+
+/* The OS thread waits. GW_WAIT_…, or -1 with an exception set. */
+static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
+	waiter_object *w = GW_SELF(waiter_object, self);
+	int64_t end = timeout < 0 ? INT64_MAX : now_ns() + timeout;
+	gw_conn *conn = client && gw_self && gw_self->job ? gw_self->job->conn : NULL;
+	sem_t sem;
+	int how = GW_WAIT_WOKEN;
+	sem_init(&sem, 0, 0);
+	w->sem = &sem;
+	w->job = NULL;
+	while (!w->value) {
+		int64_t now = now_ns(), until = end;
+		if (now >= end) {
+			how = GW_WAIT_TIMEOUT;
+			break;
+		}
+		if (conn && until - now > LOOK_EVERY)
+			until = now + LOOK_EVERY;
+		struct timespec ts = {.tv_sec = until / 1000000000};
+		int rc, err;
+		ts.tv_nsec = until % 1000000000;
+		GW_ALLOW_THREADS(rc = until == INT64_MAX ? sem_wait(&sem) : sem_clockwait(&sem, CLOCK_MONOTONIC, &ts); err = errno);
+		if (rc < 0 && err == EINTR && py.PyErr_CheckSignals() < 0) {
+			how = -1;
+			break;
+		}
+		char byte;
+		if (conn && !w->value && recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+			how = GW_WAIT_GONE;
+			break;
+		}
+	}
+	w->sem = NULL;
+	sem_destroy(&sem);
+	return how;
+}
+
+static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
+	static char *names[] = {"timeout", "client", NULL};
+	waiter_object *w = GW_SELF(waiter_object, self);
+	PyObject *o = NULL;
+	int client = 0;
+	int64_t timeout;
+	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "|Op:wait", names, &o, &client) || parse_timeout(o, &timeout) < 0)
+		return NULL;
+	if (w->waiting) {
+		py.PyErr_SetString(py.PyExc_RuntimeError, "already waiting");
+		return NULL;
+	}
+	if (w->value)
+		return take_value(w);
+	if (timeout == 0)
+		return raise(GW_WAIT_TIMEOUT);
+	if (gw_check_fork() < 0)
+		return NULL;
+	int how;
+	w->waiting = 1;
+	py.Py_IncRef(self); /* whoever waits keeps it */
+	if (gw_green_can()) {
+		gw_job *j = gw_self->job;
+		w->job = j;
+		w->number = arm(j, timeout, -1, 0, client);
+		how = hand_back(j, w->number);
+	} else {
+		how = wait_in_thread(self, timeout, client);
+	}
+	w->waiting = 0;
+	w->job = NULL;
+	PyObject *value = how < 0 ? NULL : w->value ? take_value(w) : raise(how);
+	py.Py_DecRef(self);
+	return value;
+}
+
+static PyObject *waiter_wake(PyObject *self, PyObject *args) {
+	waiter_object *w = GW_SELF(waiter_object, self);
+	PyObject *value = Py_None;
+	if (!py.PyArg_ParseTuple(args, "|O:wake", &value))
+		return NULL;
+	if (w->value)
+		return py.PyBool_FromLong(0);
+	py.Py_IncRef(value);
+	w->value = value;
+	if (w->job) {
+		gw_job *j = w->job;
+		uint64_t gen = j->gen;
+		if (end_wait(j, w->number, GW_WAIT_WOKEN))
+			gwgo_ready(j->index, gen, gw_self == j->on);
+	} else if (w->sem) {
+		sem_post(w->sem);
+	}
+	return py.PyBool_FromLong(1);
+}
+
+static PyObject *waiter_waiting(PyObject *self, void *closure) {
+	(void)closure;
+	return py.PyBool_FromLong(GW_SELF(waiter_object, self)->waiting);
+}
+
+/* Whether the request whose code has made it has ended. */
+static int is_over(waiter_object *w) { return w->of && w->of->gen != w->gen; }
+
+static PyObject *waiter_over(PyObject *self, void *closure) {
+	(void)closure;
+	return py.PyBool_FromLong(is_over(GW_SELF(waiter_object, self)));
+}
+
+/* Whether its client can get nothing any more; as client_disconnected. */
+static PyObject *waiter_gone(PyObject *self, void *closure) {
+	waiter_object *w = GW_SELF(waiter_object, self);
+	(void)closure;
+	int gone = is_over(w);
+	if (!gone && w->of && w->of->conn) {
+		char byte;
+		ssize_t n = recv(w->of->conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+		gone = n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+	}
+	return py.PyBool_FromLong(gone);
+}
+
+static PyObject *waiter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+	static char *names[] = {NULL};
+	(void)type;
+	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, ":Waiter", names))
+		return NULL;
+	PyObject *o = gw_new(gw_type_waiter, GW_CNT_WAITERS);
+	if (o && gw_self && gw_self->job && gw_self->job->gen) {
+		GW_SELF(waiter_object, o)->of = gw_self->job;
+		GW_SELF(waiter_object, o)->gen = gw_self->job->gen;
+	}
+	return o;
+}
+
+static void waiter_dealloc(PyObject *self) {
+	PyObject *value = take_value(GW_SELF(waiter_object, self));
+	gw_delete(self, gw_type_waiter, GW_CNT_WAITERS);
+	if (value)
+		py.Py_DecRef(value);
+}
+
+/* ------------------------------------------------------------------------------------------------ descriptors */
+
+static PyObject *no_descriptor(int err) {
+	errno = err;
+	return py.PyErr_SetFromErrno(py.PyExc_OSError);
+}
+
+/* The OS thread waits. */
+static PyObject *poll_fd(int fd, int events, int64_t timeout) {
+	int64_t end = timeout < 0 ? INT64_MAX : now_ns() + timeout;
+	struct pollfd p = {.fd = fd, .events = (short)((events & 1 ? POLLIN : 0) | (events & 2 ? POLLOUT : 0))};
+	for (;;) {
+		int64_t left = end == INT64_MAX ? -1 : end - now_ns();
+		int ms = left < 0 ? end == INT64_MAX ? -1 : 0 : left > 1000000000LL * 86400 ? 86400000 : (int)((left + 999999) / 1000000);
+		int n, err;
+		GW_ALLOW_THREADS(n = poll(&p, 1, ms); err = errno);
+		if (n > 0) {
+			if (p.revents & POLLNVAL)
+				return no_descriptor(EBADF);
+			int got = (p.revents & (POLLIN | POLLERR | POLLHUP) ? 1 : 0) | (p.revents & (POLLOUT | POLLERR | POLLHUP) ? 2 : 0);
+			return py.PyLong_FromLong(got & events ? got & events : events);
+		}
+		if (n < 0 && err != EINTR)
+			return no_descriptor(err);
+		if (n < 0 && py.PyErr_CheckSignals() < 0)
+			return NULL;
+		if (n == 0 && left >= 0 && now_ns() >= end)
+			return raise(GW_WAIT_TIMEOUT);
+	}
+}
+
+static PyObject *native_wait_fd(PyObject *self, PyObject *args) {
+	int fd, events;
+	PyObject *o = NULL;
+	int64_t timeout;
+	(void)self;
+	if (!py.PyArg_ParseTuple(args, "ii|O:wait_fd", &fd, &events, &o) || parse_timeout(o, &timeout) < 0)
+		return NULL;
+	if (events < 1 || events > 3) {
+		py.PyErr_SetString(py.PyExc_ValueError, "events must be 1 (readable), 2 (writable) or 3 (either)");
+		return NULL;
+	}
+	if (fd < 0 || fcntl(fd, F_GETFD) < 0)
+		return no_descriptor(EBADF);
+	if (timeout == 0 || !gw_green_can())
+		return poll_fd(fd, events, timeout);
+	gw_job *j = gw_self->job;
+	uint64_t number = arm(j, timeout, fd, events, 0);
+	int how = hand_back(j, number);
+	if (how < 0)
+		return NULL;
+	if (how != GW_WAIT_FD)
+		return raise(how);
+	return j->wait.got < 0 ? no_descriptor(-j->wait.got) : py.PyLong_FromLong(j->wait.got);
+}
+
+static PyObject *native_cancel_fd(PyObject *self, PyObject *arg) {
+	(void)self;
+	long fd = py.PyLong_AsLong(arg);
+	if (fd == -1 && py.PyErr_Occurred())
+		return NULL;
+	return py.PyLong_FromLong(gw_green_on ? gwgo_cancel_fd((int)fd) : 0);
+}
+
+/* ------------------------------------------------------------------------------------------------ later */
+
+typedef struct timer_object {
+	PyObject *call; /* owned: (function, args, kwargs or None); NULL once it was called or cancelled */
+	uint64_t number; /* Go's */
+	int called;
+} timer_object;
+
+static PyObject *type_timer;
+
+/* (function, args, kwargs) of "function, args=(), kwargs=None". Owned; NULL with an exception set. */
+static PyObject *make_call(PyObject *f, PyObject *args, PyObject *kwargs) {
+	if (!py.PyCallable_Check(f)) {
+		py.PyErr_Format(py.PyExc_TypeError, "must be a function, or another callable, not %R", gw_type_of(f));
+		return NULL;
+	}
+	if (kwargs && kwargs != Py_None && !gw_is(kwargs, py.PyDict_Type, Py_TPFLAGS_DICT_SUBCLASS)) {
+		py.PyErr_Format(py.PyExc_TypeError, "keyword arguments must be a dict, not %R", gw_type_of(kwargs));
+		return NULL;
+	}
+	PyObject *tuple = args && args != Py_None ? py.PySequence_Tuple(args) : py.PyTuple_New(0);
+	if (!tuple)
+		return NULL;
+	PyObject *call = py.PyTuple_Pack(3, f, tuple, kwargs ? kwargs : Py_None);
+	py.Py_DecRef(tuple);
+	return call;
+}
+
+static int this_thread(void) { return gw_self ? gw_self->index : -1; }
+
+static PyObject *native_spawn(PyObject *self, PyObject *args, PyObject *kw) {
+	static char *names[] = {"func", "args", "kwargs", NULL};
+	PyObject *f, *a = NULL, *k = NULL;
+	(void)self;
+	if (!py.PyArg_ParseTupleAndKeywords(args, kw, "O|OO:spawn", names, &f, &a, &k) || gw_check_fork() < 0)
+		return NULL;
+	PyObject *call = make_call(f, a, k);
+	if (!call)
+		return NULL;
+	gwgo_spawn(call, this_thread());
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
+static PyObject *native_schedule(PyObject *self, PyObject *args, PyObject *kw) {
+	static char *names[] = {"seconds", "func", "args", "kwargs", "daemon", NULL};
+	PyObject *seconds, *f, *a = NULL, *k = NULL;
+	int64_t ns;
+	int daemon = 0;
+	(void)self;
+	if (!py.PyArg_ParseTupleAndKeywords(args, kw, "OO|OOp:schedule", names, &seconds, &f, &a, &k, &daemon) ||
+		parse_timeout(seconds, &ns) < 0 || gw_check_fork() < 0)
+		return NULL;
+	if (ns < 0) {
+		py.PyErr_SetString(py.PyExc_TypeError, "must be a number of seconds, not None");
+		return NULL;
+	}
+	PyObject *call = make_call(f, a, k);
+	PyObject *o = call ? gw_new(type_timer, GW_CNT_TIMERS) : NULL;
+	if (!o) {
+		if (call)
+			py.Py_DecRef(call);
+		return NULL;
+	}
+	timer_object *t = GW_SELF(timer_object, o);
+	t->call = call;
+	py.Py_IncRef(o);
+	t->number = gwgo_timer(o, ns, this_thread(), daemon);
+	return o;
+}
+
+static PyObject *drop_call(timer_object *t) {
+	PyObject *call = t->call;
+	t->call = NULL;
+	return call;
+}
+
+static PyObject *timer_cancel(PyObject *self, PyObject *ignored) {
+	timer_object *t = GW_SELF(timer_object, self);
+	(void)ignored;
+	PyObject *call = drop_call(t);
+	if (call) {
+		if (gwgo_timer_cancel(t->number))
+			py.Py_DecRef(self);
+		py.Py_DecRef(call);
+	}
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
+static PyObject *timer_called(PyObject *self, void *closure) {
+	(void)closure;
+	return py.PyBool_FromLong(GW_SELF(timer_object, self)->called);
+}
+
+static void timer_dealloc(PyObject *self) {
+	PyObject *call = drop_call(GW_SELF(timer_object, self));
+	gw_delete(self, type_timer, GW_CNT_TIMERS);
+	if (call)
+		py.Py_DecRef(call);
+}
+
+int gw_timer_run(gw_thread *t, gw_job *j, uint64_t gen, PyObject *timer) {
+	gw_take_gil(t);
+	timer_object *o = GW_SELF(timer_object, timer);
+	PyObject *call = drop_call(o);
+	if (call)
+		o->called = 1;
+	py.Py_DecRef(timer);
+	return call ? gw_spawn(t, j, gen, call) : GW_END;
+}
+
+/* ------------------------------------------------------------------------------------------------ the rest */
+
+static PyObject *native_suspendable(PyObject *self, PyObject *ignored) {
+	(void)self;
+	(void)ignored;
+	return py.PyBool_FromLong(gw_green_can());
+}
+
+static PyObject *native_enable(PyObject *self, PyObject *ignored) {
+	(void)self;
+	(void)ignored;
+	int on = gw_green_enable();
+	if (!on && gw_check_fork() == 0)
+		gwgo_no_greenlets();
+	py.PyErr_Clear();
+	return py.PyBool_FromLong(on);
+}
+
+/* A new exception class of the module gowsgi. 0, or -1 with an exception set. */
+static int exception(PyObject *module, int how, PyObject *base) {
+	char full[64];
+	snprintf(full, sizeof full, "gowsgi.%s", exceptions[how]);
+	PyObject *e = py.PyErr_NewException(full, base, NULL);
+	if (e && py.PyModule_AddObject(module, exceptions[how], e) == 0)
+		return 0;
+	if (e)
+		py.Py_DecRef(e);
+	return -1;
+}
+
+int gw_wait_init(PyObject *module) {
+	static PyMethodDef waiter_methods[] = {
+		{"wait", (PyCFunction)(void (*)(void))waiter_wait, METH_VARARGS | METH_KEYWORDS,
+			"wait(timeout=None, client=False)\n\nWaits for wake() and returns its value."},
+		{"wake", waiter_wake, METH_VARARGS, "wake(value=None) -> bool\n\nEnds the wait; False: it has been woken."},
+		{NULL, NULL, 0, NULL},
+	};
+	static PyGetSetDef waiter_getset[] = {
+		{"waiting", waiter_waiting, NULL, NULL, NULL},
+		{"over", waiter_over, NULL, NULL, NULL},
+		{"gone", waiter_gone, NULL, NULL, NULL},
+		{NULL, NULL, NULL, NULL, NULL},
+	};
+	static PyType_Slot waiter_slots[] = {
+		{Py_tp_new, waiter_new},
+		{Py_tp_dealloc, waiter_dealloc},
+		{Py_tp_methods, waiter_methods},
+		{Py_tp_getset, waiter_getset},
+		{0, NULL},
+	};
+	static PyType_Spec waiter_spec = {.name = "gowsgi._gowsgi.Waiter", .flags = Py_TPFLAGS_DEFAULT, .slots = waiter_slots};
+	static PyMethodDef timer_methods[] = {
+		{"cancel", timer_cancel, METH_NOARGS, "cancel()\n\nThe function is not called, unless it was already."},
+		{NULL, NULL, 0, NULL},
+	};
+	static PyGetSetDef timer_getset[] = {
+		{"called", timer_called, NULL, NULL, NULL},
+		{NULL, NULL, NULL, NULL, NULL},
+	};
+	static PyType_Slot timer_slots[] = {
+		{Py_tp_new, gw_no_new},
+		{Py_tp_dealloc, timer_dealloc},
+		{Py_tp_methods, timer_methods},
+		{Py_tp_getset, timer_getset},
+		{0, NULL},
+	};
+	static PyType_Spec timer_spec = {.name = "gowsgi._gowsgi.Timer", .flags = Py_TPFLAGS_DEFAULT, .slots = timer_slots};
+	static PyMethodDef functions[] = {
+		{"wait_fd", native_wait_fd, METH_VARARGS,
+			"wait_fd(fd, events, timeout=None) -> int\n\nWaits until a descriptor is ready; 1 readable, 2 writable."},
+		{"cancel_fd", native_cancel_fd, METH_O, "cancel_fd(fd) -> int\n\nEnds the waits for a descriptor."},
+		{"spawn", (PyCFunction)(void (*)(void))native_spawn, METH_VARARGS | METH_KEYWORDS,
+			"spawn(func, args=(), kwargs=None)\n\nCalls func in a greenlet of its own, soon."},
+		{"schedule", (PyCFunction)(void (*)(void))native_schedule, METH_VARARGS | METH_KEYWORDS,
+			"schedule(seconds, func, args=(), kwargs=None, daemon=False) -> Timer\n\nThe same, later."},
+		{"suspendable", native_suspendable, METH_NOARGS,
+			"suspendable() -> bool\n\nWhether the calling code can give its thread back."},
+		{"enable_suspend", native_enable, METH_NOARGS,
+			"enable_suspend() -> bool\n\nRequests run in greenlets from now on, if there are any."},
+		{NULL, NULL, 0, NULL},
+	};
+	if (!(gw_type_waiter = gw_make_type(module, &waiter_spec, sizeof(waiter_object))) ||
+		!(type_timer = gw_make_type(module, &timer_spec, sizeof(timer_object))) ||
+		exception(module, GW_WAIT_TIMEOUT, py.PyExc_TimeoutError) < 0 ||
+		exception(module, GW_WAIT_GONE, py.PyExc_ConnectionError) < 0 ||
+		exception(module, GW_WAIT_STOPPING, py.PyExc_RuntimeError) < 0)
+		return -1;
+	return gw_add_functions(module, functions);
+}

@@ -1,0 +1,190 @@
+// Package aside is what has given its thread back: requests that are suspended, functions that were spawned or scheduled. It
+// knows no HTTP.
+//
+//	aside.go    Hub and Parked: what waits, and who ends its wait
+//	later.go    spawned and scheduled functions, before a server runs, too
+//
+// A job that waits is put aside (Hub.Park) by the thread that has run it, and belongs to nobody. Its wait ends once, whoever
+// comes first (bridge.Job.EndWait): the application wakes it, its deadline passes, its descriptor is ready, its client goes,
+// or the server stops. Who has ended it posts the job to its thread, whose greenlet it is, and there it goes on.
+//
+// A parked job costs no goroutine: its deadline is a timer of Go's, its descriptor an entry of the reactor's.
+package aside
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/rules"
+	"github.com/gowsgi/gowsgi/reactor"
+)
+
+// Hub is what the parked jobs of a server have in common.
+type Hub struct {
+	crew *crew.Crew
+	loop *reactor.Loop
+
+	mu     rules.Short
+	parked map[*Parked]struct{}
+	jobs   int  // spawned ones that are not done
+	over   bool // nothing is waited for any more
+}
+
+// NewHub makes the hub of a crew and a loop.
+func NewHub(c *crew.Crew, l *reactor.Loop) *Hub {
+	return &Hub{crew: c, loop: l, parked: map[*Parked]struct{}{}}
+}
+
+// Resumer is whose job was parked.
+type Resumer interface {
+	// Resume goes on with the job, which t has taken up.
+	Resume(t *crew.Thread)
+}
+
+// Parked is a place for one job, again and again.
+type Parked struct {
+	hub *Hub
+	t   *crew.Thread
+	who Resumer
+
+	job      *bridge.Job
+	wait     bridge.Wait // under Hub.mu
+	deadline *time.Timer
+	awaiter  reactor.Awaiter
+	awaits   bool
+}
+
+// On says where a job runs that may be parked. Before it runs.
+func (p *Parked) On(h *Hub, t *crew.Thread, who Resumer) { p.hub, p.t, p.who = h, t, who }
+
+// Ready is called when its wait has ended. local: by code that runs on its thread. Any goroutine.
+func (p *Parked) Ready(local bool) {
+	if local {
+		p.t.Later(p)
+	} else {
+		p.hub.crew.PostTo(p.t, p)
+	}
+}
+
+// Park puts the job aside that its thread, the caller, has run and that is suspended.
+func (p *Parked) Park() (w bridge.Wait) {
+	h := p.hub
+	w = p.t.Py.Job().Waits()
+	p.job = p.t.Py.PutAside()
+	h.mu.Lock()
+	p.wait = w
+	h.parked[p] = struct{}{}
+	over := h.over
+	h.mu.Unlock()
+	if over {
+		p.end(w.Number, bridge.WaitStopping, 0)
+		return w
+	}
+	if w.FD >= 0 {
+		p.await(w)
+	}
+	if w.Timeout >= 0 {
+		p.deadline = time.AfterFunc(w.Timeout, func() { p.end(w.Number, bridge.WaitTimeout, 0) })
+	}
+	return w
+}
+
+// await lets the reactor watch the descriptor.
+func (p *Parked) await(w bridge.Wait) {
+	p.awaits = true
+	p.awaiter.Fn = func(got reactor.Events) { p.end(w.Number, bridge.WaitFD, int(got)) }
+	err := p.hub.loop.Await(w.FD, reactor.Events(w.Events), &p.awaiter)
+	if err == nil {
+		return
+	}
+	p.awaits = false
+	got := w.Events // a file is always ready
+	var errno syscall.Errno
+	if !errors.Is(err, reactor.ErrAlwaysReady) {
+		got = -int(syscall.EBADF)
+		if errors.As(err, &errno) {
+			got = -int(errno)
+		}
+	}
+	p.end(w.Number, bridge.WaitFD, got)
+}
+
+// end ends the wait of this number, unless it is over.
+func (p *Parked) end(number uint64, how, got int) {
+	if p.job.EndWait(number, how, got) {
+		p.Ready(false)
+	}
+}
+
+// Gone ends the wait, if it is one that the client's leaving ends. Any goroutine that knows the job to be parked.
+func (p *Parked) Gone() {
+	p.hub.mu.Lock()
+	w := p.wait
+	p.hub.mu.Unlock()
+	if w.Client {
+		p.end(w.Number, bridge.WaitGone, 0)
+	}
+}
+
+// Run implements crew.Task: the wait has ended.
+func (p *Parked) Run(t *crew.Thread) {
+	h := p.hub
+	h.mu.Lock()
+	_, there := h.parked[p]
+	delete(h.parked, p)
+	h.mu.Unlock()
+	if !there {
+		return // the application went on with its greenlet by itself, and it has been seen to
+	}
+	if p.deadline != nil {
+		p.deadline.Stop()
+		p.deadline = nil
+	}
+	if p.awaits {
+		p.awaits = false
+		h.loop.Forget(p.wait.FD, &p.awaiter)
+	}
+	t.Py.TakeUp(p.job)
+	p.who.Resume(t)
+}
+
+// Waiting is how many jobs are parked.
+func (h *Hub) Waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.parked)
+}
+
+// Over ends all waits, now and from now on, as the server stops. It returns how many there were. Any goroutine.
+func (h *Hub) Over() int {
+	type wait struct {
+		p      *Parked
+		number uint64
+		job    *bridge.Job
+	}
+	h.mu.Lock()
+	h.over = true
+	all := make([]wait, 0, len(h.parked))
+	for p := range h.parked {
+		all = append(all, wait{p, p.wait.Number, p.job})
+	}
+	h.mu.Unlock()
+	for _, w := range all {
+		if w.job.EndWait(w.number, bridge.WaitStopping, 0) {
+			w.p.Ready(false)
+		}
+	}
+	return len(all)
+}
+
+// cancelFD ends all waits for a descriptor that is about to be closed.
+func (h *Hub) cancelFD(fd int) int {
+	all := h.loop.CancelFD(fd)
+	for _, a := range all {
+		a.Fn(reactor.Events(-int(syscall.EBADF)))
+	}
+	return len(all)
+}
