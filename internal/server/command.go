@@ -246,9 +246,16 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 		stopAsked.Store(nil)
 		embedding.Store(false)
 	}()
+	options, t, err := takeTold(options)
+	if err != nil {
+		return runValueError, err
+	}
 	cfg, err := config.FromJSON([]byte(options))
 	if err != nil {
 		return runValueError, err
+	}
+	if !t.Listen {
+		cfg.Bind = nil
 	}
 	if err := InitPoller(); err != nil {
 		return runOSError, err

@@ -100,7 +100,11 @@ class Application:
         environ[CLIENT_KEY] = Client(environ)
         if environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
             self._keep_body(environ)
-        return self.app(environ, _Start(start_response))
+        start = _Start(start_response)
+        result = self.app(environ, start)
+        if type(result) is list and len(result) > 1 and not start.sized:
+            return iter(result)  # in chunks, as its length is not the server's to know
+        return result
 
     def _keep_body(self, environ: WSGIEnvironment) -> None:
         """Puts a file in the place of wsgi.input that can be read when the request is over."""
@@ -122,14 +126,17 @@ class Application:
 class _Start:
     """start_response: the server's own Server and Date, and any exc_info before the head is set."""
 
-    __slots__ = ("_called", "_start")
+    __slots__ = ("_called", "_start", "sized")
 
     def __init__(self, start_response: StartResponse) -> None:
         self._start = start_response
         self._called = False
+        # Whether the application has set a Content-Length.
+        self.sized = False
 
     def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         headers = [field for field in headers if field[0].lower() not in ("server", "date")]
+        self.sized = any(field[0].lower() == "content-length" for field in headers)
         if not self._called:
             self._called = True
             return self._start(status, headers)
