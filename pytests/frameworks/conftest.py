@@ -18,12 +18,12 @@ def commands():
 def start(serve):
     """start(word) runs the README's command that has this word, on a port of its own, and with data in env."""
 
-    def run(word, **env):
+    def run(word, *options, **env):
         (command,) = [c for c in COMMANDS if word in c]
         words = shlex.split(command)
         variables = dict(words.pop(0).split("=", 1) for _ in range(words.index("gowsgi")))
         variables.update(env)
         keeps_files = "django" in word
-        return serve(words[-1], *words[1:-1], cwd=ROOT, env=variables, keeps_files=keeps_files)
+        return serve(words[-1], *words[1:-1], *options, cwd=ROOT, env=variables, keeps_files=keeps_files)
 
     return run

@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
 from harness.client import Truncated
 from harness.forms import EXAMPLES
 from harness.waiting import LIMIT, wait_until
@@ -109,8 +111,9 @@ def test_django_site(start, tmp_path):
     assert server.get("/admin/").status_code == 200
 
 
-def test_chat(start):
-    server = start("chat.py", POLL_SECONDS="50")
+@pytest.mark.parametrize("threads", [1, 4])
+def test_chat(start, threads):
+    server = start("chat.py", "--threads", threads, POLL_SECONDS="50")
     assert "fetch(`${room}/news" in server.get("/").text and server.get("/games").status_code == 200
 
     def news(room="lobby", after=0):
@@ -190,7 +193,8 @@ class Together(BaseHTTPRequestHandler):
         pass
 
 
-def test_fetch_urls(start):
+@pytest.mark.parametrize("threads", [1, 4])
+def test_fetch_urls(start, threads):
     class Origin(ThreadingHTTPServer):
         request_queue_size = 50
 
@@ -199,7 +203,7 @@ def test_fetch_urls(start):
         thread.start()
         try:
             urls = [f"http://127.0.0.1:{origin.server_port}/{size}" for size in range(1, 21)]
-            server = start("fetch_urls.py", URLS=" ".join(urls), no_proxy="*")
+            server = start("fetch_urls.py", "--threads", threads, URLS=" ".join(urls), no_proxy="*")
             for _ in range(2):
                 page = server.get("/", timeout=30).text
                 found = re.findall(r"<li>(\S+): 200, (\d+) bytes, after [\d.]+ s\n", page)
@@ -223,10 +227,11 @@ def events(client):
     return [json.loads(line[6:]) for line in text.split("\n") if line.startswith("data: ")]
 
 
-def test_progress(start, tmp_path):
+@pytest.mark.parametrize("threads", [1, 4])
+def test_progress(start, tmp_path, threads):
     data = os.urandom(1 << 20) * 5 + b"the rest"
     (tmp_path / "größe.bin").write_bytes(data)
-    server = start("progress.py", DATA=str(tmp_path))
+    server = start("progress.py", "--threads", threads, DATA=str(tmp_path))
     path = "/gr%C3%B6%C3%9Fe.bin"
     assert f'href="{path}"' in server.get("/").text and "EventSource" in server.get(path).text
     watchers = [server.connect(timeout=30) for _ in range(6)]
