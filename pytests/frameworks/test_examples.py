@@ -4,14 +4,13 @@ import hashlib
 import json
 import os
 import re
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from harness.client import Truncated
 from harness.forms import EXAMPLES
+from harness.origin import origin
 from harness.waiting import LIMIT, wait_until
 
 
@@ -173,45 +172,16 @@ def test_chat_forgets_who_leaves(start):
     assert json.loads(clients[2].response().text)[0]["text"] == "still here?"
 
 
-class Together(BaseHTTPRequestHandler):
-    """Answers when as many requests have come as the barrier wants, and not before."""
-
-    barrier = None
-
-    def do_GET(self):
-        try:
-            self.barrier.wait(LIMIT)
-            status, body = 200, b"x" * int(self.path[1:])
-        except threading.BrokenBarrierError:
-            status, body = 504, b"they did not come together"
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.mark.parametrize("threads", [1, 4])
 def test_fetch_urls(start, threads):
-    class Origin(ThreadingHTTPServer):
-        request_queue_size = 50
-
-    with Origin(("127.0.0.1", 0), type("Twenty", (Together,), {"barrier": threading.Barrier(20)})) as origin:
-        thread = threading.Thread(target=origin.serve_forever)
-        thread.start()
-        try:
-            urls = [f"http://127.0.0.1:{origin.server_port}/{size}" for size in range(1, 21)]
-            server = start("fetch_urls.py", "--threads", threads, URLS=" ".join(urls), no_proxy="*")
-            for _ in range(2):
-                page = server.get("/", timeout=30).text
-                found = re.findall(r"<li>(\S+): 200, (\d+) bytes, after [\d.]+ s\n", page)
-                assert sorted(found) == sorted((url, url.rpartition("/")[2]) for url in urls), page
-                assert page.endswith("</ol>\n")
-        finally:
-            origin.shutdown()
-            thread.join()
+    with origin(together=20) as url:
+        urls = [url + "/" + "x" * size for size in range(20)]
+        server = start("fetch_urls.py", "--threads", threads, URLS=" ".join(urls), no_proxy="*")
+        for _ in range(2):
+            page = server.get("/", timeout=30).text
+            found = re.findall(r"<li>(\S+): 200, (\d+) bytes, after [\d.]+ s\n", page)
+            assert sorted(found) == sorted((u, str(size + 1)) for size, u in enumerate(urls)), page
+            assert page.endswith("</ol>\n")
 
 
 def test_fetch_urls_tells_what_went_wrong(start):
