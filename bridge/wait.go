@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge/internal/cpy"
@@ -41,6 +42,17 @@ type Later struct {
 
 // Drop lets go of it without calling it. Any goroutine.
 func (l Later) Drop() { cpy.Unhold(l.object) }
+
+// Apart calls it on the goroutine that calls Apart, as a thread of its own. There are no greenlets, and what may wait for it
+// has its own thread to itself.
+func (l Later) Apart() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cpy.CallApart(l.object)
+}
+
+// Greenlets reports whether jobs run in greenlets, and can suspend.
+func Greenlets() bool { return cpy.Greenlets() }
 
 // Scheduler is who sees to what is spawned and scheduled. Its methods come with the GIL and must not wait.
 type Scheduler interface {

@@ -226,6 +226,13 @@ func (h *Hub) start(c call, local bool) {
 	h.mu.Lock()
 	h.jobs++
 	h.mu.Unlock()
+	if !bridge.Greenlets() {
+		go func() {
+			c.later.Apart()
+			sp.done()
+		}()
+		return
+	}
 	if local {
 		sp.t.Later(first{sp})
 	} else {
@@ -265,6 +272,10 @@ func (sp *spawned) after(t *crew.Thread, step bridge.Step) {
 		t.Py.Pause()
 		t.Blocking(job.Settle)
 	}
+	sp.done()
+}
+
+func (sp *spawned) done() {
 	h := sp.hub
 	h.mu.Lock()
 	h.jobs--

@@ -300,6 +300,13 @@ gw_wait *gw_job_wait(gw_job *j);
  */
 int gw_spawn(gw_thread *t, gw_job *j, uint64_t gen, PyObject *call);
 
+/*
+ * What gw_spawn or, for a Timer, gw_timer_run calls, where there are no greenlets: on the calling OS thread, which is none of
+ * the server's Python threads. later: owned by the callee. GIL: taken and released. Blocks: it runs Python.
+ */
+void gw_call_apart(PyObject *later);
+int gw_green_there(void); /* Whether there are greenlets. Any thread. */
+
 /* What a Timer calls, now, as gw_spawn does, unless it was cancelled. timer: owned by the callee. */
 int gw_timer_run(gw_thread *t, gw_job *j, uint64_t gen, PyObject *timer);
 

@@ -371,6 +371,15 @@ static PyObject *make_call(PyObject *f, PyObject *args, PyObject *kwargs) {
 	return call;
 }
 
+/* Lets jobs run in greenlets from now on, if there are any. */
+static int enable(void) {
+	int on = gw_green_enable();
+	if (GW_UNLIKELY(!on) && gw_check_fork() == 0)
+		gwgo_no_greenlets();
+	py.PyErr_Clear();
+	return on;
+}
+
 static int this_thread(void) { return gw_self ? gw_self->index : -1; }
 
 static PyObject *native_spawn(PyObject *self, PyObject *args, PyObject *kw) {
@@ -379,6 +388,7 @@ static PyObject *native_spawn(PyObject *self, PyObject *args, PyObject *kw) {
 	(void)self;
 	if (!py.PyArg_ParseTupleAndKeywords(args, kw, "O|OO:spawn", names, &f, &a, &k) || gw_check_fork() < 0)
 		return NULL;
+	enable();
 	PyObject *call = make_call(f, a, k);
 	if (!call)
 		return NULL;
@@ -400,6 +410,7 @@ static PyObject *native_schedule(PyObject *self, PyObject *args, PyObject *kw) {
 		py.PyErr_SetString(py.PyExc_TypeError, "must be a number of seconds, not None");
 		return NULL;
 	}
+	enable();
 	PyObject *call = make_call(f, a, k);
 	PyObject *o = call ? gw_new(type_timer, GW_CNT_TIMERS) : NULL;
 	if (!o) {
@@ -445,13 +456,20 @@ static void timer_dealloc(PyObject *self) {
 		py.Py_DecRef(call);
 }
 
+PyObject *gw_timer_take(PyObject *owned) {
+	if (gw_type_of(owned) != (PyTypeObject *)type_timer)
+		return owned;
+	timer_object *t = GW_SELF(timer_object, owned);
+	PyObject *call = drop_call(t);
+	if (call)
+		t->called = 1;
+	py.Py_DecRef(owned);
+	return call;
+}
+
 int gw_timer_run(gw_thread *t, gw_job *j, uint64_t gen, PyObject *timer) {
 	gw_take_gil(t);
-	timer_object *o = GW_SELF(timer_object, timer);
-	PyObject *call = drop_call(o);
-	if (call)
-		o->called = 1;
-	py.Py_DecRef(timer);
+	PyObject *call = gw_timer_take(timer);
 	return call ? gw_spawn(t, j, gen, call) : GW_END;
 }
 
@@ -466,11 +484,7 @@ static PyObject *native_suspendable(PyObject *self, PyObject *ignored) {
 static PyObject *native_enable(PyObject *self, PyObject *ignored) {
 	(void)self;
 	(void)ignored;
-	int on = gw_green_enable();
-	if (!on && gw_check_fork() == 0)
-		gwgo_no_greenlets();
-	py.PyErr_Clear();
-	return py.PyBool_FromLong(on);
+	return py.PyBool_FromLong(enable());
 }
 
 /* A new exception class of the module gowsgi. 0, or -1 with an exception set. */
