@@ -126,6 +126,8 @@ def setup(text):
         sys.path.insert(0, here)
     if options["argv"]:
         sys.argv = options["argv"]
+    if os.environ.get("GOWSGI_COMPAT"):
+        import gowsgi  # noqa: F401  # which puts older servers' packages under their names
     signals_on_stack()
     watch_crashes()
     return ""
