@@ -312,6 +312,7 @@ func (t *thread) input(c *conn) {
 		}
 		rc.Acquire()
 		if t.Py == nil {
+			t.moveHead(c)
 			t.s.crew.Submit(c)
 			return
 		}

@@ -23,7 +23,7 @@ const (
 	crowd     = 12       // with fewer that are fast, clients better work on the first answers while the others are made
 	lookEvery = 4        // answers; how often gatherFor is looked at while requests are not slow
 
-	ownHead        = 4 << 10 // bytes of the largest head that moves, see stage
+	ownHead        = 4 << 10 // bytes of the largest head that moves, see moveHead
 	spareExchanges = 64      // that a thread keeps
 )
 
@@ -46,15 +46,20 @@ func (t *thread) crowded() bool {
 	return t.Leads() && (t.slow || t.many || t.round >= crowd) && t.s.busy()
 }
 
-// stage leaves c, whose request is complete, for when all that have come are read. If nothing else is in its block, the head
-// moves to a place of its own, and the next connection is read into the same block, which is in the caches.
+// stage leaves c, whose request is complete, for when all that have come are read.
 func (t *thread) stage(c *conn) {
+	t.moveHead(c)
+	t.s.staged.Push(c)
+}
+
+// moveHead moves the head of c's request, which is to wait, to a place of its own, if nothing else is in its block: that has
+// 16 KB, and the next connection is read into it, while it is in the caches.
+func (t *thread) moveHead(c *conn) {
 	if x := c.x; c.r == c.w && x.Req.Body == bridge.BodyNone && x.block == nil && len(x.Req.Arena) <= ownHead {
 		x.own = append(x.own[:0], x.Req.Arena...)
 		x.Req.Arena = x.own
 		t.dropInput(c)
 	}
-	t.s.staged.Push(c)
 }
 
 // copies is up to which size a body is copied to the outbox.

@@ -4,7 +4,6 @@ package h1
 // it ran; the leader only takes notes.
 
 import (
-	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/rules"
 	"github.com/gowsgi/gowsgi/reactor"
@@ -21,12 +20,7 @@ type suspendState struct {
 func (x *exchange) Suspended(gone bool) {
 	t, c := x.t, x.c
 	t.flushAll(c)
-	// Ten thousand may wait, and a block has 16 KB.
-	if c.r == c.w && x.Req.Body == bridge.BodyNone && x.block == nil && c.buf != nil && len(x.Req.Arena) <= ownHead {
-		x.own = append(x.own[:0], x.Req.Arena...)
-		x.Req.Arena = x.own
-		t.dropInput(c)
-	}
+	t.moveHead(c)
 	if !gone {
 		return
 	}

@@ -277,8 +277,8 @@ int gw_call(
 int gw_next(gw_thread *t);
 
 /*
- * Makes j, after GW_MORE or GW_SUSPENDED on this thread, its job again. The pieces of the job it has were released.
- * Blocks: no.
+ * Makes j, after GW_MORE or GW_SUSPENDED on this thread, its job again; the job that it has is over, or was put aside. Blocks:
+ * no.
  */
 void gw_take_up(gw_thread *t, gw_job *j);
 

@@ -472,7 +472,10 @@ int gw_call(
 	return run(t, j, begin);
 }
 
-void gw_take_up(gw_thread *t, gw_job *j) { t->job = j; }
+void gw_take_up(gw_thread *t, gw_job *j) {
+	drop_pieces(t);
+	t->job = j;
+}
 
 int gw_next(gw_thread *t) {
 	gw_job *j = t->job;
