@@ -11,10 +11,11 @@ import platform
 import sys
 import threading
 from types import ModuleType
+from typing import Callable
 
 from gowsgi import _errors
 
-__all__ = ["NativeError", "load", "loaded", "suspending", "want_suspend"]
+__all__ = ["NativeError", "load", "loaded", "suspending", "want_suspend", "when_loaded"]
 
 OLDEST = (3, 8)
 
@@ -22,6 +23,7 @@ _lock = threading.Lock()
 _module: ModuleType | None = None
 # Whether requests shall run in greenlets once there is a server.
 _suspend = False
+_when_loaded: list[Callable[[ModuleType], None]] = []
 # The process that loaded the module, or is about to; also right in a child made by a fork that ran no Python hooks.
 _pid: int | None = None
 
@@ -46,6 +48,7 @@ def load() -> ModuleType:
             except BaseException:
                 _pid = None
                 raise
+    _tell(_module)
     return _module
 
 
@@ -74,6 +77,20 @@ def suspending() -> ModuleType:
         _suspend = True
         module.enable_suspend()
     return module
+
+
+def when_loaded(action: Callable[[ModuleType], None]) -> None:
+    """Calls action(module) when the native module is loaded; now if it is, as always in the gowsgi binary."""
+    _when_loaded.append(action)
+    if _module is not None and _pid == os.getpid():
+        _tell(_module)
+    elif hasattr(sys.modules.get("_gowsgi"), "stats"):
+        load()
+
+
+def _tell(module: ModuleType) -> None:
+    while _when_loaded:
+        _when_loaded.pop(0)(module)
 
 
 def _check_fork() -> None:
