@@ -14,25 +14,30 @@ __all__ = ["Calls", "Timer"]
 class Timer:
     """A call that schedule_call has arranged."""
 
-    __slots__ = ("_args", "_func", "_kwargs", "_native", "called")
+    __slots__ = ("_args", "_called", "_func", "_kwargs", "_native")
 
     def __init__(self, func: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.called = False
+        self._called = False
         self._func = func
         self._args = args
         self._kwargs = kwargs
         # The server's timer, if it has one.
         self._native: Any = None
 
+    @property
+    def called(self) -> bool:
+        """Whether it was called, or cancelled."""
+        return self._called
+
     def cancel(self) -> None:
         """It is not called, and counts as called."""
-        self.called = True
+        self._called = True
         if self._native is not None:
             self._native.cancel()
 
     def _fire(self) -> None:
-        if not self.called:
-            self.called = True
+        if not self._called:
+            self._called = True
             self._func(*self._args, **self._kwargs)
 
 
