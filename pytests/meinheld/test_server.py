@@ -92,7 +92,7 @@ def test_unix_sockets(program, tmp_path, kind):
     """What nobody listens on is replaced, everybody may connect, and the path is gone at the end."""
     program(
         f"""
-import os, pathlib, socket, stat
+import pathlib, socket, stat
 
 path = {str(tmp_path / "socket")!r}
 stale = socket.socket(socket.AF_UNIX)
@@ -229,7 +229,7 @@ run(App())
 def test_watchdogs(program, tmp_path):
     program(
         f"""
-import os, time
+import time
 
 calls = []
 
@@ -289,7 +289,9 @@ assert visit(App(), work).status_code == 200
 def test_the_old_name(python, tmp_path, way):
     """Every public name of the server is the package's, too."""
     text = """
-import meinheld, meinheld.server, meinheld.common, meinheld.middleware, meinheld.patch, meinheld.msocket, meinheld.mlogging
+import sys
+import meinheld, meinheld.server, meinheld.common, meinheld.middleware
+import meinheld.patch, meinheld.msocket, meinheld.mlogging
 from meinheld.middleware import CLIENT_KEY, CONTINUATION_KEY, Continuation, ContinuationMiddleware, SpawnMiddleware
 
 assert meinheld.__version__ == "1.0.2"
