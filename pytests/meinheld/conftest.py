@@ -8,7 +8,7 @@ from harness.forms import forms
 from harness.server import environment
 
 BEGIN = """
-import sys, traceback
+import os, sys, traceback
 from gowsgi.compat import alias
 
 alias("meinheld")

@@ -15,7 +15,7 @@ from typing import Callable
 
 from gowsgi import _errors
 
-__all__ = ["NativeError", "load", "loaded", "suspending", "want_suspend", "when_loaded"]
+__all__ = ["NativeError", "here", "load", "loaded", "suspending", "want_suspend", "when_loaded"]
 
 OLDEST = (3, 8)
 
@@ -57,6 +57,13 @@ def loaded() -> bool:
     return _pid is not None
 
 
+def here() -> bool:
+    """Whether this process has the native module, as the gowsgi binary always has."""
+    if _module is not None and _pid == os.getpid():
+        return True
+    return hasattr(sys.modules.get("_gowsgi"), "stats")
+
+
 def want_suspend() -> None:
     """Requests shall be able to give their thread back: at once, or as soon as this process has the native module.
 
@@ -64,8 +71,7 @@ def want_suspend() -> None:
     """
     global _suspend
     _suspend = True
-    # In the gowsgi binary the module has been there all along.
-    if (_module is not None and _pid == os.getpid()) or hasattr(sys.modules.get("_gowsgi"), "enable_suspend"):
+    if here():
         load().enable_suspend()
 
 
@@ -82,10 +88,8 @@ def suspending() -> ModuleType:
 def when_loaded(action: Callable[[ModuleType], None]) -> None:
     """Calls action(module) when the native module is loaded; now if it is, as always in the gowsgi binary."""
     _when_loaded.append(action)
-    if _module is not None and _pid == os.getpid():
-        _tell(_module)
-    elif hasattr(sys.modules.get("_gowsgi"), "stats"):
-        load()
+    if here():
+        _tell(load())
 
 
 def _tell(module: ModuleType) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
         @property
         def called(self) -> bool:
-            """Whether it has begun, or was cancelled."""
+            """Whether it has begun."""
 
         def cancel(self) -> None:
             """It will not be made; without effect once it has begun."""
@@ -44,7 +44,7 @@ def spawn(func: Callable[..., object], args: Sequence[Any] = (), kwargs: Mapping
 def schedule_call(seconds: float, func: Callable[..., object], *args: Any, **kwargs: Any) -> Timer:
     """Has func(*args, **kwargs) run like a spawned function, but `seconds` from now; 0 is the next turn.
 
-    Returns a timer: `cancel()` takes the call back, `called` tells whether it has begun (or was cancelled). Called
+    Returns a timer: `cancel()` takes the call back, `called` tells whether it has begun. Called
     before a server runs, the time counts from now all the same. When a server stops, what is not due is dropped.
 
     seconds is a number >= 0, with fractions. Raises TypeError if func is not callable, ValueError for a time below 0.

@@ -128,6 +128,8 @@ def setup(text):
         sys.argv = options["argv"]
     for version in options["carries"]:
         carry(version)
+    if os.environ.get("GOWSGI_COMPAT"):
+        import gowsgi  # noqa: F401  # which puts older servers' packages under their names
     signals_on_stack()
     watch_crashes()
     return ""

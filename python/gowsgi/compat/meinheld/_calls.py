@@ -14,38 +14,42 @@ __all__ = ["Calls", "Timer"]
 class Timer:
     """A call that schedule_call has arranged."""
 
-    __slots__ = ("_args", "_func", "_kwargs", "_native", "called")
+    __slots__ = ("_args", "_called", "_func", "_kwargs", "_native")
 
     def __init__(self, func: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.called = False
+        self._called = False
         self._func = func
         self._args = args
         self._kwargs = kwargs
         # The server's timer, if it has one.
         self._native: Any = None
 
+    @property
+    def called(self) -> bool:
+        """Whether it was called, or cancelled."""
+        return self._called
+
     def cancel(self) -> None:
         """It is not called, and counts as called."""
-        self.called = True
+        self._called = True
         if self._native is not None:
             self._native.cancel()
 
     def _fire(self) -> None:
-        if not self.called:
-            self.called = True
+        if not self._called:
+            self._called = True
             self._func(*self._args, **self._kwargs)
 
 
 class Calls:
     """Calls for the next turn, on a stack, and for later.
 
-    Nothing of it needs the native module before the server runs, as the process may fork until then.
+    Where the native module is not there yet, it is not loaded before the server runs: the process may fork until then.
     """
 
     def __init__(self) -> None:
-        self.running = False
         self._stack: list[Timer] = []
-        # Later ones that were arranged before the server ran, with the time they are due.
+        # Later ones that no timer of the server's sees to yet, with the time they are due.
         self._early: list[tuple[float, Timer]] = []
         # Whether a step is under way that sees to the stack.
         self._stepping = False
@@ -58,9 +62,9 @@ class Calls:
         with self._lock:
             if not seconds:
                 self._stack.append(timer)
-                if self.running:
+                if _native.here():
                     self._go_on()
-            elif self.running:
+            elif _native.here():
                 timer._native = _native.load().schedule(seconds, timer._fire)
             else:
                 self._early.append((time.monotonic() + seconds, timer))
@@ -69,7 +73,6 @@ class Calls:
     def begin(self) -> None:
         """The server is about to run."""
         with self._lock:
-            self.running = True
             self._stepping = False
             if self._stack:
                 self._go_on()
@@ -82,7 +85,6 @@ class Calls:
     def end(self) -> None:
         """It has run; what is left over belongs to it, and not to the next one."""
         with self._lock:
-            self.running = False
             self._stack = []
             self._early = []
 

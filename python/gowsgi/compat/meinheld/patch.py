@@ -1,4 +1,4 @@
-"""meinheld.patch: cooperative sockets in the place of those of the module socket."""
+"""meinheld.patch: sockets that let others go on while they wait, in the module socket itself; see also gowsgi.patch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ __all__ = ["patch_all", "patch_socket"]
 
 
 def patch_socket(aggressive: bool = False) -> None:
-    """Makes the sockets that are made from now on wait without their thread; `aggressive` changes nothing."""
-    from gowsgi import patch  # noqa: F401
+    """Has Python's sockets, and the names they are given, be waited for without the thread, and socket.patched be True.
+
+    `aggressive` changes nothing.
+    """
+    import socket
+
+    from gowsgi import patch
+
+    patch.patch_dns()
+    patch.patch_socket()
+    socket.patched = True  # type: ignore[attr-defined]
 
 
 def patch_all(socket: bool = True, aggressive: bool = True) -> None:
-    """patch_socket, unless socket is false."""
+    """patch_socket, unless socket is false: nothing else is patched, as there."""
     if socket:
         patch_socket(aggressive)

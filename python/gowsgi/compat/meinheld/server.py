@@ -215,7 +215,7 @@ def spawn(
 def sleep(seconds: int) -> None:
     """Lets others go on for so many seconds. IOError where there is nobody else: before run."""
     seconds = _whole(seconds, "seconds")
-    if not _calls.running:
+    if not _native.here():
         raise OSError("call from same greenlet")
     _server.sleep(max(seconds, 0))
 
