@@ -95,7 +95,13 @@ func (p *Parked) Park() (w bridge.Wait) {
 // await lets the reactor watch the descriptor.
 func (p *Parked) await(w bridge.Wait) {
 	p.awaits = true
-	p.awaiter.Fn = func(got reactor.Events) { p.end(w.Number, bridge.WaitFD, int(got)) }
+	p.awaiter.Fn = func(got reactor.Events) {
+		ready := int(got)
+		if got == 0 { // it is closed
+			ready = -int(syscall.EBADF)
+		}
+		p.end(w.Number, bridge.WaitFD, ready)
+	}
 	err := p.hub.loop.Await(w.FD, reactor.Events(w.Events), &p.awaiter)
 	if err == nil {
 		return
@@ -184,7 +190,7 @@ func (h *Hub) Over() int {
 func (h *Hub) cancelFD(fd int) int {
 	all := h.loop.CancelFD(fd)
 	for _, a := range all {
-		a.Fn(reactor.Events(-int(syscall.EBADF)))
+		a.Fn(0)
 	}
 	return len(all)
 }

@@ -193,6 +193,22 @@ def test_a_waiter_knows_its_request(server):
     assert client.response().text == "True True"
 
 
+def test_descriptors(server):
+    assert server.get("/descriptors?count=100").text == str(100 * 101 // 2)
+    assert server.get("/both").text == "[2, 2, 'Timeout', 1, 1, 9]"
+
+
+def test_a_descriptor_that_is_closed_ends_its_waits(server):
+    asked = Asked(server, "/closed?name=d")
+    wait_until(lambda: server.get("/close?name=d").text == "1", "it waits")
+    assert asked.answer() == "9"
+
+
+def test_many_wait_for_descriptors_at_once(server):
+    asked = [Asked(server, "/descriptors?count=20") for _ in range(50)]
+    assert [a.answer() for a in asked] == ["210"] * 50
+
+
 def test_a_stop_waits_for_those_that_wait(server):
     asked = Asked(server, "/wait?name=a")
     until_waiting(server, "a")

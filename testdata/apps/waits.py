@@ -12,6 +12,9 @@
 /spawn?count=                   spawns functions, and says in which order they ran
 /timers                         schedules functions, cancels one
 /early?name=                    was woken before it waits
+/descriptors?count=&name=       waits for so many socket pairs, one after the other, each written to by who wakes name
+/both                           waits for one end of a pair that can be written to, and not read
+/closed?name=                   waits for a descriptor that is closed meanwhile, by /close?name=
 /names                          who waits
 /ended                          what was said after the answer
 /counts                         the server's counters
@@ -19,12 +22,14 @@
 
 import contextvars
 import gc
+import socket
 import sys
 import threading
 from urllib.parse import parse_qsl
 
-import _gowsgi
+from gowsgi import _native
 
+_gowsgi = _native.load()
 _gowsgi.enable_suspend()
 
 waiters = {}
@@ -112,6 +117,59 @@ def timers():
     return "{} {}".format(",".join(order), [t.called for t in (cancelled, at_once, dropped, last)])
 
 
+def descriptors(name, count):
+    total = 0
+    for number in range(count):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            _gowsgi.spawn(theirs.sendall, (b"x" * (number + 1),))
+            assert _gowsgi.wait_fd(ours.fileno(), 1, 30) == 1
+            total += len(ours.recv(1000))
+    return str(total)
+
+
+def both():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        seen = [_gowsgi.wait_fd(ours.fileno(), 3), _gowsgi.wait_fd(ours.fileno(), 2)]
+        try:
+            _gowsgi.wait_fd(ours.fileno(), 1, 0.01)
+        except _gowsgi.Timeout:
+            seen.append("Timeout")
+        theirs.close()
+        seen.append(_gowsgi.wait_fd(ours.fileno(), 1))
+    with open(__file__) as file:
+        seen.append(_gowsgi.wait_fd(file.fileno(), 1))
+    try:
+        _gowsgi.wait_fd(ours.fileno(), 1)
+    except OSError as error:
+        seen.append(error.errno)
+    return repr(seen)
+
+
+pairs = {}
+
+
+def closed(name):
+    ours, theirs = pairs[name] = socket.socketpair()
+    with ours, theirs:
+        try:
+            _gowsgi.wait_fd(ours.fileno(), 1)
+        except OSError as error:
+            return str(error.errno)
+    return "ready"
+
+
+def close(name):
+    if name not in pairs or not pairs[name][0].fileno() >= 0:
+        return "0"
+    ours = pairs[name][0]
+    count = _gowsgi.cancel_fd(ours.fileno())
+    if count:
+        ours.close()
+    return str(count)
+
+
 def steps(name, count):
     for number in range(count):
         yield "{} {}\n".format(number, wait(name)).encode()
@@ -171,6 +229,14 @@ def application(environ, start_response):
     if path == "/is_over":
         waiter = waiters.pop(name)
         return answer(start_response, "{} {}".format(waiter.over, waiter.gone))
+    if path == "/descriptors":
+        return answer(start_response, descriptors(name, int(query["count"])))
+    if path == "/both":
+        return answer(start_response, both())
+    if path == "/closed":
+        return answer(start_response, closed(name))
+    if path == "/close":
+        return answer(start_response, close(name))
     if path == "/names":
         return answer(start_response, " ".join(sorted(waiters)))
     if path == "/ended":
