@@ -61,7 +61,7 @@ def test_without_an_installed_one(bare, tmp_path):
     start = server.stderr.position()
     assert server.get("/error").status_code == 500
     # The line of the source, which is in no file.
-    server.expect_error(rb'server\.py", line \d+, in run\n +raise TypeError\(f"app must be', start)
+    server.expect_error(rb'gowsgi/server\.py", line \d+, in run\n +\w+', start)
     written = list(cache.rglob("*.pyc"))
     assert written and not [path for path in written if path.parent.name == "gowsgi"]
 
