@@ -66,6 +66,9 @@ type Scheduler interface {
 	CancelFD(fd int) int
 	// NoGreenlets is called when some are asked for and there are none.
 	NoGreenlets()
+	// Resolve looks a host name up, and then calls answer, once, on a goroutine that is no Python thread: 0 and the addresses,
+	// or a getaddrinfo error and its text.
+	Resolve(host string, family int, answer func(code int, text string))
 }
 
 // SetScheduler tells who that is. Once.
@@ -77,6 +80,14 @@ func (l later) Spawn(call uintptr, thread int) { l.Scheduler.Spawn(Later{object:
 
 func (l later) Timer(timer uintptr, after time.Duration, thread int, daemon bool) uint64 {
 	return l.Schedule(Later{timer, true}, after, thread, daemon)
+}
+
+func (l later) Resolve(host string, family int, waiter uintptr) {
+	l.Scheduler.Resolve(host, family, func(code int, text string) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		cpy.Answer(waiter, code, text)
+	})
 }
 
 func (l later) CancelTimer(number uint64) bool { return l.Cancel(number) }

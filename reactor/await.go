@@ -12,6 +12,7 @@ package reactor
 import (
 	"errors"
 	"math"
+	"os"
 	"sync/atomic"
 	"syscall"
 
@@ -182,7 +183,7 @@ func (w *awaits) grow(fd int) error {
 		return sysErr("fcntl", syscall.EBADF)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-		return sysErr("fcntl", err.(syscall.Errno))
+		return os.NewSyscallError("fcntl", err)
 	}
 	page := new(awaitPage) // without the lock
 	w.mu.Lock()

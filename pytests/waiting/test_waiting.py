@@ -209,6 +209,11 @@ def test_many_wait_for_descriptors_at_once(server):
     assert [a.answer() for a in asked] == ["210"] * 50
 
 
+def test_host_names(server):
+    assert server.get("/resolve?name=localhost&family=2").text == "127.0.0.1"
+    assert server.get("/resolve?name=no.such.host.invalid").text.split()[0] in ("-2", "-3")
+
+
 def test_a_stop_waits_for_those_that_wait(server):
     asked = Asked(server, "/wait?name=a")
     until_waiting(server, "a")

@@ -15,6 +15,7 @@
 /descriptors?count=&name=       waits for so many socket pairs, one after the other, each written to by who wakes name
 /both                           waits for one end of a pair that can be written to, and not read
 /closed?name=                   waits for a descriptor that is closed meanwhile, by /close?name=
+/resolve?name=&family=          addresses of a host name
 /names                          who waits
 /ended                          what was said after the answer
 /counts                         the server's counters
@@ -231,6 +232,11 @@ def application(environ, start_response):
         return answer(start_response, "{} {}".format(waiter.over, waiter.gone))
     if path == "/descriptors":
         return answer(start_response, descriptors(name, int(query["count"])))
+    if path == "/resolve":
+        try:
+            return answer(start_response, " ".join(_gowsgi.resolve(name, int(query.get("family", "0")))))
+        except OSError as error:
+            return answer(start_response, "{} {}".format(*error.args))
     if path == "/both":
         return answer(start_response, both())
     if path == "/closed":
