@@ -44,7 +44,7 @@ BIND ?= 127.0.0.1:8000
 
 GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal python/ext \
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
-PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE python/gowsgi/*.py python/gowsgi/*.pyi $(TOOLS)/*.py)
+PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE $(TOOLS)/*.py) $(shell find python/gowsgi -name '*.py*' ! -name '*.pyc')
 
 .PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-beside bench-micro mutate check clean
 

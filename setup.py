@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import Command, Distribution, setup
+from setuptools import Command, Distribution, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 
@@ -98,7 +98,7 @@ class build_go(Command):
 
     def get_source_files(self):
         """For the source distribution: everything `go build` reads."""
-        files = ["go.mod", "go.sum"]
+        files = ["go.mod", "go.sum", "python/package.go", "python/carried.py"]
         for folder in ("reactor", "httpparse", "bridge", "internal", "python/ext", "cmd"):
             for path in sorted((ROOT / folder).rglob("*")):
                 inside = path.relative_to(ROOT)
@@ -150,7 +150,7 @@ setup(
     license="MIT",
     distclass=NativeDistribution,
     package_dir={"": "python"},
-    packages=["gowsgi"],
+    packages=find_packages("python"),
     package_data={"gowsgi": ["py.typed", "*.pyi"]},
     cmdclass={"build": build_with_go, "build_go": build_go, "bdist_wheel": one_wheel_for_all},
     zip_safe=False,

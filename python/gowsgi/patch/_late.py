@@ -1,0 +1,60 @@
+"""What was made before the patch, and stays what it was, is said in one line."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from types import ModuleType
+from typing import Any, Iterator
+
+import _thread
+from gowsgi.patch._names import imported, of_stdlib
+
+__all__ = ["find", "say"]
+
+_KINDS: dict[str, dict[type, str]] = {
+    "thread": {_thread.LockType: "Lock", _thread.RLock: "RLock", threading.local: "local"},
+    "queue": {queue.SimpleQueue: "SimpleQueue"},
+}
+
+
+def _things(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """The module's own objects, and what these have as attributes."""
+    for name, value in list(vars(module).items()):
+        yield name, value
+        if isinstance(value, (ModuleType, type)) and getattr(value, "__module__", None) != module.__name__:
+            continue
+        inside = getattr(value, "__dict__", None)
+        if isinstance(inside, dict) or isinstance(value, type):
+            for attribute, thing in list(vars(value).items()):
+                yield f"{name}.{attribute}", thing
+
+
+def find(parts: set[str]) -> list[str]:
+    """Locks, thread-local data and queues of modules that are not Python's, as "module.name (kind)"."""
+    kinds = {kind: label for part in parts for kind, label in _KINDS.get(part, {}).items()}
+    bases = tuple(kinds)
+    found: list[str] = []
+    seen: set[int] = set()
+    for module in imported():
+        if of_stdlib(module) or module.__name__.partition(".")[0] in ("gowsgi", "greenlet"):
+            continue
+        for name, value in _things(module):
+            if bases and issubclass(type(value), bases) and id(value) not in seen:
+                seen.add(id(value))
+                label = next(kinds[base] for base in type(value).__mro__ if base in kinds)
+                found.append(f"{module.__name__}.{name} ({label})")
+    return found
+
+
+def say(found: list[str]) -> None:
+    if not found:
+        return
+    import logging
+
+    shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    logging.getLogger("gowsgi.patch").warning(
+        "gowsgi.patch: patched after these were made, which therefore block their thread, and whose thread-local data all "
+        "requests of a thread share: %s; call gowsgi.patch.patch_all() before their modules are imported",
+        shown,
+    )

@@ -1,0 +1,107 @@
+"""threading.local with data of its own for each greenlet of the server's, and for each OS thread as before."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+from gowsgi.patch._locks import outermost
+
+__all__ = ["local"]
+
+_native = threading.local
+_MISSING = object()
+
+
+def _class_attribute(cls: type, name: str) -> Any:
+    for base in cls.__mro__:
+        found = vars(base).get(name, _MISSING)
+        if found is not _MISSING:
+            return found
+    return _MISSING
+
+
+def _is_data_descriptor(attribute: Any) -> bool:
+    kind = type(attribute)
+    return hasattr(kind, "__set__") or hasattr(kind, "__delete__")
+
+
+class local(_native):
+    """Thread-local data. A greenlet of the server's, with those that it makes, counts as a thread."""
+
+    __slots__ = ("_gowsgi_arguments", "_gowsgi_data")
+
+    def __new__(cls, /, *args: Any, **kwargs: Any) -> Any:
+        # Refuses arguments that nobody takes, and calls __init__ again in each other OS thread.
+        self = _native.__new__(cls, *args, **kwargs)
+        _set_arguments(self, (args, kwargs))
+        _set_data(self, {})
+        greenlet = outermost()
+        if greenlet is not None:
+            _begin(self, greenlet)
+        return self
+
+    def __getattribute__(self, name: str) -> Any:
+        greenlet = outermost()
+        if greenlet is None:
+            return _native.__getattribute__(self, name)
+        data = _data_of(self, greenlet)
+        if name == "__dict__":
+            return data
+        value = data.get(name, _MISSING)
+        if value is _MISSING or _is_data_descriptor(_class_attribute(type(self), name)):
+            return object.__getattribute__(self, name)
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        greenlet = outermost()
+        if greenlet is None or name == "__dict__":
+            return _native.__setattr__(self, name, value)
+        data = _data_of(self, greenlet)
+        if _is_data_descriptor(_class_attribute(type(self), name)):
+            return object.__setattr__(self, name, value)
+        data[name] = value
+        return None
+
+    def __delattr__(self, name: str) -> None:
+        greenlet = outermost()
+        if greenlet is None or name == "__dict__":
+            return _native.__delattr__(self, name)
+        data = _data_of(self, greenlet)
+        if name not in data or _is_data_descriptor(_class_attribute(type(self), name)):
+            return object.__delattr__(self, name)
+        del data[name]
+        return None
+
+
+_get_arguments = local._gowsgi_arguments.__get__  # type: ignore[attr-defined]
+_set_arguments = local._gowsgi_arguments.__set__  # type: ignore[attr-defined]
+# By id of the greenlet: a weak reference to it, whose callback takes the entry out, and its data.
+_get_data = local._gowsgi_data.__get__  # type: ignore[attr-defined]
+_set_data = local._gowsgi_data.__set__  # type: ignore[attr-defined]
+
+
+def _begin(self: local, greenlet: Any) -> dict[str, Any]:
+    entries = _get_data(self)
+    key = id(greenlet)
+    data: dict[str, Any] = {}
+    entries[key] = (weakref.ref(greenlet, lambda _: entries.pop(key, None)), data)
+    return data
+
+
+def _data_of(self: local, greenlet: Any) -> dict[str, Any]:
+    entry = _get_data(self).get(id(greenlet))
+    if entry is not None:
+        data: dict[str, Any] = entry[1]
+        return data
+    data = _begin(self, greenlet)
+    args, kwargs = _get_arguments(self)
+    cls = type(self)
+    if cls.__init__ is not object.__init__:
+        try:
+            cls.__init__(self, *args, **kwargs)
+        except BaseException:
+            _get_data(self).pop(id(greenlet), None)
+            raise
+    return data
