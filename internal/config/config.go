@@ -121,6 +121,9 @@ type Config struct {
 	CheckConfig bool
 	PrintConfig bool
 
+	// MeinheldErrors gives what the server answers by itself meinheld's form. No option: gowsgi.compat.meinheld sets it.
+	MeinheldErrors bool
+
 	// Warnings are for the log: what was given and is not needed, or is there and not read.
 	Warnings []string
 

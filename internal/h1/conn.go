@@ -249,8 +249,23 @@ func (t *thread) reject(c *conn, status int, reason string) {
 	if c.x != nil {
 		head = c.x.p.HeadMethod
 	}
+	if s.cfg.MeinheldErrors {
+		status = meinheldStatus(status)
+	}
 	t.out = httpparse.AppendErrorResponse(t.out[:0], status, reason, s.date(), head, s.cfg.ServerHeader)
+	if s.cfg.MeinheldErrors {
+		copy(t.out, "HTTP/1.0")
+	}
 	t.refuse(c, status, reason)
+}
+
+// meinheldStatus is what meinheld has for a status that it does not know.
+func meinheldStatus(status int) int {
+	switch status {
+	case 404, 408, 411, 413, 417, 500, 503: // 404 is of a mount
+		return status
+	}
+	return 400
 }
 
 // refuse sends t.out as the last answer on c.

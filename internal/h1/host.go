@@ -73,6 +73,9 @@ func (h host) Wake() { h.s.loop.Wake() }
 func (h host) Finished() bool {
 	s := h.s
 	if !s.stopping.Load() {
+		if s.alone != nil && s.crew.Queued() == 0 && s.requests.Aside.Pending() == 0 {
+			s.alone()
+		}
 		return false
 	}
 	return s.over.Load() || !s.loop.Accepting() && s.loop.Conns() == 0 && s.crew.Queued() == 0 && s.requests.Aside.Idle()

@@ -43,6 +43,7 @@ type Server struct {
 
 	stopping atomic.Bool
 	over     atomic.Bool // nothing is waited for any more
+	alone    func()      // see WithoutListener
 
 	exchanges sync.Pool
 	clock     atomic.Pointer[dateLine]
@@ -194,6 +195,10 @@ func (s *Server) SetTemplates(all []bridge.Template) { s.requests.Templates = al
 func secureTemplate(plain uint8) uint32 { return uint32(plain) + 1 }
 
 func (s *Server) templateOf(ln *reactor.Listener) uint8 { return s.templates[ln] }
+
+// WithoutListener says that no connections will come; none is called, by the leader, when nothing that was spawned or scheduled
+// is left. Before anybody leads.
+func (s *Server) WithoutListener(none func()) { s.alone = none }
 
 // Stop begins the end: no new connections, no further request on those that are there. The first call says true. Any
 // goroutine; BeginStop has to follow on the leader.

@@ -231,6 +231,7 @@ const (
 	runOSError      = 2
 	runRuntimeError = 3
 	runTypeError    = 4
+	runSignal       = 0x100 // and the number of the signal that stopped it; GW_RUN_SIGNAL in shim.h
 )
 
 // Run implements bridge.Entry: gowsgi.server.run(app, **options).
@@ -246,10 +247,18 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 		stopAsked.Store(nil)
 		embedding.Store(false)
 	}()
+	options, t, err := takeTold(options)
+	if err != nil {
+		return runValueError, err
+	}
 	cfg, err := config.FromJSON([]byte(options))
 	if err != nil {
 		return runValueError, err
 	}
+	if !t.Listen {
+		cfg.Bind = nil
+	}
+	cfg.MeinheldErrors = t.Errors == "meinheld"
 	if err := InitPoller(); err != nil {
 		return runOSError, err
 	}
@@ -282,6 +291,9 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 		return runRuntimeError, err
 	}
 	s.embedded = true
+	if !t.Listen {
+		s.http.WithoutListener(func() { s.Stop(0) })
+	}
 	if err := s.Listen(); err != nil {
 		s.discard()
 		return runOSError, err
@@ -293,6 +305,9 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	defer removePidFile(cfg.PidFile)
 	if err := s.serve(saved, began); err != nil {
 		return runRuntimeError, err
+	}
+	if number := s.counted.Load() & 0xff; number != 0 {
+		return runSignal | int(number), nil
 	}
 	return 0, nil
 }

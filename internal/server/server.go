@@ -214,6 +214,10 @@ func (s *Server) startLine(p bridge.PythonInfo, took time.Duration) string {
 	if s.cfg.Threads > 1 {
 		threads = strconv.Itoa(s.cfg.Threads) + " threads"
 	}
-	return fmt.Sprintf("gowsgi %s listening on %s (%s, %s, pid %d, started in %.2f s)", config.Version,
-		strings.Join(s.Addresses(), ", "), p, threads, os.Getpid(), took.Seconds())
+	where := "listening on " + strings.Join(s.Addresses(), ", ")
+	if len(s.listeners) == 0 {
+		where = "running, and listening nowhere"
+	}
+	return fmt.Sprintf("gowsgi %s %s (%s, %s, pid %d, started in %.2f s)", config.Version, where, p, threads, os.Getpid(),
+		took.Seconds())
 }

@@ -13,12 +13,16 @@ import threading
 from types import ModuleType
 from typing import Callable
 
-__all__ = ["NativeError", "load", "loaded", "when_loaded"]
+from gowsgi import _errors
+
+__all__ = ["NativeError", "here", "load", "loaded", "suspending", "want_suspend", "when_loaded"]
 
 OLDEST = (3, 8)
 
 _lock = threading.Lock()
 _module: ModuleType | None = None
+# Whether requests shall run in greenlets once there is a server.
+_suspend = False
 _when_loaded: list[Callable[[ModuleType], None]] = []
 # The process that loaded the module, or is about to; also right in a child made by a fork that ran no Python hooks.
 _pid: int | None = None
@@ -40,7 +44,7 @@ def load() -> ModuleType:
             _check_platform()
             _pid = os.getpid()
             try:
-                _module = _import()
+                _module = _prepared(_import())
             except BaseException:
                 _pid = None
                 raise
@@ -53,13 +57,39 @@ def loaded() -> bool:
     return _pid is not None
 
 
+def here() -> bool:
+    """Whether this process has the native module, as the gowsgi binary always has."""
+    if _module is not None and _pid == os.getpid():
+        return True
+    return hasattr(sys.modules.get("_gowsgi"), "stats")
+
+
+def want_suspend() -> None:
+    """Requests shall be able to give their thread back: at once, or as soon as this process has the native module.
+
+    For what an application does while it is imported, perhaps by a program that forks afterwards: loads nothing.
+    """
+    global _suspend
+    _suspend = True
+    if here():
+        load().enable_suspend()
+
+
+def suspending() -> ModuleType:
+    """The native module, and what runs from now on may give its thread back."""
+    global _suspend
+    module = load()
+    if not _suspend:
+        _suspend = True
+        module.enable_suspend()
+    return module
+
+
 def when_loaded(action: Callable[[ModuleType], None]) -> None:
     """Calls action(module) when the native module is loaded; now if it is, as always in the gowsgi binary."""
     _when_loaded.append(action)
-    if _module is not None and _pid == os.getpid():
-        _tell(_module)
-    elif hasattr(sys.modules.get("_gowsgi"), "stats"):
-        load()
+    if here():
+        _tell(load())
 
 
 def _tell(module: ModuleType) -> None:
@@ -84,6 +114,16 @@ def _check_platform() -> None:
         raise NativeError("gowsgi needs CPython {}.{} or newer; this is {}".format(*OLDEST, platform.python_version()))
     if sys.platform != "linux":
         raise NativeError(f"gowsgi serves on Linux only; this is {platform.system() or sys.platform}")
+
+
+def _prepared(module: ModuleType) -> ModuleType:
+    if hasattr(module, "enable_suspend"):
+        # C raises what stands there: classes that an application can name without loading the module.
+        for name in ("Timeout", "Disconnected", "Stopping"):
+            setattr(module, name, getattr(_errors, name))
+        if _suspend:
+            module.enable_suspend()
+    return module
 
 
 def _import() -> ModuleType:

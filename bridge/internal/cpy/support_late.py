@@ -8,7 +8,17 @@ import io
 
 
 def report(what, line, client, request_id, kind, value, tb):
-    """Logs an exception of the application as the server's own log does (log.go), with its traceback."""
+    """Logs an exception of the application as the server's own log does (log.go), with its traceback.
+
+    Or tells it to the logger that gowsgi.server was given, and logs what that raises as well.
+    """
+    logger = getattr(native, "error_logger", None)
+    if logger is not None:
+        try:
+            logger.error(kind, value, tb)
+            return
+        except Exception as e:
+            errors.write(_record("ERROR", "error in the error logger", [], _format(type(e), e, e.__traceback__)))
     fields = [(k, v) for k, v in (("request", line), ("client", client), ("id", request_id)) if v]
     errors.write(_record("ERROR", "error " + what, fields, _format(kind, value, tb)))
     errors.flush()
@@ -185,7 +195,7 @@ def _other_module(parts):
 def _which_python():
     """Many a module is missing because the server runs another Python than was thought."""
     text = "this is Python %d.%d.%d, %s" % (*sys.version_info[:3], sys.executable or sys.prefix)
-    return text if "gowsgi._native" in sys.modules else text + ", and --python chooses another"
+    return text + ", and --python chooses another" if Carried.version else text
 
 
 def _no_application(module, name):

@@ -1,0 +1,33 @@
+"""meinheld.middleware: a Continuation for each request. WebSockets are not here yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterable
+
+from gowsgi import _native
+from gowsgi.compat.meinheld._application import Client
+from gowsgi.compat.meinheld.common import CLIENT_KEY, CONTINUATION_KEY, Continuation
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["CLIENT_KEY", "CONTINUATION_KEY", "Continuation", "ContinuationMiddleware", "SpawnMiddleware"]
+
+
+class ContinuationMiddleware:
+    """Puts a Continuation under CONTINUATION_KEY; also for an application that gowsgi serves by itself."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self.app = app
+        _native.want_suspend()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        client = environ.get(CLIENT_KEY)
+        if client is None:
+            client = environ[CLIENT_KEY] = Client(environ)
+        environ[CONTINUATION_KEY] = Continuation(client)
+        return self.app(environ, start_response)
+
+
+# Its name up to 0.3.
+SpawnMiddleware = ContinuationMiddleware
