@@ -306,7 +306,7 @@ static PyObject *poll_fd(int fd, int events, int64_t timeout) {
 			return no_descriptor(err);
 		if (n < 0 && py.PyErr_CheckSignals() < 0)
 			return NULL;
-		if (n == 0 && left >= 0 && now_ns() >= end)
+		if (n == 0 && end != INT64_MAX && now_ns() >= end)
 			return raise(GW_WAIT_TIMEOUT);
 	}
 }

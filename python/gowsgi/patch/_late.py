@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from types import ModuleType
 from typing import Any, Iterator
@@ -19,13 +20,16 @@ _KINDS: dict[str, dict[type, str]] = {
 
 
 def _things(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """The module's own objects, and what these have as attributes."""
+    """The module's own objects, and what these and its classes have as attributes."""
     for name, value in list(vars(module).items()):
-        yield name, value
-        if isinstance(value, (ModuleType, type)) and getattr(value, "__module__", None) != module.__name__:
+        if isinstance(value, ModuleType):
             continue
-        inside = getattr(value, "__dict__", None)
-        if isinstance(inside, dict) or isinstance(value, type):
+        yield name, value
+        cls = value if isinstance(value, type) else type(value)
+        # An Event's lock and the like do not matter: what waits for them makes a new one.
+        if of_stdlib(sys.modules.get(cls.__module__, threading)):
+            continue
+        if isinstance(value, type) or isinstance(getattr(value, "__dict__", None), dict):
             for attribute, thing in list(vars(value).items()):
                 yield f"{name}.{attribute}", thing
 

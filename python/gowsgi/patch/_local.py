@@ -59,9 +59,11 @@ class local(_native):
         if greenlet is None or name == "__dict__":
             return _native.__setattr__(self, name, value)
         data = _data_of(self, greenlet)
-        if _is_data_descriptor(_class_attribute(type(self), name)):
-            return object.__setattr__(self, name, value)
-        data[name] = value
+        attribute = _class_attribute(type(self), name)
+        if hasattr(type(attribute), "__set__"):
+            attribute.__set__(self, value)
+        else:
+            data[name] = value
         return None
 
     def __delattr__(self, name: str) -> None:
@@ -69,9 +71,13 @@ class local(_native):
         if greenlet is None or name == "__dict__":
             return _native.__delattr__(self, name)
         data = _data_of(self, greenlet)
-        if name not in data or _is_data_descriptor(_class_attribute(type(self), name)):
-            return object.__delattr__(self, name)
-        del data[name]
+        attribute = _class_attribute(type(self), name)
+        if hasattr(type(attribute), "__delete__"):
+            attribute.__delete__(self)
+        elif name in data:
+            del data[name]
+        else:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return None
 
 

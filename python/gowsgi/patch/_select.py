@@ -70,7 +70,10 @@ def _fileno(fd: Any) -> int:
 def select_(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: Any = None, /) -> Any:
     if not hub.suspendable() or not (timeout is None or (isinstance(timeout, (int, float)) and timeout > 0)):
         return _select(rlist, wlist, xlist, timeout)
-    lists = [fds if isinstance(fds, (list, tuple)) else tuple(fds) for fds in (rlist, wlist, xlist)]
+    try:
+        lists = [fds if isinstance(fds, (list, tuple)) else tuple(fds) for fds in (rlist, wlist, xlist)]
+    except TypeError:
+        return _select(rlist, wlist, xlist, timeout)
     interest: dict[int, int] = {}
 
     def wait(left: float | None) -> None:
