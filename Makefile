@@ -83,7 +83,7 @@ gotest: ## Go's tests only; PKG and ARGS narrow them
 	$(GO) test $(GOBUILD) -timeout 10m $(PKG) $(ARGS)
 
 pytest: build envs ## the live suite only; TESTS and ARGS narrow it
-	$(MAIN_PYTHON) -m pytest $(TESTS) $(ARGS)
+	$(PYTHON) $(TOOLS)/shards.py $(MAIN_PYTHON) -m pytest $(TESTS) $(ARGS)
 
 # What a request leaves behind for the next one to use (header keys and values, spare objects) must change nothing.
 cold: build envs ## the live suite's core with every cache forced cold

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge/internal/cpy"
@@ -42,6 +43,17 @@ type Later struct {
 // Drop lets go of it without calling it. Any goroutine.
 func (l Later) Drop() { cpy.Unhold(l.object) }
 
+// Apart calls it on the goroutine that calls Apart, as a thread of its own. There are no greenlets, and what may wait for it
+// has its own thread to itself.
+func (l Later) Apart() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cpy.CallApart(l.object)
+}
+
+// Greenlets reports whether jobs run in greenlets, and can suspend.
+func Greenlets() bool { return cpy.Greenlets() }
+
 // Scheduler is who sees to what is spawned and scheduled. Its methods come with the GIL and must not wait.
 type Scheduler interface {
 	// Spawn calls it soon, on that Python thread, negative: the first.
@@ -54,6 +66,9 @@ type Scheduler interface {
 	CancelFD(fd int) int
 	// NoGreenlets is called when some are asked for and there are none.
 	NoGreenlets()
+	// Resolve looks a host name up, and then calls answer, once, on a goroutine that is no Python thread: 0 and the addresses,
+	// or a getaddrinfo error and its text.
+	Resolve(host string, family int, answer func(code int, text string))
 }
 
 // SetScheduler tells who that is. Once.
@@ -65,6 +80,14 @@ func (l later) Spawn(call uintptr, thread int) { l.Scheduler.Spawn(Later{object:
 
 func (l later) Timer(timer uintptr, after time.Duration, thread int, daemon bool) uint64 {
 	return l.Schedule(Later{timer, true}, after, thread, daemon)
+}
+
+func (l later) Resolve(host string, family int, waiter uintptr) {
+	l.Scheduler.Resolve(host, family, func(code int, text string) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		cpy.Answer(waiter, code, text)
+	})
 }
 
 func (l later) CancelTimer(number uint64) bool { return l.Cancel(number) }

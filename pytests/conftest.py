@@ -1,5 +1,6 @@
 """Fixtures of the live suite. The order is: form (a way to start the server) over module over test."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,21 @@ def pytest_generate_tests(metafunc):
     if metafunc.definition.get_closest_marker("one_form"):
         chosen = chosen[:1]
     metafunc.parametrize("form", chosen, ids=[f.id for f in chosen], indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    """GOWSGI_SHARD: only a part of the suite, see internal/tools/shards.py."""
+    shard = os.environ.get("GOWSGI_SHARD")
+    if not shard:
+        return
+
+    def is_pip(item):
+        form = item.callspec.params.get("form") if hasattr(item, "callspec") else None
+        return form is not None and form.kind == "pip"
+
+    chosen = {i for i in items if is_pip(i) == (shard == "pip")}
+    config.hook.pytest_deselected(items=[i for i in items if i not in chosen])
+    items[:] = [i for i in items if i in chosen]
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ type acceptState struct {
 func (l *Loop) AddListener(ln *Listener) error {
 	b := &boundListener{ln: ln, loop: l}
 	if !l.accepting.full && !l.accepting.exhausted {
-		if err := l.poll.addListener(ln.fd); err != nil {
+		if err := l.addListener(ln.fd); err != nil {
 			return err
 		}
 		b.armed = true
@@ -131,7 +131,7 @@ func (l *Loop) resume() {
 		if b.armed {
 			continue
 		}
-		if err := l.poll.addListener(b.ln.fd); err != nil {
+		if err := l.addListener(b.ln.fd); err != nil {
 			l.exhaust("epoll_ctl", err)
 			return
 		}
@@ -249,12 +249,13 @@ func (l *Loop) acceptOne(b *boundListener) *Conn {
 	return nil
 }
 
-// anyGen is the generation of events from pollers that cannot carry one; a connection never has it, nor 0.
+// anyGen is the generation of events from pollers that cannot carry one. A connection never has it, nor 0, nor one of those
+// with awaitGen.
 const anyGen = ^uint32(0)
 
 // adopt makes fd, just accepted, the descriptor of c.
 func (l *Loop) adopt(c *Conn, fd int) {
-	if l.gen++; l.gen == anyGen {
+	if l.gen++; l.gen == awaitGen {
 		l.gen = 1
 	}
 	c.fd, c.gen = int32(fd), l.gen
@@ -276,7 +277,7 @@ func (l *Loop) register() {
 		if l.table[c.fd] != c {
 			continue
 		}
-		if err := l.poll.addConn(int(c.fd), c.gen); err != nil {
+		if err := l.addConn(int(c.fd), c.gen); err != nil {
 			l.opt.Log("reactor: dropped a new connection: %v", err)
 			c.Abort()
 		}

@@ -5,7 +5,7 @@
 //
 // A Loop has no goroutine of its own. One goroutine at a time leads: it calls Poll to collect events and Dispatch to
 // handle them one by one. All state of the Loop (poller, table of connections, ready queue, timer wheel) belongs to the
-// leader and has no lock. Leadership may change hands at any moment at which a Handler method is running: Dispatch has
+// leader and has no lock, but for that of Await. Leadership may change hands at any moment at which a Handler method is running: Dispatch has
 // finished with the Loop before it calls the Handler and touches nothing after it returns, so a second goroutine may
 // call Dispatch and Poll while the first is still inside. The hand-over itself (and its happens-before) is the caller's.
 //
@@ -23,6 +23,13 @@
 //     thread that calls Flush. The queue has its own small mutex.
 //  5. CloseAfterFlush and Abort mark; the leader closes, and calls Handler.Closed as the last call for the connection.
 //     Only the leader closes the descriptor of a connection, and never that of an owned one.
+//
+// # Other descriptors
+//
+// Await calls a function once when any descriptor, not only one of the loop's, is readable or writable; Forget ends that.
+// Both are for any goroutine, and never wait. The descriptor is its owner's: it is registered with the loop's poller for
+// one event at a time, and what it means is looked at each time, since it may have been closed and its number be that of
+// another one, of a connection of ours as well. Deadlines are the caller's, who forgets.
 //
 // # Deadlines
 //

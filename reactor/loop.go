@@ -114,6 +114,7 @@ type Loop struct {
 	tasksMu    rules.Short
 	tasks      []func()
 	hasTasks   atomic.Bool
+	awaits     awaits // any thread, see await.go
 }
 
 // NewLoop returns a loop without listeners.
@@ -244,18 +245,20 @@ const (
 	evErr   // reset
 )
 
-// note turns one event into notes of the connection it is for.
+// note turns one event into notes of the connection it is for, or tells those who await the descriptor.
 func (l *Loop) note(fd int, gen, bits uint32) {
 	if gen == 0 {
 		l.noteOther(fd)
 		return
 	}
 	if fd >= len(l.table) {
+		l.noteAwaited(fd, gen, bits)
 		return
 	}
 	c := l.table[fd]
 	if c == nil || c.gen != gen && gen != anyGen {
-		return // for an earlier connection on this descriptor
+		l.noteAwaited(fd, gen, bits)
+		return
 	}
 	var s uint32
 	if bits&evWrite != 0 {
@@ -376,7 +379,7 @@ type watch struct {
 
 // WatchFD makes Dispatch call fn whenever fd is readable (level-triggered: fn should read it). Leader only.
 func (l *Loop) WatchFD(fd int, fn func()) error {
-	if err := l.poll.addWatch(fd); err != nil {
+	if err := l.claim(fd, func() error { return l.poll.addWatch(fd) }); err != nil {
 		return err
 	}
 	l.watches = append(l.watches, &watch{fd: fd, fn: fn})
@@ -396,7 +399,7 @@ func (l *Loop) UnwatchFD(fd int) error {
 }
 
 // Close closes listeners, connections and the poller, without calling the Handler. An owned connection is reset now and
-// its descriptor closed when its owner releases it. The last thing a leader does; nobody may be in Poll or Dispatch.
+// its descriptor closed when its owner releases it. Awaiters are called, with 0. The last thing a leader does; nobody may be in Poll or Dispatch.
 func (l *Loop) Close() error {
 	if l.closed.Load() {
 		return nil
@@ -410,6 +413,7 @@ func (l *Loop) Close() error {
 		c.state.Or(stAbort)
 		c.orphaned()
 	}
+	l.closeAwaits()
 	l.table, l.unpolled = nil, nil
 	l.ready = ring{}
 	l.spareFD.give()

@@ -1,9 +1,10 @@
 package reactor
 
-// kqueue, leader only except for wake. Closing a descriptor takes its registrations and pending events with it, so events
+// kqueue, leader only except for wake, arm and disarm. Closing a descriptor takes its registrations and pending events with it, so events
 // need no generation.
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -58,6 +59,48 @@ func (p *poller) addWatch(fd int) error {
 	}
 	p.others[fd] = true
 	return nil
+}
+
+// arm has fd watched for one event of those in events; others are those it may be armed for already. Filters of theirs
+// that are gone tell that fd was closed meanwhile. Each direction has an event of its own, and the end of the input is an
+// end of both to those who await. Any thread.
+func (p *poller) arm(fd int, events, others Events, _ uint32, _ bool) (fresh bool, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return false, os.NewSyscallError("fstat", err)
+	}
+	if t := st.Mode & unix.S_IFMT; t == unix.S_IFREG || t == unix.S_IFDIR { // kqueue has other events for these
+		return others != 0, ErrAlwaysReady
+	}
+	for _, f := range [...]struct {
+		event  Events
+		filter int
+	}{{Readable, unix.EVFILT_READ}, {Writable, unix.EVFILT_WRITE}} {
+		if events&f.event == 0 {
+			continue
+		}
+		if others&f.event != 0 {
+			err := p.change(fd, f.filter, unix.EV_ENABLE, 0)
+			if err == nil {
+				continue
+			}
+			if !errors.Is(err, syscall.ENOENT) {
+				return false, err
+			}
+			fresh = true
+		}
+		if err := p.change(fd, f.filter, unix.EV_ADD|unix.EV_ENABLE|unix.EV_DISPATCH, 0); err != nil {
+			return fresh, err
+		}
+	}
+	return fresh, nil
+}
+
+// disarm takes fd from the poller and reports that it is not there. Any thread.
+func (p *poller) disarm(fd int) bool {
+	_ = p.change(fd, unix.EVFILT_READ, unix.EV_DELETE, 0)
+	_ = p.change(fd, unix.EVFILT_WRITE, unix.EV_DELETE, 0)
+	return true
 }
 
 func (p *poller) remove(fd int, conn bool) error {

@@ -1,6 +1,6 @@
 package reactor
 
-// epoll, leader only except for wake.
+// epoll, leader only except for wake, arm and disarm.
 
 import (
 	"os"
@@ -44,11 +44,16 @@ func (p *poller) close() error {
 
 func (p *poller) add(fd int, events uint32, gen uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: int32(gen)}
-	_, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.ep), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
-	if e != 0 {
+	if e := p.ctl(unix.EPOLL_CTL_ADD, fd, &ev); e != 0 {
 		return sysErr("epoll_ctl", e)
 	}
 	return nil
+}
+
+// ctl never waits.
+func (p *poller) ctl(op, fd int, ev *unix.EpollEvent) syscall.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.ep), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(ev)), 0, 0)
+	return e
 }
 
 // addConn registers a connection once and for all.
@@ -62,6 +67,44 @@ func (p *poller) addListener(fd int) error {
 }
 
 func (p *poller) addWatch(fd int) error { return p.add(fd, unix.EPOLLIN, 0) }
+
+// arm has fd watched for one event of those in events. known: the number was before. The registration is there still,
+// disarmed, unless fd was closed meanwhile: then it gets a fresh one. Any thread.
+func (p *poller) arm(fd int, events, _ Events, gen uint32, known bool) (fresh bool, err error) {
+	ev := unix.EpollEvent{Events: unix.EPOLLONESHOT, Fd: int32(fd), Pad: int32(gen)}
+	if events&Readable != 0 {
+		ev.Events |= unix.EPOLLIN
+	}
+	if events&Writable != 0 {
+		ev.Events |= unix.EPOLLOUT
+	}
+	e := syscall.ENOENT
+	for range 8 {
+		if known {
+			e = p.ctl(unix.EPOLL_CTL_MOD, fd, &ev)
+		}
+		if e == syscall.ENOENT {
+			fresh = known
+			e = p.ctl(unix.EPOLL_CTL_ADD, fd, &ev)
+		}
+		if e != syscall.EEXIST || !known {
+			break
+		} // else the number has, since just now, another meaning that it had before
+	}
+	switch e {
+	case 0:
+		return fresh, nil
+	case syscall.EPERM:
+		return fresh, ErrAlwaysReady
+	}
+	return fresh, sysErr("epoll_ctl", e)
+}
+
+// disarm takes fd from the poller and reports whether it was there. Any thread.
+func (p *poller) disarm(fd int) bool {
+	var ev unix.EpollEvent
+	return p.ctl(unix.EPOLL_CTL_DEL, fd, &ev) == 0
+}
 
 func (p *poller) remove(fd int, conn bool) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.ep, unix.EPOLL_CTL_DEL, fd, nil))

@@ -53,7 +53,7 @@ type Parked struct {
 	job      *bridge.Job
 	wait     bridge.Wait // under Hub.mu
 	deadline *time.Timer
-	awaiter  reactor.Awaiter
+	awaiter  *reactor.Awaiter // nil: none, or the last one is about to be called yet
 	awaits   bool
 }
 
@@ -95,8 +95,17 @@ func (p *Parked) Park() (w bridge.Wait) {
 // await lets the reactor watch the descriptor.
 func (p *Parked) await(w bridge.Wait) {
 	p.awaits = true
-	p.awaiter.Fn = func(got reactor.Events) { p.end(w.Number, bridge.WaitFD, int(got)) }
-	err := p.hub.loop.Await(w.FD, reactor.Events(w.Events), &p.awaiter)
+	if p.awaiter == nil {
+		p.awaiter = new(reactor.Awaiter)
+	}
+	p.awaiter.Fn = func(got reactor.Events) {
+		ready := int(got)
+		if got == 0 { // it is closed
+			ready = -int(syscall.EBADF)
+		}
+		p.end(w.Number, bridge.WaitFD, ready)
+	}
+	err := p.hub.loop.Await(w.FD, reactor.Events(w.Events), p.awaiter)
 	if err == nil {
 		return
 	}
@@ -145,7 +154,9 @@ func (p *Parked) Run(t *crew.Thread) {
 	}
 	if p.awaits {
 		p.awaits = false
-		h.loop.Forget(p.wait.FD, &p.awaiter)
+		if !h.loop.Forget(p.wait.FD, p.awaiter) {
+			p.awaiter = nil // it is being called, or will be
+		}
 	}
 	t.Py.TakeUp(p.job)
 	p.who.Resume(t)
@@ -184,7 +195,7 @@ func (h *Hub) Over() int {
 func (h *Hub) cancelFD(fd int) int {
 	all := h.loop.CancelFD(fd)
 	for _, a := range all {
-		a.Fn(reactor.Events(-int(syscall.EBADF)))
+		a.Fn(0)
 	}
 	return len(all)
 }

@@ -4,12 +4,16 @@ package aside
 // thread that has asked for it.
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/resolve"
 	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
@@ -129,6 +133,26 @@ func (s *scheduler) CancelFD(fd int) int {
 	return h.cancelFD(fd)
 }
 
+// Resolve implements bridge.Scheduler.
+func (s *scheduler) Resolve(host string, family int, answer func(code int, text string)) {
+	go func() {
+		addrs, err := resolve.Shared.Lookup(context.Background(), host, family)
+		var e *resolve.Error
+		switch {
+		case err == nil:
+			texts := make([]string, len(addrs))
+			for i, a := range addrs {
+				texts[i] = a.String()
+			}
+			answer(0, strings.Join(texts, " "))
+		case errors.As(err, &e):
+			answer(int(e.Code), e.Error())
+		default:
+			answer(int(resolve.Fail), err.Error())
+		}
+	}()
+}
+
 // NoGreenlets implements bridge.Scheduler.
 func (s *scheduler) NoGreenlets() {
 	s.mu.Lock()
@@ -230,6 +254,13 @@ func (h *Hub) start(c call, local bool) {
 	h.mu.Lock()
 	h.jobs++
 	h.mu.Unlock()
+	if !bridge.Greenlets() {
+		go func() {
+			c.later.Apart()
+			sp.done()
+		}()
+		return
+	}
 	if local {
 		sp.t.Later(first{sp})
 	} else {
@@ -269,6 +300,10 @@ func (sp *spawned) after(t *crew.Thread, step bridge.Step) {
 		t.Py.Pause()
 		t.Blocking(job.Settle)
 	}
+	sp.done()
+}
+
+func (sp *spawned) done() {
 	h := sp.hub
 	h.mu.Lock()
 	h.jobs--

@@ -133,6 +133,7 @@ def test_who_wants_to_connect_is_told(greedy):
         client.expect_end()
         client.close()
     ask(inside, "/")
+    assert server.stderr.wait_for(rb"connections are refused until there are some")
     before, said = server.cpu_seconds(), server.stderr.position()
     ask(inside, "/")
     late = server.connect()

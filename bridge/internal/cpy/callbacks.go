@@ -33,6 +33,7 @@ type Later interface {
 	CancelTimer(number uint64) bool
 	CancelFD(fd int) int
 	NoGreenlets()
+	Resolve(host string, family int, waiter uintptr)
 }
 
 // Entry is what the native module's functions need from Go.
@@ -110,6 +111,12 @@ func gwgo_timer_cancel(number C.uint64_t) C.int {
 func gwgo_cancel_fd(fd C.int) C.int {
 	defer guard()
 	return C.int(Aside.CancelFD(int(fd)))
+}
+
+//export gwgo_resolve
+func gwgo_resolve(host *C.char, n C.size_t, family C.int, waiter *C.PyObject) {
+	defer guard()
+	Aside.Resolve(C.GoStringN(host, C.int(n)), int(family), uintptr(unsafe.Pointer(waiter)))
 }
 
 //export gwgo_no_greenlets

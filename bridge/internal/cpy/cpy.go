@@ -26,6 +26,8 @@ static uintptr_t body_new(size_t n) { return (uintptr_t)gw_body_new(n); }
 static uintptr_t body_grow(uintptr_t b, size_t n, size_t want) { return (uintptr_t)gw_body_grow((gw_body *)b, n, want); }
 static int next(uintptr_t t) { return gw_next((gw_thread *)t); }
 static int spawn(gw_thread *t, gw_job *j, uint64_t gen, uintptr_t call) { return gw_spawn(t, j, gen, (PyObject *)call); }
+static void answer(uintptr_t waiter, int code, const char *text) { gw_answer((PyObject *)waiter, code, text); }
+static void call_apart(uintptr_t later) { gw_call_apart((PyObject *)later); }
 static int timer_run(gw_thread *t, gw_job *j, uint64_t gen, uintptr_t timer) {
 	return gw_timer_run(t, j, gen, (PyObject *)timer);
 }
@@ -325,6 +327,19 @@ func (t *Thread) Resume() int { return int(C.gw_resume(t.p)) }
 func (t *Thread) Spawn(j *Job, gen uint64, call uintptr) int {
 	return int(C.spawn(t.p, j.p, C.uint64_t(gen), C.uintptr_t(call)))
 }
+
+// CallApart calls it on this OS thread, where there are no greenlets.
+func CallApart(later uintptr) { C.call_apart(C.uintptr_t(later)) }
+
+// Answer wakes a Waiter, which is the callee's, with (code, text).
+func Answer(waiter uintptr, code int, text string) {
+	s := C.CString(text)
+	defer C.free(unsafe.Pointer(s))
+	C.answer(C.uintptr_t(waiter), C.int(code), s)
+}
+
+// Greenlets reports whether there are any.
+func Greenlets() bool { return C.gw_green_there() != 0 }
 
 // TimerRun is Spawn of what a Timer calls.
 func (t *Thread) TimerRun(j *Job, gen uint64, timer uintptr) int {

@@ -300,6 +300,19 @@ gw_wait *gw_job_wait(gw_job *j);
  */
 int gw_spawn(gw_thread *t, gw_job *j, uint64_t gen, PyObject *call);
 
+/*
+ * What gw_spawn or, for a Timer, gw_timer_run calls, where there are no greenlets: on the calling OS thread, which is none of
+ * the server's Python threads. later: owned by the callee. GIL: taken and released. Blocks: it runs Python.
+ */
+void gw_call_apart(PyObject *later);
+int gw_green_there(void); /* Whether there are greenlets. Any thread. */
+
+/*
+ * Wakes a Waiter, owned by the callee, with (code, text). Any OS thread that is no Python thread of the server. GIL: taken and
+ * released. Blocks: for it.
+ */
+void gw_answer(PyObject *waiter, int code, const char *text);
+
 /* What a Timer calls, now, as gw_spawn does, unless it was cancelled. timer: owned by the callee. */
 int gw_timer_run(gw_thread *t, gw_job *j, uint64_t gen, PyObject *timer);
 
@@ -396,6 +409,12 @@ extern int gwgo_timer_cancel(uint64_t timer);
 
 /* Ends the waits of suspended jobs for fd, which is about to be closed; how many. GIL: held. Blocks: no. */
 extern int gwgo_cancel_fd(int fd);
+
+/*
+ * Looks a host name up, and has gw_answer called: 0 and the addresses, with spaces, or a getaddrinfo error and its text. host:
+ * caller's. waiter: owned by Go. GIL: held. Blocks: no.
+ */
+extern void gwgo_resolve(char *host, size_t len, int family, PyObject *waiter);
 
 /* Says, once, that greenlets were asked for and there are none. GIL: held. Blocks: no. */
 extern void gwgo_no_greenlets(void);

@@ -498,10 +498,8 @@ int gw_abandon(gw_thread *t) {
 	return run(t, j, abandon);
 }
 
-/* Calls what is in j->environ. */
-static int call_spawned(gw_job *j) {
-	PyObject *call = j->environ;
-	j->environ = NULL;
+/* Calls what a tuple (function, args, kwargs or None), owned by the callee, says. GW_END or GW_FAILED. */
+static int call_tuple(PyObject *call) {
 	PyObject *kwargs = py.PyTuple_GetItem(call, 2);
 	PyObject *r = py.PyObject_Call(
 		py.PyTuple_GetItem(call, 0), py.PyTuple_GetItem(call, 1), kwargs == Py_None ? NULL : kwargs);
@@ -514,9 +512,25 @@ static int call_spawned(gw_job *j) {
 	else
 		gw_log_exception(NULL, "in a spawned function");
 	py.Py_DecRef(call);
-	j->gen = 0;
 	door();
 	return result;
+}
+
+/* Calls what is in j->environ. */
+static int call_spawned(gw_job *j) {
+	PyObject *call = j->environ;
+	j->environ = NULL;
+	int result = call_tuple(call);
+	j->gen = 0;
+	return result;
+}
+
+void gw_call_apart(PyObject *later) {
+	int gil = py.PyGILState_Ensure();
+	PyObject *call = gw_timer_take(later);
+	if (call)
+		call_tuple(call);
+	py.PyGILState_Release(gil);
 }
 
 int gw_spawn(gw_thread *t, gw_job *j, uint64_t gen, PyObject *call) {

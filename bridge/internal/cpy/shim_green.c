@@ -67,6 +67,8 @@ int gw_green_enable(void) {
 	return 1;
 }
 
+int gw_green_there(void) { return __atomic_load_n(&gw_green_on, __ATOMIC_RELAXED); }
+
 /* ------------------------------------------------------------------------------------------------ runners */
 
 /* What a runner's greenlet runs: one job after the other, until it is told to end. */

@@ -172,6 +172,9 @@ void gw_take_gil(gw_thread *t);
 /* Whether the exception that is set is one that a wait ends with as the client has left, or the server stops. GIL: held. */
 int gw_wait_broken_off(void);
 
+/* What is to be called for an object that Go has: of a Timer, or it is that itself. owned: by the callee. NULL: cancelled. */
+PyObject *gw_timer_take(PyObject *owned);
+
 /* Makes the type Waiter, and the functions that go with it. 0, or -1 with an exception set. GIL: held. */
 int gw_wait_init(PyObject *module);
 

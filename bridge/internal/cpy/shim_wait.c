@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "shim_compat.h"
 #include "shim_int.h"
 
 static const char *const exceptions[] = {
@@ -343,6 +344,55 @@ static PyObject *native_cancel_fd(PyObject *self, PyObject *arg) {
 	return py.PyLong_FromLong(gw_green_on ? gwgo_cancel_fd((int)fd) : 0);
 }
 
+/* ------------------------------------------------------------------------------------------------ names */
+
+/* resolve(host, family) -> list of addresses. Errors are OSError(EAI_…, text). */
+static PyObject *native_resolve(PyObject *self, PyObject *args) {
+	const char *host;
+	int family;
+	(void)self;
+	if (!py.PyArg_ParseTuple(args, "si:resolve", &host, &family) || gw_check_fork() < 0)
+		return NULL;
+	PyObject *waiter = gw_new(gw_type_waiter, GW_CNT_WAITERS);
+	if (!waiter)
+		return NULL;
+	py.Py_IncRef(waiter); /* for gw_answer */
+	gwgo_resolve((char *)host, strlen(host), family, waiter);
+	PyObject *wait = py.PyObject_GetAttrString(waiter, "wait");
+	PyObject *answer = wait ? gw_call_noargs(wait) : NULL; /* (code, text) */
+	if (wait)
+		py.Py_DecRef(wait);
+	py.Py_DecRef(waiter);
+	if (!answer)
+		return NULL;
+	PyObject *result = NULL;
+	if (py.PyLong_AsLong(py.PyTuple_GetItem(answer, 0)) != 0) {
+		py.PyErr_SetObject(py.PyExc_OSError, answer);
+	} else {
+		PyObject *split = py.PyObject_GetAttrString(py.PyTuple_GetItem(answer, 1), "split");
+		result = split ? gw_call_noargs(split) : NULL;
+		if (split)
+			py.Py_DecRef(split);
+	}
+	py.Py_DecRef(answer);
+	return result;
+}
+
+void gw_answer(PyObject *waiter, int code, const char *text) {
+	int gil = py.PyGILState_Ensure();
+	PyObject *number = py.PyLong_FromLong(code), *words = py.PyUnicode_FromString(text);
+	PyObject *answer = number && words ? py.PyTuple_Pack(2, number, words) : NULL;
+	PyObject *args = answer ? py.PyTuple_Pack(1, answer) : NULL;
+	PyObject *r = args ? waiter_wake(waiter, args) : NULL;
+	PyObject *owned[] = {number, words, answer, args, r, waiter};
+	for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+		if (owned[i])
+			py.Py_DecRef(owned[i]);
+	if (!r)
+		gw_log_exception(NULL, "while resolving a name");
+	py.PyGILState_Release(gil);
+}
+
 /* ------------------------------------------------------------------------------------------------ later */
 
 typedef struct timer_object {
@@ -371,6 +421,15 @@ static PyObject *make_call(PyObject *f, PyObject *args, PyObject *kwargs) {
 	return call;
 }
 
+/* Lets jobs run in greenlets from now on, if there are any. */
+static int enable(void) {
+	int on = gw_green_enable();
+	if (GW_UNLIKELY(!on) && gw_check_fork() == 0)
+		gwgo_no_greenlets();
+	py.PyErr_Clear();
+	return on;
+}
+
 static int this_thread(void) { return gw_self ? gw_self->index : -1; }
 
 static PyObject *native_spawn(PyObject *self, PyObject *args, PyObject *kw) {
@@ -379,6 +438,7 @@ static PyObject *native_spawn(PyObject *self, PyObject *args, PyObject *kw) {
 	(void)self;
 	if (!py.PyArg_ParseTupleAndKeywords(args, kw, "O|OO:spawn", names, &f, &a, &k) || gw_check_fork() < 0)
 		return NULL;
+	enable();
 	PyObject *call = make_call(f, a, k);
 	if (!call)
 		return NULL;
@@ -400,6 +460,7 @@ static PyObject *native_schedule(PyObject *self, PyObject *args, PyObject *kw) {
 		py.PyErr_SetString(py.PyExc_TypeError, "must be a number of seconds, not None");
 		return NULL;
 	}
+	enable();
 	PyObject *call = make_call(f, a, k);
 	PyObject *o = call ? gw_new(type_timer, GW_CNT_TIMERS) : NULL;
 	if (!o) {
@@ -445,13 +506,20 @@ static void timer_dealloc(PyObject *self) {
 		py.Py_DecRef(call);
 }
 
+PyObject *gw_timer_take(PyObject *owned) {
+	if (gw_type_of(owned) != (PyTypeObject *)type_timer)
+		return owned;
+	timer_object *t = GW_SELF(timer_object, owned);
+	PyObject *call = drop_call(t);
+	if (call)
+		t->called = 1;
+	py.Py_DecRef(owned);
+	return call;
+}
+
 int gw_timer_run(gw_thread *t, gw_job *j, uint64_t gen, PyObject *timer) {
 	gw_take_gil(t);
-	timer_object *o = GW_SELF(timer_object, timer);
-	PyObject *call = drop_call(o);
-	if (call)
-		o->called = 1;
-	py.Py_DecRef(timer);
+	PyObject *call = gw_timer_take(timer);
 	return call ? gw_spawn(t, j, gen, call) : GW_END;
 }
 
@@ -466,11 +534,7 @@ static PyObject *native_suspendable(PyObject *self, PyObject *ignored) {
 static PyObject *native_enable(PyObject *self, PyObject *ignored) {
 	(void)self;
 	(void)ignored;
-	int on = gw_green_enable();
-	if (!on && gw_check_fork() == 0)
-		gwgo_no_greenlets();
-	py.PyErr_Clear();
-	return py.PyBool_FromLong(on);
+	return py.PyBool_FromLong(enable());
 }
 
 /* A new exception class of the module gowsgi. 0, or -1 with an exception set. */
@@ -525,6 +589,8 @@ int gw_wait_init(PyObject *module) {
 	static PyMethodDef functions[] = {
 		{"wait_fd", native_wait_fd, METH_VARARGS,
 			"wait_fd(fd, events, timeout=None) -> int\n\nWaits until a descriptor is ready; 1 readable, 2 writable."},
+		{"resolve", native_resolve, METH_VARARGS,
+			"resolve(host, family) -> list\n\nThe addresses of a host name, by Go's resolver."},
 		{"cancel_fd", native_cancel_fd, METH_O, "cancel_fd(fd) -> int\n\nEnds the waits for a descriptor."},
 		{"spawn", (PyCFunction)(void (*)(void))native_spawn, METH_VARARGS | METH_KEYWORDS,
 			"spawn(func, args=(), kwargs=None)\n\nCalls func in a greenlet of its own, soon."},
