@@ -263,7 +263,7 @@ static PyObject *waiter_gone(PyObject *self, void *closure) {
 static PyObject *waiter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
 	static char *names[] = {NULL};
 	(void)type;
-	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, ":Waiter", names))
+	if ((kwargs || py.PyTuple_Size(args) > 0) && !py.PyArg_ParseTupleAndKeywords(args, kwargs, ":Waiter", names))
 		return NULL;
 	PyObject *o = gw_new(gw_type_waiter, GW_CNT_WAITERS);
 	if (o && gw_self && gw_self->job && gw_self->job->gen) {
