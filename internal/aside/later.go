@@ -239,7 +239,9 @@ func (h *Hub) Idle() bool {
 	if h.Pending() == 0 {
 		return true
 	}
-	h.Over()
+	if !h.Patient {
+		h.Over()
+	}
 	return false
 }
 
