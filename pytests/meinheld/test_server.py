@@ -214,6 +214,22 @@ assert str(ended) == {ends!r}, ended
     )
 
 
+def test_what_was_spawned_has_the_time_that_stop_gives(program):
+    program(
+        """
+def goes_on():
+    server.shutdown(10)
+    server.sleep(1)
+    results.append("done")
+
+listen()
+server.spawn(goes_on)
+run(App())
+assert results == ["done"]
+"""
+    )
+
+
 def test_stop_from_another_thread(program):
     program(
         """

@@ -151,6 +151,25 @@ assert results == ["now"], results
     )
 
 
+def test_what_waits_beside_requests_ends_with_the_last_of_them(program):
+    program(
+        """
+def endless():
+    try:
+        while True:
+            gowsgi.sleep(30)
+    except gowsgi.Stopping:
+        results.append("stopping")
+
+gowsgi.spawn(endless)
+gowsgi.schedule_call(0.01, server.stop, 30)
+server.listen(("127.0.0.1", 0))
+server.run(app, log_level="error")
+assert results == ["stopping"], results
+"""
+    )
+
+
 def test_what_cannot_be_spawned_scheduled_or_slept(program):
     program(
         """
