@@ -98,7 +98,7 @@ class build_go(Command):
 
     def get_source_files(self):
         """For the source distribution: everything `go build` reads."""
-        files = ["go.mod", "go.sum"]
+        files = ["go.mod", "go.sum", "python/package.go", "python/carried.py"]
         for folder in ("reactor", "httpparse", "bridge", "internal", "python/ext", "cmd"):
             for path in sorted((ROOT / folder).rglob("*")):
                 inside = path.relative_to(ROOT)

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"embed"
 	"errors"
 	"fmt"
 	"strconv"
@@ -53,7 +54,18 @@ func (s PythonSetup) text() string {
 	add("env", s.Env)
 	add("pythonpath", s.PythonPath)
 	add("argv", s.Argv)
+	if carries != "" {
+		items = append(items, "carries="+carries)
+	}
 	return strings.Join(items, "\x00")
+}
+
+var carries string
+
+// Carry gives Python the files of the package gowsgi, which is not installed then, or in another version. Before Start.
+func Carry(files embed.FS, version string) {
+	cpy.Carry(files)
+	carries = version
 }
 
 // LoadApp finds the application that spec names. The error is an *AppError.

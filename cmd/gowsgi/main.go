@@ -12,6 +12,7 @@ import (
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/server"
+	"github.com/gowsgi/gowsgi/python"
 )
 
 // Python's main thread is the process's: main runs on it.
@@ -37,17 +38,18 @@ func run(args []string) int {
 		}
 		return 0
 	}
-	python, err := locate(cfg)
+	found, err := locate(cfg)
 	if err != nil {
 		return server.Fail(err, config.ExitBoot)
 	}
-	if python.PipForm {
-		return execPip(python, args)
+	if found.PipForm {
+		return execPip(found, args)
 	}
 	if err := server.Prepare(cfg); err != nil {
 		return server.Fail(err, config.ExitUsage)
 	}
-	if err := bridge.Start(python, []string{"gowsgi", cfg.App}); err != nil {
+	bridge.Carry(python.Package, config.Version)
+	if err := bridge.Start(found, []string{"gowsgi", cfg.App}); err != nil {
 		return server.Fail(err, config.ExitBoot)
 	}
 	status := server.Command(cfg, action, bridge.MainState(), began)

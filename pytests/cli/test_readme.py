@@ -7,13 +7,15 @@ import shlex
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
 from harness.forms import ROOT, Form, binary, forms, interpreters
+from harness.origin import origin
 from harness.server import Server
-from harness.waiting import LIMIT
+from harness.waiting import LIMIT, wait_until
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LICENSE = (ROOT / "LICENSE").read_text(encoding="utf-8")
@@ -89,6 +91,25 @@ def test_the_block_in_python(package, tmp_path):
     assert "127.0.0.1:8000" in code
     (tmp_path / "serve.py").write_text(code.replace("127.0.0.1:8000", "127.0.0.1:0"))
     assert answer(package, "serve.py", cwd=tmp_path) == "Hello from Python\n"
+
+
+def test_a_request_that_waits_for_another(serve, tmp_path):
+    (tmp_path / "waits.py").write_text(blocks("Requests that wait")[0])
+    server = serve("waits", cwd=tmp_path)
+    with ThreadPoolExecutor(10) as clients:
+        waiting = [clients.submit(server.get, "/wait") for _ in range(10)]
+        wait_until(lambda: server.get("/go").text == "/go" and all(w.done() for w in waiting), "all are resumed")
+        assert [w.result().text for w in waiting] == ["/go"] * 10
+
+
+def test_requests_that_wait_for_another_server(serve, tmp_path):
+    code = blocks("Requests that wait")[1]
+    assert "http://127.0.0.1:9000/" in code
+    with origin(together=5) as url, ThreadPoolExecutor(5) as clients:
+        (tmp_path / "fetches.py").write_text(code.replace("http://127.0.0.1:9000", url))
+        server = serve("fetches", cwd=tmp_path, env={"no_proxy": "*"})
+        answers = [clients.submit(server.get, "/") for _ in range(5)]
+        assert [a.result().text for a in answers] == ["/slow"] * 5
 
 
 METADATA = """

@@ -1,36 +1,23 @@
 """The examples, each started by the command that examples/README.md gives for it."""
 
 import hashlib
+import json
 import os
 import re
-import shlex
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from harness.client import Truncated
-from harness.forms import EXAMPLES, ROOT
-
-COMMANDS = re.findall(r"^\|[^|]+\| `([^`]+)` \|", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-
-
-@pytest.fixture
-def start(serve):
-    """start(word) runs the README's command that has this word, on a port of its own and with data in env."""
-
-    def run(word, **env):
-        (command,) = [c for c in COMMANDS if word in c]
-        words = shlex.split(command)
-        variables = dict(words.pop(0).split("=", 1) for _ in range(words.index("gowsgi")))
-        variables.update(env)
-        keeps_files = "django" in word
-        return serve(words[-1], *words[1:-1], cwd=ROOT, env=variables, keeps_files=keeps_files)
-
-    return run
+from harness.forms import EXAMPLES
+from harness.origin import origin
+from harness.waiting import LIMIT, wait_until
 
 
-def test_the_readme_names_every_example():
-    for name in ("hello.py", "download.py", "upload.py", "streaming.py", "flask_notes", "django_site"):
-        assert sum(name in command for command in COMMANDS) == 1, name
+def test_the_readme_names_every_example(commands):
+    for path in EXAMPLES.iterdir():
+        if path.suffix == ".py" or (path.is_dir() and path.name != "__pycache__"):
+            assert sum(path.name in command for command in commands) == 1, path
 
 
 def test_hello(start):
@@ -121,3 +108,141 @@ def test_django_site(start, tmp_path):
     server = start("django_site", DJANGO_DATA=str(tmp_path))
     assert "Nothing here yet." in server.get("/").text
     assert server.get("/admin/").status_code == 200
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_chat(start, threads):
+    server = start("chat.py", "--threads", threads, POLL_SECONDS="50")
+    assert "fetch(`${room}/news" in server.get("/").text and server.get("/games").status_code == 200
+
+    def news(room="lobby", after=0):
+        return server.get(f"/{room}/news?after={after}").json()
+
+    def say(name, text, room="lobby"):
+        return server.post(f"/{room}/say", json={"name": name, "text": text})
+
+    with ThreadPoolExecutor(10) as clients:
+        waiting = [clients.submit(news) for _ in range(8)]
+        elsewhere = clients.submit(news, "games")
+        wait_until(lambda: server.get("/lobby/listening").json() == 8, "eight wait in one room")
+        wait_until(lambda: server.get("/games/listening").json() == 1, "one waits in another")
+        assert say("Ada", "<b>hello</b> ü").status_code == 200
+        first = {"number": 1, "name": "Ada", "text": "<b>hello</b> ü"}
+        assert [w.result(LIMIT) for w in waiting] == [[first]] * 8
+        assert not elsewhere.done()
+        say("Ada", "and here", "games")
+        assert [m["text"] for m in elsewhere.result(LIMIT)] == ["and here"]
+    for text in ("second", "third"):
+        say("Bob", text)
+    assert [m["text"] for m in news(after=1)] == ["second", "third"]
+    # A browser that has numbers of a server that was started again.
+    with ThreadPoolExecutor(1) as clients:
+        waiting = clients.submit(news, "fresh", 57)
+        wait_until(lambda: server.get("/fresh/listening").json() == 1, "it waits")
+        say("Eve", "the first here", "fresh")
+        assert [m["number"] for m in waiting.result(LIMIT)] == [1]
+    for wrong in (
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b'{"name": "x"}',
+        b'{"name": " ", "text": "x"}',
+        b'{"name": "x", "text": ""}',
+    ):
+        assert server.post("/lobby/say", data=wrong).status_code == 400, wrong
+    assert say("x" * 31, "x").status_code == say("x", "x" * 1001).status_code == 400
+    assert server.get("/a/b/c").status_code == server.get("/no%20room/news").status_code == 404
+
+
+def test_chat_tells_that_nothing_is_new(start):
+    assert start("chat.py", POLL_SECONDS="0.2").get("/lobby/news?after=0").json() == []
+
+
+def test_chat_forgets_who_leaves(start):
+    server = start("chat.py")
+    clients = [server.connect() for _ in range(3)]
+    for client in clients:
+        client.request("GET", "/lobby/news?after=0")
+    wait_until(lambda: server.get("/lobby/listening").json() == 3, "three listen")
+    clients[0].close()
+    clients[1].reset()
+    wait_until(lambda: server.get("/lobby/listening").json() == 1, "two have left")
+    server.post("/lobby/say", json={"name": "Ada", "text": "still here?"})
+    assert json.loads(clients[2].response().text)[0]["text"] == "still here?"
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_fetch_urls(start, threads):
+    with origin(together=20) as url:
+        urls = [url + "/" + "x" * size for size in range(20)]
+        server = start("fetch_urls.py", "--threads", threads, URLS=" ".join(urls), no_proxy="*")
+        for _ in range(2):
+            page = server.get("/", timeout=30).text
+            found = re.findall(r"<li>(\S+): 200, (\d+) bytes, after [\d.]+ s\n", page)
+            assert sorted(found) == sorted((u, str(size + 1)) for size, u in enumerate(urls)), page
+            assert page.endswith("</ol>\n")
+
+
+def test_fetch_urls_tells_what_went_wrong(start):
+    server = start("fetch_urls.py", URLS="http://127.0.0.1:1/ nonsense http://<x>", no_proxy="*")
+    page = server.get("/").text
+    assert page.count("<li>") == 3 and "<x>" not in page
+    assert "http://127.0.0.1:1/: URLError" in page and "nonsense: ValueError" in page
+
+
+def events(client):
+    """The states that an event stream has told, until it ends."""
+    text = client.response().text
+    return [json.loads(line[6:]) for line in text.split("\n") if line.startswith("data: ")]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_progress(start, tmp_path, threads):
+    data = os.urandom(1 << 20) * 5 + b"the rest"
+    (tmp_path / "größe.bin").write_bytes(data)
+    server = start("progress.py", "--threads", threads, DATA=str(tmp_path))
+    path = "/gr%C3%B6%C3%9Fe.bin"
+    assert f'href="{path}"' in server.get("/").text and "EventSource" in server.get(path).text
+    watchers = [server.connect(timeout=30) for _ in range(6)]
+    for client in watchers:
+        client.request("GET", path + "/events")
+
+    def watching():
+        return server.get(path + "/job").json()["watchers"]
+
+    wait_until(lambda: watching() == 6, "six watch a job that has not begun")
+    watchers.pop().close()
+    wait_until(lambda: watching() == 5, "one has left")
+    for _ in range(2):  # who comes second joins in
+        assert server.post(path + "/job").status_code == 202
+    last = {"size": len(data), "done": len(data), "result": hashlib.sha256(data).hexdigest()}
+    for client in watchers:
+        told = events(client)
+        assert told[0] == {"size": len(data), "done": 0, "result": None}
+        assert told[-1] == last
+        done = [state["done"] for state in told]
+        assert done == sorted(done) and len(told) > 1
+    late = server.connect()
+    late.request("GET", path + "/events")
+    assert events(late) == [last]
+    assert watching() == 0
+    for nothing in ("/other", "/other/events", "/..%2f..%2fetc%2fpasswd", path + "/nothing"):
+        assert server.request("GET", nothing).status == 404, nothing
+
+
+def test_progress_shows_that_it_is_alive(start, tmp_path):
+    (tmp_path / "empty").write_bytes(b"")
+    server = start("progress.py", DATA=str(tmp_path), SILENCE="0.05")
+    client = server.connect()
+    client.request("GET", "/empty/events")
+    seen = b""
+    while seen.count(b": nothing new\n\n") < 3:
+        piece = client.read_some(10000)
+        assert piece
+        seen += piece
+    server.post("/empty/job")
+    while hashlib.sha256().hexdigest().encode() not in seen:
+        piece = client.read_some(10000)
+        assert piece
+        seen += piece

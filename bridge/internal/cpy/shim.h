@@ -434,6 +434,18 @@ extern void gwgo_stop(double timeout);
 extern void gwgo_call_blocked(int thread, uint64_t word);
 
 /*
+ * A file that the program carries, for _gowsgi.carried; the one without a name has the names, a line each, those of
+ * directories with a slash at the end. gw_carry: files and all in it stay, for processes forked later as well, where no Go
+ * runs. Before Python starts.
+ */
+typedef struct gw_carried {
+	const char *name, *data;
+	size_t name_len, data_len;
+} gw_carried;
+
+void gw_carry(const gw_carried *files, size_t n);
+
+/*
  * A signal reached Python's handler for it (second way beside the pipe). 1: what the main thread does is to be broken off.
  * GIL: held. Blocks: no.
  */

@@ -154,6 +154,27 @@ static PyObject *native_watch_crashes(PyObject *self, PyObject *args) {
 	return Py_None;
 }
 
+static const gw_carried *carried;
+static size_t ncarried;
+
+void gw_carry(const gw_carried *files, size_t n) {
+	carried = files;
+	ncarried = n;
+}
+
+static PyObject *native_carried(PyObject *self, PyObject *path) {
+	Py_ssize_t n;
+	const char *name = py.PyUnicode_AsUTF8AndSize(path, &n);
+	(void)self;
+	if (!name)
+		return NULL;
+	for (size_t i = 0; i < ncarried; i++)
+		if (carried[i].name_len == (size_t)n && memcmp(carried[i].name, name, (size_t)n) == 0)
+			return py.PyBytes_FromStringAndSize(carried[i].data, (Py_ssize_t)carried[i].data_len);
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
 void gw_app_set(PyObject *app) {
 	int gil = py.PyGILState_Ensure();
 	if (app)
@@ -194,6 +215,8 @@ int gw_module_exec(PyObject *module) {
 			"signals_on_stack()\n\nPuts signal handlers on the stack for signals (SA_ONSTACK)."},
 		{"watch_crashes", native_watch_crashes, METH_VARARGS,
 			"watch_crashes(fd)\n\nHas crashes of C code reported to this descriptor."},
+		{"carried", native_carried, METH_O,
+			"carried(path, /)\n\nA file of the package gowsgi, as bytes, if the program carries it."},
 		{NULL, NULL, 0, NULL},
 	};
 	if (gw_add_functions(module, functions) < 0 || gw_input_init(module) < 0 || gw_file_init(module) < 0 || gw_start_init(module) < 0 ||

@@ -105,7 +105,7 @@ def watch_crashes():
 
 def setup(text):
     """Applies the options that are Python's business: where to look for modules, the environment, the error log."""
-    options = {"env": [], "pythonpath": [], "errorlog": [], "errorjson": [], "argv": []}
+    options = {"env": [], "pythonpath": [], "errorlog": [], "errorjson": [], "argv": [], "carries": []}
     for item in text.split("\0"):
         option, _, value = item.partition("=")
         options[option].append(value)
@@ -126,11 +126,39 @@ def setup(text):
         sys.path.insert(0, here)
     if options["argv"]:
         sys.argv = options["argv"]
+    for version in options["carries"]:
+        carry(version)
     if os.environ.get("GOWSGI_COMPAT"):
         import gowsgi  # noqa: F401  # which puts older servers' packages under their names
     signals_on_stack()
     watch_crashes()
     return ""
+
+
+class Carried:
+    """Finds the program's own copy of the package gowsgi, in front of whatever is installed."""
+
+    version = None
+    found = None
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name != "gowsgi":
+            return None
+        if not cls.found:
+            cls.found = {"__name__": "_gowsgi_carried", "native": native, "version": cls.version}
+            exec(compile(native.carried("carried.py"), __file__, "exec", dont_inherit=True), cls.found)
+        return cls.found["find"]()
+
+
+def carry(version):
+    if Carried.version:
+        return
+    Carried.version = version
+    sys.meta_path.insert(0, Carried)
+    if "gowsgi" in sys.modules:  # by a file of the module site
+        for name in [n for n in sys.modules if n == "gowsgi" or n.startswith("gowsgi.")]:
+            del sys.modules[name]
 
 
 def describe(_text):

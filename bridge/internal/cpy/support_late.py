@@ -195,7 +195,7 @@ def _other_module(parts):
 def _which_python():
     """Many a module is missing because the server runs another Python than was thought."""
     text = "this is Python %d.%d.%d, %s" % (*sys.version_info[:3], sys.executable or sys.prefix)
-    return text if "gowsgi._native" in sys.modules else text + ", and --python chooses another"
+    return text + ", and --python chooses another" if Carried.version else text
 
 
 def _no_application(module, name):
