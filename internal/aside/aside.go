@@ -24,6 +24,9 @@ import (
 
 // Hub is what the parked jobs of a server have in common.
 type Hub struct {
+	// Patient leaves all of a stop's grace to what was spawned, also when no connection is left.
+	Patient bool
+
 	crew *crew.Crew
 	loop *reactor.Loop
 
