@@ -24,11 +24,15 @@ import (
 
 // Hub is what the parked jobs of a server have in common.
 type Hub struct {
+	// Patient leaves all of a stop's grace to what was spawned, also when no connection is left.
+	Patient bool
+
 	crew *crew.Crew
 	loop *reactor.Loop
 
 	mu     rules.Short
 	parked map[*Parked]struct{}
+	going  int  // those that go on, their wait over, to their end or the next wait
 	jobs   int  // spawned ones that are not done
 	over   bool // nothing is waited for any more
 }
@@ -144,10 +148,18 @@ func (p *Parked) Run(t *crew.Thread) {
 	h.mu.Lock()
 	_, there := h.parked[p]
 	delete(h.parked, p)
+	if there {
+		h.going++
+	}
 	h.mu.Unlock()
 	if !there {
 		return // the application went on with its greenlet by itself, and it has been seen to
 	}
+	defer func() {
+		h.mu.Lock()
+		h.going--
+		h.mu.Unlock()
+	}()
 	if p.deadline != nil {
 		p.deadline.Stop()
 		p.deadline = nil
@@ -162,11 +174,11 @@ func (p *Parked) Run(t *crew.Thread) {
 	p.who.Resume(t)
 }
 
-// Waiting is how many jobs are parked.
+// Waiting is how many jobs are parked, or go on after that.
 func (h *Hub) Waiting() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.parked)
+	return len(h.parked) + h.going
 }
 
 // Over ends all waits, now and from now on, as the server stops. It returns how many there were. Any goroutine.

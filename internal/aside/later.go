@@ -93,7 +93,11 @@ func (s *scheduler) due(number uint64, t *timer) {
 	s.spawn(t.call, false) // first, so that Pending counts it all the time
 	s.mu.Lock()
 	delete(s.timers, number)
+	h := s.hub
 	s.mu.Unlock()
+	if h != nil {
+		h.loop.Wake() // the call may be over, and was counted twice until now
+	}
 }
 
 // Cancel implements bridge.Scheduler.
@@ -235,7 +239,9 @@ func (h *Hub) Idle() bool {
 	if h.Pending() == 0 {
 		return true
 	}
-	h.Over()
+	if !h.Patient {
+		h.Over()
+	}
 	return false
 }
 

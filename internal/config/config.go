@@ -121,8 +121,9 @@ type Config struct {
 	CheckConfig bool
 	PrintConfig bool
 
-	// MeinheldErrors gives what the server answers by itself meinheld's form. No option: gowsgi.compat.meinheld sets it.
-	MeinheldErrors bool
+	// Meinheld is how meinheld did it, where its tests see that: errors of the server, methods, the Connection of a 101, and how
+	// long what was spawned may go on when the server stops. No option: gowsgi.compat.meinheld sets it.
+	Meinheld bool
 
 	// Warnings are for the log: what was given and is not needed, or is there and not read.
 	Warnings []string

@@ -106,7 +106,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-var notOptions = []string{"SocketActivated", "Warnings", "bindGiven", "mountGiven"}
+var notOptions = []string{"SocketActivated", "Meinheld", "Warnings", "bindGiven", "mountGiven"}
 
 func addressOf(v reflect.Value) any {
 	return reflect.NewAt(v.Type(), v.Addr().UnsafePointer()).Interface()

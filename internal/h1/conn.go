@@ -249,11 +249,11 @@ func (t *thread) reject(c *conn, status int, reason string) {
 	if c.x != nil {
 		head = c.x.p.HeadMethod
 	}
-	if s.cfg.MeinheldErrors {
+	if s.cfg.Meinheld {
 		status = meinheldStatus(status)
 	}
 	t.out = httpparse.AppendErrorResponse(t.out[:0], status, reason, s.date(), head, s.cfg.ServerHeader)
-	if s.cfg.MeinheldErrors {
+	if s.cfg.Meinheld {
 		copy(t.out, "HTTP/1.0")
 	}
 	t.refuse(c, status, reason)
@@ -266,6 +266,16 @@ func meinheldStatus(status int) int {
 		return status
 	}
 	return 400
+}
+
+// capitals reports whether a method may be one that meinheld knows.
+func capitals(method []byte) bool {
+	for _, b := range method {
+		if (b < 'A' || b > 'Z') && b != '-' {
+			return false
+		}
+	}
+	return true
 }
 
 // refuse sends t.out as the last answer on c.
@@ -475,6 +485,11 @@ func (t *thread) parse(c *conn) (done, ready bool) {
 			c.enter(phaseHead, t.s.cfg.HeadTimeout)
 		}
 		return false, false
+	}
+	if t.s.cfg.Meinheld && !capitals(x.p.Request.Method.In(c.buf[c.r:c.w])) {
+		c.begun = true
+		t.reject(c, 400, "unknown method")
+		return true, false
 	}
 	if t.recent != nil {
 		t.recent.Note(x.p, c.buf[c.r:c.w])

@@ -51,6 +51,8 @@ func (x *exchange) appendHead(dst []byte, res *bridge.Response, length int64) []
 	dst = append(dst, res.Head()...)
 	status := res.Status
 	switch {
+	case status == 101 && s.cfg.Meinheld:
+		return append(dst, "Connection: upgrade\r\n\r\n"...)
 	case status == 101:
 		return append(dst, "Connection: Upgrade\r\n\r\n"...)
 	case length >= 0 && status != 204 && status >= 200:

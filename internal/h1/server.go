@@ -129,6 +129,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	}
 	s.standby = s.newThread(s.crew.Standby())
 	s.requests.Aside = aside.NewHub(s.crew, loop)
+	s.requests.Aside.Patient = cfg.Meinheld
 	s.cur = s.threads[0]
 	return s, s.requests.OpenAccessLog(cfg)
 }

@@ -258,7 +258,7 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if !t.Listen {
 		cfg.Bind = nil
 	}
-	cfg.MeinheldErrors = t.Errors == "meinheld"
+	cfg.Meinheld = t.Like == "meinheld"
 	if err := InitPoller(); err != nil {
 		return runOSError, err
 	}

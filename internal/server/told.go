@@ -12,7 +12,7 @@ const toldPrefix = "gowsgi."
 
 type told struct {
 	Listen bool   // false: there is nothing to listen on, and the server ends when nothing of it is left to be done
-	Errors string // "meinheld": what the server answers by itself has meinheld's form
+	Like   string // "meinheld": see config.Config
 }
 
 // takeTold takes it out of the options.

@@ -10,7 +10,7 @@ func TestTakeTold(t *testing.T) {
 		{`{}`, `{}`, told{Listen: true}},
 		{`{"bind": "x", "threads": 2}`, `{"bind": "x", "threads": 2}`, told{Listen: true}},
 		{`{"gowsgi.listen": false, "threads": 2}`, `{"threads":2}`, told{}},
-		{`{"gowsgi.errors": "meinheld", "big": 12345678901234567890}`, `{"big":12345678901234567890}`, told{Listen: true, Errors: "meinheld"}},
+		{`{"gowsgi.like": "meinheld", "big": 12345678901234567890}`, `{"big":12345678901234567890}`, told{Listen: true, Like: "meinheld"}},
 		{`["gowsgi.listen"]`, `["gowsgi.listen"]`, told{Listen: true}},
 	}
 	for _, tt := range tests {

@@ -12,8 +12,14 @@ def test_the_longest_path(program, length, status):
 
 @pytest.mark.parametrize(
     "line",
-    [" / HTTP/1.0", "GET" * 100 + " / HTTP/1.0", "GET .. HTTP/1.0", "GET /" + "A" * 20000 + " HTTP/1.0"],
-    ids=["no method", "a long method", "a path that is none", "a line beyond all limits"],
+    [
+        " / HTTP/1.0",
+        "b'' / HTTP/1.0",
+        "GET" * 100 + " / HTTP/1.0",
+        "GET .. HTTP/1.0",
+        "GET /" + "A" * 20000 + " HTTP/1.0",
+    ],
+    ids=["no method", "a method of no capitals", "a long method", "a path that is none", "a line beyond all limits"],
 )
 def test_what_is_no_request(program, line):
     program(

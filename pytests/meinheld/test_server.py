@@ -161,23 +161,30 @@ assert seen[-1][0] <= seen[5][0] and seen[-1][1] <= seen[5][1] + 3, seen
 def test_listen_fork_and_run_in_the_children(program):
     program(
         """
+import signal
 
 port = listen()
 server.schedule_call(0, results.append, "in each child")
+reading, writing = os.pipe()
 children = []
 for _ in range(2):
     pid = os.fork()
     if not pid:
+        server.schedule_call(0, os.write, writing, b"x")
         server.spawn(results.append, ("spawned",))
-        run(App())
+        server.run(App())
         os._exit(0 if sorted(results) == ["in each child", "spawned"] else 1)
     children.append(pid)
-answers = [requests.get("http://127.0.0.1:%d" % port, timeout=20).content for _ in range(10)]
-assert answers == [b"Hello world!"] * 10
-import signal
-for pid in children:
-    os.kill(pid, signal.SIGTERM)
-    assert os.waitpid(pid, 0)[1] == 0
+try:
+    for _ in children:
+        assert os.read(reading, 1) == b"x"
+    answers = [requests.get("http://127.0.0.1:%d" % port, timeout=20).content for _ in range(10)]
+    assert answers == [b"Hello world!"] * 10
+finally:
+    for pid in children:
+        os.kill(pid, signal.SIGTERM)
+    statuses = [os.waitpid(pid, 0)[1] for pid in children]
+assert statuses == [0, 0], statuses
 server._host.listening.close()
 """
     )
@@ -210,6 +217,22 @@ try:
 except KeyboardInterrupt:
     ended = "KeyboardInterrupt"
 assert str(ended) == {ends!r}, ended
+"""
+    )
+
+
+def test_what_was_spawned_has_the_time_that_stop_gives(program):
+    program(
+        """
+def goes_on():
+    server.shutdown(10)
+    server.sleep(1)
+    results.append("done")
+
+listen()
+server.spawn(goes_on)
+run(App())
+assert results == ["done"]
 """
     )
 

@@ -46,6 +46,11 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         value = getattr(import_module("gowsgi." + _WHERE[name]), name)
+        if _WHERE[name] == "_waiting":
+            from gowsgi import _native
+
+            # Perhaps the application is being imported: the first request that calls it shall be in a greenlet already.
+            _native.want_suspend()
     elif name == "__version__":
         # importlib.metadata costs more than the rest of this package.
         from importlib import metadata

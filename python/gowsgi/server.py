@@ -140,8 +140,8 @@ def run(app: WSGIApplication | None = None, **options: _Value) -> None:
 def stop(timeout: float = 0) -> None:
     """Stops the server that `run` started, or is about to start, from any thread or signal handler of the process.
 
-    Requests in flight, and functions that were spawned, get `timeout` seconds to finish; 0 stands for the option
-    graceful_timeout. Without a server it does nothing.
+    Requests in flight get `timeout` seconds to finish; 0 stands for the option graceful_timeout. What was spawned goes
+    on until they have, and waits no longer then: gowsgi.Stopping. Without a server it does nothing.
     """
     if _native.loaded():
         _native.load().stop(timeout)

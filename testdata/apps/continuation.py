@@ -21,7 +21,9 @@ from gowsgi.middleware import CONTINUATION_KEY, ContinuationMiddleware
 waiting = {}
 ends = {}
 pool = concurrent.futures.ThreadPoolExecutor(4)
-loop = None
+# Now, so that its sockets are among what is open from the start.
+loop = asyncio.new_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()
 
 
 def application(environ, start_response):
@@ -130,7 +132,7 @@ def do_loop(continuation, name, options):
         await asyncio.sleep(0)
         waiter.resume("from a loop")
 
-    asyncio.run_coroutine_threadsafe(resume(), running_loop())
+    asyncio.run_coroutine_threadsafe(resume(), loop)
 
 
 def do_twice(continuation, name, options):
@@ -179,14 +181,6 @@ signal.signal(signal.SIGUSR2, from_signal)
 # ------------------------------------------------------------------------------------------ beside requests
 
 
-def running_loop():
-    global loop
-    if loop is None:
-        loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, daemon=True).start()
-    return loop
-
-
 def do_future(continuation, name, options):
     async def coroutine():
         await asyncio.sleep(0)
@@ -199,10 +193,10 @@ def do_future(continuation, name, options):
     slow = pool.submit(gate.wait, 20)
     cancelled = concurrent.futures.Future()
     pool.submit(cancelled.cancel)
-    asyncio_future = running_loop().create_future()
+    asyncio_future = loop.create_future()
     result = [
         continuation.wait_for(pool.submit(str, "of a pool")),
-        gowsgi.wait_for(asyncio.run_coroutine_threadsafe(coroutine(), running_loop()), 20),
+        gowsgi.wait_for(asyncio.run_coroutine_threadsafe(coroutine(), loop), 20),
         refused(continuation.wait_for, pool.submit(fails)),
         refused(gowsgi.wait_for, cancelled).split(":")[0],
         refused(continuation.wait_for, slow, 0.01).split(":")[0],

@@ -6,15 +6,15 @@ __all__ = ["patch_all", "patch_socket"]
 
 
 def patch_socket(aggressive: bool = False) -> None:
-    """Has Python's sockets, and the names they are given, be waited for without the thread, and socket.patched be True.
+    """Has Python's sockets wait without the thread, and socket.patched be True; `aggressive` changes nothing.
 
-    `aggressive` changes nothing.
+    As in meinheld nothing else is patched. Resolving a name keeps the thread, so that clients which begin one after the
+    other stay in that order; gowsgi.patch.patch_dns() changes that.
     """
     import socket
 
     from gowsgi import patch
 
-    patch.patch_dns()
     patch.patch_socket()
     socket.patched = True  # type: ignore[attr-defined]
 

@@ -99,7 +99,7 @@ def run(app: WSGIApplication, silent: int = 0) -> None:
     application = _Application(app, name, str(port), int(_host.settings["client_body_buffer_size"]))
     _native.want_suspend()
     try:
-        signum = _host.run(application, _FIXED, {"errors": "meinheld"}, _calls.begin, every=True)
+        signum = _host.run(application, _FIXED, {"like": "meinheld"}, _calls.begin, every=True)
     finally:
         _calls.end()
     if signum == signal.SIGINT and not silent:

@@ -1,0 +1,336 @@
+"""gowsgi.server beside run(app, bind=...): listen, what runs beside requests, settings, loggers, watchdogs."""
+
+import pytest
+
+pytestmark = pytest.mark.core
+
+
+def test_importing_loads_nothing_native(program):
+    """Nor do names for except clauses and a middleware that is made before a fork, whose child serves."""
+    program(
+        """
+from gowsgi import ContinuationError, Disconnected, Stopping, Timeout, schedule_call, sleep, spawn, wait_for
+from gowsgi.middleware import CONTINUATION_KEY, ContinuationMiddleware
+
+def native():
+    return [name for name in sys.modules if name.endswith("_gowsgi")]
+
+assert issubclass(Timeout, TimeoutError) and issubclass(Disconnected, ConnectionError)
+assert issubclass(Stopping, RuntimeError) and issubclass(ContinuationError, RuntimeError)
+assert gowsgi.Timeout is Timeout is server.timeout and {"Timeout", "spawn"} <= set(dir(gowsgi))
+
+@ContinuationMiddleware
+def waits(environ, start_response):
+    try:
+        environ[CONTINUATION_KEY].suspend(0.01)
+    except Timeout:
+        return app(environ, start_response)
+
+server.listen(("127.0.0.1", 0))
+(host, port), = server.addresses()
+assert not native()
+pid = os.fork()
+if not pid:
+    server.run(waits, log_level="error")
+    os._exit(0)
+assert get(port).endswith(b"ok") and not native()
+os.kill(pid, signal.SIGTERM)
+assert os.waitpid(pid, 0)[1] == 0
+server._host.listening.close()
+"""
+    )
+
+
+def test_listen_and_run_again_and_again(program):
+    program(
+        """
+for address in (("127.0.0.1", 0), ("localhost", 0), ("", 0)):
+    server.listen(address)
+    (_, port, *_), = server.addresses()
+    assert refused(RuntimeError, server.listen, address).startswith("already set listen socket")
+    refused(ValueError, server.run, app, bind="127.0.0.1:0")
+    thread = visitor(lambda: get(port)[-2:])
+    server.run(app, log_level="error")
+    thread.join()
+    assert server.addresses() == []
+    refused(ConnectionRefusedError, get, port)
+assert results == [b"ok"] * 3, results
+"""
+    )
+
+
+def test_what_run_is_refused_with_closes_what_was_bound(program):
+    program(
+        """
+held = []
+for _ in range(3):
+    held.append(len(os.listdir("/proc/self/fd")))
+    server.listen(("127.0.0.1", 0))
+    (_, port), = server.addresses()
+    refused(ValueError, server.run, app, no_such_option=1)
+    refused(ConnectionRefusedError, get, port)
+assert held[2] == held[1] == len(os.listdir("/proc/self/fd")), held
+refused(TypeError, server.run, "no application")
+refused(TypeError, server.run, None, bind="127.0.0.1:0")
+"""
+    )
+
+
+def test_unix_paths(program, tmp_path):
+    program(
+        f"""
+path = {str(tmp_path / "socket")!r}
+server.listen(path)
+assert server.addresses() == [path]
+taken = socket.socket(socket.AF_UNIX)
+refused(OSError, taken.bind, path)
+taken.close()
+
+def work():
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(path)
+        s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+        return s.recv(1000)[-2:]
+
+thread = visitor(work)
+server.run(app, log_level="error")
+thread.join()
+assert results == [b"ok"] and not os.path.exists(path)
+
+# Somebody who listens keeps a path; a file that is no socket stays.
+other = socket.socket(socket.AF_UNIX)
+other.bind(path)
+other.listen(1)
+refused(OSError, server.listen, path)
+os.unlink(path)
+open(path, "w").close()
+refused(OSError, server.listen, path)
+assert os.path.isfile(path)
+other.close()
+
+server.listen("@gowsgi-test-%d" % os.getpid())
+assert server.addresses() == [b"\\0gowsgi-test-%d" % os.getpid()]
+server._host.listening.close()
+"""
+    )
+
+
+def test_it_ends_when_nothing_is_left(program):
+    """No listener, and what was spawned and scheduled has been done; in floats of seconds."""
+    said = program(
+        """
+def spawned(a, b=0):
+    gowsgi.sleep(0.02)
+    results.append(["spawned", a, b])
+    gowsgi.spawn(results.append, ("by it",))
+
+gowsgi.spawn(spawned, (1,), {"b": 2})
+timer = gowsgi.schedule_call(0.05, lambda *args, **kwargs: results.append([args, kwargs]), 1, a=2)
+gowsgi.schedule_call(30.5, results.append, "never").cancel()
+assert not timer.called
+server.run()
+assert results == [["spawned", 1, 2], "by it", [(1,), {"a": 2}]], results
+assert timer.called
+server.run()  # nothing at all
+"""
+    )
+    assert said.count("running, and listening nowhere") == 2
+
+
+def test_what_was_scheduled_does_not_outlive_its_server(program):
+    program(
+        """
+gowsgi.schedule_call(0.01, server.stop)
+gowsgi.schedule_call(0.2, results.append, "never")
+server.listen(("127.0.0.1", 0))
+server.run(app, log_level="error")
+gowsgi.schedule_call(0.4, results.append, "now")
+server.run(log_level="error")
+assert results == ["now"], results
+"""
+    )
+
+
+def test_what_waits_beside_requests_ends_with_the_last_of_them(program):
+    program(
+        """
+def endless():
+    try:
+        while True:
+            gowsgi.sleep(30)
+    except gowsgi.Stopping:
+        results.append("stopping")
+
+gowsgi.spawn(endless)
+gowsgi.schedule_call(0.01, server.stop, 30)
+server.listen(("127.0.0.1", 0))
+server.run(app, log_level="error")
+assert results == ["stopping"], results
+"""
+    )
+
+
+def test_what_cannot_be_spawned_scheduled_or_slept(program):
+    program(
+        """
+refused(TypeError, gowsgi.spawn, "no function")
+refused(TypeError, gowsgi.schedule_call, 0, "no function")
+for seconds in (-1, -0.5, float("nan")):
+    refused(ValueError, gowsgi.schedule_call, seconds, print)
+    refused(ValueError, gowsgi.sleep, seconds)
+began = time.monotonic()
+gowsgi.sleep(0.05)  # without a server
+gowsgi.sleep(0)
+assert time.monotonic() - began >= 0.05
+"""
+    )
+
+
+def test_descriptors_are_waited_for(program):
+    program(
+        """
+def work():
+    r, w = os.pipe()
+    for arguments in ((-1, True), (r,), (r, True, False, -1.0), (r, False, False, 0)):
+        refused(ValueError, server.trampoline, *arguments)
+    refused(OSError, server.trampoline, 12345, True)
+    refused(server.timeout, server.trampoline, r, read=True, timeout=0.01)
+    refused(gowsgi.Timeout, server.trampoline, r, timeout=0.01)
+    assert server.trampoline(w, read=False, write=True) == 2
+    gowsgi.schedule_call(0.001, os.write, w, b"x")
+    assert server.trampoline(r, read=True, timeout=20.5) == 1
+    os.read(r, 1)
+    cancelled = []
+    gowsgi.schedule_call(0.001, lambda: cancelled.append(server.cancel_wait(r)))
+    refused(OSError, server.trampoline, r, read=True)
+    refused(ValueError, server.cancel_wait, -1)
+    assert cancelled == [1] and server.cancel_wait(r) == 0
+    os.close(r), os.close(w)
+    results.append(server.get_ident())
+
+def after():
+    results.append(server.get_ident())
+
+gowsgi.spawn(work)
+gowsgi.spawn(after)
+server.run(log_level="error")
+assert len(results) == 2 and results[0] is not results[1], results
+"""
+    )
+
+
+def test_settings_are_the_options(program):
+    program(
+        """
+defaults = {"keepalive": 75, "backlog": 2048, "picoev_max_fd": 10000, "max_content_length": 1 << 30,
+            "client_body_buffer_size": 2 << 20}
+for name, default in defaults.items():
+    get_it, set_it = getattr(server, "get_" + name), getattr(server, "set_" + name)
+    assert get_it() == default
+    refused(ValueError, set_it, -1)
+    refused(TypeError, set_it, "1")
+    refused(TypeError, set_it, None)
+server.set_keepalive(0.5)
+assert server.get_keepalive() == 0.5
+server.set_max_content_length(3)
+
+def post():
+    with socket.create_connection(("127.0.0.1", port), 20) as s:
+        s.sendall(b"POST / HTTP/1.0\\r\\nContent-Length: 4\\r\\n\\r\\n1234")
+        return s.recv(1000)[9:12]
+
+for options in ({}, {"limit_request_body": 4}):
+    server.listen(("127.0.0.1", 0))
+    (_, port), = server.addresses()
+    thread = visitor(post)
+    server.run(app, log_level="error", **options)
+    thread.join()
+assert results == [b"413", b"200"], results
+"""
+    )
+
+
+def test_loggers(program):
+    said = program(
+        """
+class Log:
+    def __init__(self):
+        self.seen = []
+
+    def access(self, environ):
+        self.seen.append([environ["PATH_INFO"], environ["STATUS_CODE"], environ["SEND_BYTES"]])
+
+    def error(self, kind, value, tb):
+        self.seen.append([kind.__name__, str(value), tb is not None])
+
+access, error = Log(), Log()
+server.set_access_logger(access)
+server.set_error_logger(error)
+
+def blocks():
+    yield b"12"
+    yield b"345"
+
+def many(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/raises":
+        raise LookupError("for the logger")
+    write = start_response("201 Created", [])
+    if path == "/write":
+        write(b"123456")
+    if path == "/file":
+        return environ["wsgi.file_wrapper"](open(sys.executable, "rb"))
+    return {"/list": [b"1", b"2"], "/blocks": blocks(), "/write": []}[path]
+
+def work():
+    for path in ("/list", "/blocks", "/write", "/raises", "/file"):
+        get(port, path)
+
+server.listen(("127.0.0.1", 0))
+(_, port), = server.addresses()
+gowsgi.schedule_call(0, lambda: 1 / 0)
+thread = visitor(work)
+server.run(many, log_level="error")
+thread.join()
+assert sorted(access.seen) == sorted([
+    ["/list", 201, 2], ["/blocks", 201, 5], ["/write", 201, 6], ["/raises", 500, 0],
+    ["/file", 201, os.path.getsize(sys.executable)],
+]), access.seen
+assert sorted(error.seen) == [["LookupError", "for the logger", True], ["ZeroDivisionError", "division by zero", True]]
+"""
+    )
+    assert "Traceback" not in said
+
+
+def test_an_error_logger_that_fails(program):
+    said = program(
+        """
+class Log:
+    def error(self, kind, value, tb):
+        raise OSError("the disk is full")
+
+server.set_error_logger(Log())
+gowsgi.spawn(lambda: 1 / 0)
+server.run(log_level="error")
+"""
+    )
+    assert "error in the error logger" in said and "the disk is full" in said and "ZeroDivisionError" in said
+
+
+def test_a_watchdog(program):
+    program(
+        """
+def watchdog():
+    results.append(threading.get_ident())
+    server.shutdown()
+
+server.set_watchdog(watchdog)
+server.listen(("127.0.0.1", 0))
+server.run(app, log_level="error")
+assert results == [threading.get_ident()]
+server.set_watchdog(watchdog)
+server.run(log_level="error")  # it keeps no server
+assert len(results) == 1
+refused(TypeError, server.set_watchdog, 5)
+"""
+    )
