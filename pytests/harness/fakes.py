@@ -119,7 +119,9 @@ def mysql(file, meeting):
     def text(data):
         return bytes([len(data)]) + data
 
-    capabilities = 0x00000200 | 0x00008000 | 0x00000001 | 0x00000004 | 0x00000008 | 0x00080000  # 4.1, secure, plugin auth
+    capabilities = (
+        0x00000200 | 0x00008000 | 0x00000001 | 0x00000004 | 0x00000008 | 0x00080000
+    )  # 4.1, secure, plugin auth
     send(
         b"\x0a8.0.0\0"
         + struct.pack("<I", 1)

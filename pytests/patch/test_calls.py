@@ -1,7 +1,7 @@
 """gowsgi.patch: each call that may wait, in requests of one thread, beside the same call in a thread of the system.
 
-The checks are functions in testdata/apps/patched. Other greenlets of the thread do what ends the wait, so a call that kept its
-thread would wait for ever.
+The checks are functions in testdata/apps/patched. Other greenlets of the thread do what ends the wait, so a call that
+kept its thread would wait for ever.
 """
 
 import ast

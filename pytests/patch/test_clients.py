@@ -1,4 +1,4 @@
-"""Libraries that know nothing of gowsgi, in many requests of one thread at once: their servers answer when all have asked."""
+"""Libraries that know nothing of gowsgi, in many requests of one thread: their servers answer when all have asked."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Clients of other servers, in requests of one thread: /<client>?port=N asks a server of the test and answers what it said."""
+"""Clients of other servers, in requests of one thread: /<client>?port=N asks a server of the test."""
 
 import http.client
 import importlib.util

@@ -6,11 +6,11 @@ answer, so it is libc's error as well.
 
 from __future__ import annotations
 
+import _socket as native
 import socket
 from functools import wraps
 from typing import Any, Callable
 
-import _socket as native
 from gowsgi.patch import _hub as hub
 from gowsgi.patch._names import Part
 

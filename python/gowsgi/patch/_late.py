@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import queue
 import sys
 import threading
 from types import ModuleType
 from typing import Any, Iterator
 
-import _thread
 from gowsgi.patch._names import imported, of_stdlib
 
 __all__ = ["find", "say"]
@@ -58,7 +58,7 @@ def say(found: list[str]) -> None:
 
     shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
     logging.getLogger("gowsgi.patch").warning(
-        "gowsgi.patch: patched after these were made, which therefore block their thread, and whose thread-local data all "
-        "requests of a thread share: %s; call gowsgi.patch.patch_all() before their modules are imported",
+        "gowsgi.patch: patched after these were made, which go on blocking their thread, or are shared by all "
+        "requests of one: %s; call gowsgi.patch.patch_all() before their modules are imported",
         shown,
     )

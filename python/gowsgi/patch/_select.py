@@ -1,4 +1,4 @@
-"""select, poll, epoll and the selectors: first a look without waiting, then a wait for one descriptor, then a look again.
+"""select, poll, epoll and the selectors: a look without waiting, then a wait for one descriptor, then a look again.
 
 Where there are many, the one is an epoll descriptor that watches them. What is returned is always the original's.
 """
@@ -71,7 +71,7 @@ def select_(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], ti
     if not hub.suspendable() or not (timeout is None or (isinstance(timeout, (int, float)) and timeout > 0)):
         return _select(rlist, wlist, xlist, timeout)
     try:
-        lists = [fds if isinstance(fds, (list, tuple)) else tuple(fds) for fds in (rlist, wlist, xlist)]
+        reads, writes, others = (fds if isinstance(fds, (list, tuple)) else tuple(fds) for fds in (rlist, wlist, xlist))
     except TypeError:
         return _select(rlist, wlist, xlist, timeout)
     interest: dict[int, int] = {}
@@ -79,12 +79,12 @@ def select_(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], ti
     def wait(left: float | None) -> None:
         # After the first look, which refuses what is no descriptor.
         if not interest:
-            for fds, events in zip(lists, (select.POLLIN, select.POLLOUT, select.POLLPRI)):
+            for fds, events in zip((reads, writes, others), (select.POLLIN, select.POLLOUT, select.POLLPRI)):
                 for fd in map(_fileno, fds):
                     interest[fd] = interest.get(fd, 0) | events
         _wait(interest, left)
 
-    return _looking(lambda: _select(*lists, 0), wait, timeout)
+    return _looking(lambda: _select(reads, writes, others, 0), wait, timeout)
 
 
 def _waits(timeout: Any, per_second: int) -> bool:

@@ -3,9 +3,8 @@
 import importlib
 import traceback
 
-from patched import early  # made before the patch
-
 from gowsgi.patch import patch_all
+from patched import early  # made before the patch
 
 patch_all()
 

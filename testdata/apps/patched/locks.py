@@ -1,5 +1,6 @@
 """threading."""
 
+import _thread
 import concurrent.futures
 import contextvars
 import gc
@@ -10,7 +11,6 @@ import weakref
 
 import greenlet
 
-import _thread
 from patched import early
 from patched.tools import PATIENCE, SHORT, Greenlet, in_thread, raises, same
 
@@ -78,7 +78,7 @@ def check_threads_and_greenlets_take_turns():
         for thread in threads:
             thread.join(PATIENCE)
             assert not thread.is_alive()
-        assert len(entered) == 8 * 20 and not lock.acquire(False) is False
+        assert len(entered) == 8 * 20 and lock.acquire(False) is not False
 
 
 def check_a_lock_may_be_released_by_others():

@@ -72,10 +72,13 @@ def check_an_unknown_name():
     # What libc says of it depends on whether there is a name server.
     error = raises(socket.gaierror, lambda: socket.getaddrinfo("name.invalid", 80))
     assert error.errno in (socket.EAI_NONAME, socket.EAI_AGAIN), error
-    assert error.args[1] == {
-        socket.EAI_NONAME: "Name or service not known",
-        socket.EAI_AGAIN: "Temporary failure in name resolution",
-    }[error.errno]
+    assert (
+        error.args[1]
+        == {
+            socket.EAI_NONAME: "Name or service not known",
+            socket.EAI_AGAIN: "Temporary failure in name resolution",
+        }[error.errno]
+    )
     with socket.socket() as sock:
         raises(socket.gaierror, lambda: sock.connect(("name.invalid", 80)))
         raises(socket.gaierror, lambda: sock.connect_ex(("name.invalid", 80)))

@@ -68,7 +68,7 @@ def check_waiting_without_the_thread():
 def check_time_outs():
     for way in ways():
         for timeout in (0, SHORT):
-            with pair() as (left, right):
+            with pair() as (left, _right):
                 assert same(lambda left=left, way=way, timeout=timeout: way([left], timeout)) == ("returned", set())
 
 

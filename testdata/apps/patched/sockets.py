@@ -69,11 +69,11 @@ def check_sending_waits_without_the_thread():
 
 def check_a_time_out_is_the_same():
     for receive in RECEIVERS.values():
-        with pair(SHORT) as (left, right):
+        with pair(SHORT) as (left, _right):
             kind = same(lambda left=left, receive=receive: receive(left))
             assert kind[1] is socket.timeout and kind[3] == "timed out", kind
     for send in SENDERS.values():
-        with pair(SHORT) as (left, right):
+        with pair(SHORT) as (left, _right):
             fill(left)
             kind = same(lambda left=left, send=send: send(left))
             assert kind[1] is socket.timeout and kind[3] == "timed out", kind
@@ -81,10 +81,10 @@ def check_a_time_out_is_the_same():
 
 def check_without_waiting_it_is_the_same():
     for call in RECEIVERS.values():
-        with pair(0) as (left, right):
+        with pair(0) as (left, _right):
             assert same(lambda left=left, call=call: call(left))[1] is BlockingIOError
     for call in SENDERS.values():
-        with pair(0) as (left, right):
+        with pair(0) as (left, _right):
             fill(left)
             assert same(lambda left=left, call=call: call(left))[1] is BlockingIOError
 
@@ -342,7 +342,7 @@ def check_many_accept_on_one_listener():
 def check_closing_ends_the_wait():
     for timeout in TIMEOUTS:
         for call in (lambda s: s.recv(1), lambda s: s.sendall(BIG * 4)):
-            with tcp(timeout) as (left, right):
+            with tcp(timeout) as (left, _right):
                 other = Greenlet(left.close)
                 error = raises(OSError, lambda left=left, call=call: call(left))
                 assert error.errno == errno.EBADF and str(error) == "[Errno 9] Bad file descriptor", error
@@ -355,13 +355,13 @@ def check_closing_ends_the_wait():
 
 
 def check_closing_from_a_thread_ends_the_wait():
-    with pair() as (left, right):
+    with pair() as (left, _right):
         threading.Timer(SHORT, left.close).start()
         assert raises(OSError, lambda: left.recv(1)).errno == errno.EBADF
 
 
 def check_shutdown_ends_the_wait():
-    with tcp() as (left, right):
+    with tcp() as (left, _right):
         other = Greenlet(lambda: left.shutdown(socket.SHUT_RDWR))
         assert left.recv(1) == b""
         other.join()

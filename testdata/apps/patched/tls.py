@@ -64,9 +64,7 @@ def check_a_handshake_of_its_own():
     for block in (False, True):
         with tcp() as (left, right):
             server = Greenlet(lambda right=right: early.server_context.wrap_socket(right, server_side=True))
-            client = early.client_context.wrap_socket(
-                left, server_hostname="localhost", do_handshake_on_connect=False
-            )
+            client = early.client_context.wrap_socket(left, server_hostname="localhost", do_handshake_on_connect=False)
             with client:
                 if block:
                     client.setblocking(False)
@@ -77,17 +75,16 @@ def check_a_handshake_of_its_own():
 
 
 def check_connect_and_accept():
-    with socket.create_server(("127.0.0.1", 0)) as plain:
-        with early.server_context.wrap_socket(plain, server_side=True) as listener:
-            accepted = Greenlet(listener.accept)
-            with early.client_context.wrap_socket(socket.socket(), server_hostname="localhost") as client:
-                client.connect(listener.getsockname())
-                peer, address = accepted.join()
-                with peer:
-                    assert address == client.getsockname() and client.version() == peer.version()
-                    other = Greenlet(lambda: peer.sendall(b"hello"))
-                    assert client.recv(5) == b"hello"
-                    other.join()
+    with early.server_context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as listener:
+        accepted = Greenlet(listener.accept)
+        with early.client_context.wrap_socket(socket.socket(), server_hostname="localhost") as client:
+            client.connect(listener.getsockname())
+            peer, address = accepted.join()
+            with peer:
+                assert address == client.getsockname() and client.version() == peer.version()
+                other = Greenlet(lambda: peer.sendall(b"hello"))
+                assert client.recv(5) == b"hello"
+                other.join()
 
 
 def check_unwrap():
@@ -103,7 +100,7 @@ def check_unwrap():
 
 
 def check_time_outs_are_the_same():
-    with tls(SHORT) as (client, peer):
+    with tls(SHORT) as (client, _peer):
         client.settimeout(SHORT)
         for call in (lambda: client.recv(1), lambda: client.read(1)):
             assert same(call)[1:3] == (socket.timeout, ("The read operation timed out",))
@@ -112,7 +109,7 @@ def check_time_outs_are_the_same():
         assert raises(socket.timeout, full).args == ("The write operation timed out",)
 
     def handshake():
-        with tcp(SHORT) as (left, right):
+        with tcp(SHORT) as (left, _right):
             early.client_context.wrap_socket(left, server_hostname="localhost").close()
 
     kind = same(handshake)
@@ -120,7 +117,7 @@ def check_time_outs_are_the_same():
 
 
 def check_without_waiting_it_is_the_same():
-    with tls() as (client, peer):
+    with tls() as (client, _peer):
         client.setblocking(False)
         assert same(lambda: client.recv(1))[1] is ssl.SSLWantReadError
         assert client.send(b"x") == 1
@@ -165,7 +162,7 @@ def check_refused_certificates():
 
 def check_closing_ends_the_wait():
     for timeout in TIMEOUTS:
-        with tls(timeout) as (client, peer):
+        with tls(timeout) as (client, _peer):
             other = Greenlet(client.close)
             raises(OSError, lambda client=client: client.recv(1))
             other.join()

@@ -11,7 +11,7 @@ SHORT = 0.02
 
 
 class Greenlet:
-    """func(), in another greenlet of this thread. That it runs while a call waits proves that the call has no thread."""
+    """func() in another greenlet of this thread: if it runs while a call waits, the call does not keep the thread."""
 
     def __init__(self, func):
         self._done = threading.Event()
