@@ -7,6 +7,9 @@
 // those Request.mu keeps the response together. With the GIL nobody waits for it, nor for anything else: who would have to
 // is told Again, and comes once more without the GIL.
 //
+// A request that waits without a thread is suspended: Run returns, the job is put aside (internal/aside), and it goes on by
+// Client.Resume, on the same thread.
+//
 // When the application has answered, what it still does on other threads is called off (Client.Over) and waited for,
 // without the GIL: afterwards nobody has the request but its thread.
 package request

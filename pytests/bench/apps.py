@@ -96,6 +96,60 @@ def mix(environ, start_response):
     return plain(environ, start_response)
 
 
+# --- suspended requests ----------------------------------------------------------------------------------------------
+
+
+def make_suspend():
+    """Each request for /wait wakes the one that waits, and waits itself."""
+    waiting = []
+
+    def exchange(mine, wake, wait):
+        before = waiting.pop() if waiting else None
+        waiting.append(mine)
+        if before is not None:
+            try:
+                wake(before)
+            except Exception:  # its client has left
+                pass
+        wait()
+
+    def suspended(key):
+        def application(environ, start_response):
+            if environ["PATH_INFO"] == "/wait":
+                continuation = environ[key]
+                exchange(continuation, lambda other: other.resume(), continuation.suspend)
+            return plain(environ, start_response)
+
+        return application
+
+    try:
+        import gevent.event
+    except ImportError:
+        pass
+    else:
+
+        def by_event(environ, start_response):
+            if environ["PATH_INFO"] == "/wait":
+                event = gevent.event.Event()
+                exchange(event, lambda other: other.set(), event.wait)
+            return plain(environ, start_response)
+
+        return by_event
+    try:
+        from meinheld import middleware
+    except ImportError:
+        from gowsgi import middleware
+    return middleware.ContinuationMiddleware(suspended(middleware.CONTINUATION_KEY))
+
+
+def make_middleware():
+    try:
+        from meinheld.middleware import ContinuationMiddleware
+    except ImportError:
+        from gowsgi.middleware import ContinuationMiddleware
+    return ContinuationMiddleware(plain)
+
+
 # --- frameworks: five rows of a table of a hundred, by primary key, in a template that escapes -----------------------
 
 TEMPLATE = """<!doctype html><html><head><title>{{ title }}</title></head><body><table>
@@ -178,3 +232,7 @@ if os.environ.get("BENCH_APP") == "flask":
     flask = make_flask()
 elif os.environ.get("BENCH_APP") == "django":
     django = make_django()
+elif os.environ.get("BENCH_APP") == "suspend":
+    suspend = make_suspend()
+elif os.environ.get("BENCH_APP") == "middleware":
+    middleware = make_middleware()

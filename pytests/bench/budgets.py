@@ -65,7 +65,21 @@ BUDGETS = [
     ),
     ("file1m: CPU by the best peer's", 1.0, lambda r: r.best("file1m", "cpu")),
     ("idle: bytes per connection by 2048", 1.0, lambda r: (quotient(r.own("idle", "memory"), 2048), "")),
-    ("10,000 suspended requests: 25 KB each", 1.0, lambda r: (None, "")),
+    (
+        "suspend: rate by that of gevent's Event on gevent.pywsgi, at least",
+        -3.0,
+        lambda r: (report.ratio(r.rows("suspend"), "gowsgi", "gevent", "rate"), "gevent"),
+    ),
+    (
+        "suspend: rate by meinheld's, at least",
+        -1.0,
+        lambda r: (report.ratio(r.rows("suspend"), "gowsgi", "meinheld", "rate"), "meinheld"),
+    ),
+    (
+        "middleware: CPU by that of plain",
+        1.15,
+        lambda r: (quotient(r.own("middleware", "cpu"), r.own("plain", "cpu")), ""),
+    ),
     ("worker start with --preload: 5 MB private", 1.0, lambda r: (None, "")),
 ]
 

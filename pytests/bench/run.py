@@ -249,6 +249,8 @@ class Bench:
             server = servers.BY_NAME[name]
             if server.workloads is not None and workload.name not in server.workloads:
                 continue
+            if workload.servers is not None and name not in workload.servers:
+                continue
             rows[name] = {"rounds": []}
             if name in self.unfit:
                 rows[name]["unfit"] = self.unfit[name]

@@ -87,14 +87,14 @@ def uwsgi(listen):
 SERVERS = [
     Server(
         "gowsgi",
-        [],
+        ["greenlet"],
         gowsgi("gowsgi"),
         "Defaults, with the connection limit raised for the idle connections.",
         peer=False,
     ),
     Server(
         "gowsgi-other",
-        [],
+        ["greenlet"],
         gowsgi("gowsgi-other"),
         "Another build of the binary, given with --other, to see what a change did.",
         peer=False,

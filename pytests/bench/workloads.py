@@ -21,6 +21,7 @@ class Workload:
         self.expect = more.pop("expect", lambda body: body == apps.HELLO)
         self.http10 = more.pop("http10", False)
         self.closes = more.pop("closes", False)  # the application ends a request in close() of its response
+        self.servers = more.pop("servers", None)  # the only ones that can; None: all
         assert not more, more
 
 
@@ -81,6 +82,20 @@ WORKLOADS = [
     ),
     Workload("flask", "Flask: a template and a query", "flask", "plain", expect=in_page, closes=True),
     Workload("django", "Django: a template and a query", "django", "plain", expect=in_page, closes=True),
+    Workload(
+        "suspend",
+        "each request wakes the one before and suspends until the next; one thread, 64 connections",
+        "suspend",
+        "suspend",
+        servers=["gowsgi", "gowsgi-other", "gevent", "gunicorn-gevent", "meinheld"],
+    ),
+    Workload(
+        "middleware",
+        "plain under ContinuationMiddleware, where no request suspends",
+        "middleware",
+        "plain",
+        servers=["gowsgi", "gowsgi-other", "meinheld"],
+    ),
     Workload("idle", "memory of 10,000 idle connections", "plain", kind="idle", connections=10000, by="memory"),
     Workload("startup", "time from start to the first answer", "plain", kind="startup", by="time"),
 ]
