@@ -16,7 +16,7 @@ from gowsgi.patch._names import Part
 
 __all__ = ["patch"]
 
-# Milliseconds are counted in an int.
+# CPython counts milliseconds in an int, before 3.15.
 _LONGEST = 2147483
 
 _select, _poll, _epoll = select.select, select.poll, select.epoll
@@ -87,11 +87,16 @@ def select_(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], ti
     return _looking(lambda: _select(reads, writes, others, 0), wait, timeout)
 
 
-def _waits(timeout: Any, per_second: int) -> bool:
-    """Whether poll waits with this time-out; for what it refuses it does not."""
-    if timeout is None:
-        return True
-    return isinstance(timeout, (int, float)) and timeout != 0 and timeout < _LONGEST * per_second
+def _polling(look: Callable[[Any], Any], wait: Callable[[float | None], None], timeout: Any, per_second: int) -> Any:
+    """poll: look is the original's."""
+    if timeout == 0 or not hub.suspendable() or not (timeout is None or isinstance(timeout, (int, float))):
+        return look(timeout)
+    if timeout is None or timeout < 0:
+        return _looking(lambda: look(0), wait, None)
+    if timeout < _LONGEST * per_second:
+        return _looking(lambda: look(0), wait, timeout / per_second)
+    # Too long, or not.
+    return hub.offload(look, timeout)
 
 
 class poll:
@@ -115,10 +120,7 @@ class poll:
 
     def poll(self, timeout: Any = None, /) -> Any:
         """What is ready: (descriptor, events); timeout in milliseconds."""
-        if not hub.suspendable() or not _waits(timeout, 1000):
-            return self._poll.poll(timeout)
-        seconds = None if timeout is None or timeout < 0 else timeout / 1000
-        return _looking(lambda: self._poll.poll(0), lambda left: _wait(self._interest, left), seconds)
+        return _polling(self._poll.poll, lambda left: _wait(self._interest, left), timeout, 1000)
 
 
 class epoll:
@@ -136,10 +138,7 @@ class epoll:
 
     def poll(self, timeout: Any = None, maxevents: int = -1) -> Any:
         """What is ready: (descriptor, events); timeout in seconds."""
-        if not hub.suspendable() or not _waits(timeout, 1):
-            return self._epoll.poll(timeout, maxevents)
-        seconds = None if timeout is None or timeout < 0 else timeout
-        return _looking(lambda: self._epoll.poll(0, maxevents), self._wait, seconds)
+        return _polling(lambda left: self._epoll.poll(left, maxevents), self._wait, timeout, 1)
 
     def _wait(self, timeout: float | None) -> None:
         _wait({self._epoll.fileno(): select.POLLIN}, timeout)

@@ -95,7 +95,7 @@ def check_writing_and_hanging_up():
 
 
 def nobodys():
-    """The number of no descriptor, nor of the next one; select ignores those beyond what a process has had."""
+    """The number of no descriptor, nor of the next one. Not for select, which ignores what a process has never had."""
     for fd in range(100, 250):
         try:
             os.fstat(fd)
@@ -110,7 +110,6 @@ def check_what_is_wrong_is_the_same():
     fd = nobodys()
     for call in (
         lambda: select.select([closed], [], [], PATIENCE),
-        lambda: select.select([fd], [], [], PATIENCE),
         lambda: select.select(["x"], [], [], PATIENCE),
         lambda: select.select([], [], [], -1),
         lambda: select.select([], [], [], "x"),
@@ -119,7 +118,7 @@ def check_what_is_wrong_is_the_same():
         lambda: select.poll().modify(0, 1),
         lambda: select.poll().unregister(0),
         lambda: select.poll().poll("x"),
-        lambda: select.poll().poll(1e12),
+        lambda: select.poll().poll(1e30),
         lambda: select.epoll().register(fd, 1),
         lambda: select.epoll().poll("x"),
         lambda: select.epoll().poll(SHORT, 0),
