@@ -271,6 +271,8 @@ int gw_green_can(void) {
 	return g != t->hub;
 }
 
+PyObject *gw_green_owner(void) { return gw_self->job->runner->greenlet; }
+
 int gw_green_hand_back(void) {
 	gw_thread *t = gw_self;
 	gw_job *j = t->job;

@@ -161,6 +161,7 @@ extern int gw_green_on;
 int gw_green_enable(void);
 int gw_green_run(gw_thread *t, gw_job *j, gw_todo todo);
 int gw_green_can(void);
+PyObject *gw_green_owner(void); /* borrowed: the greenlet of the job, where gw_green_can says yes */
 int gw_green_hand_back(void);
 void gw_green_end(gw_thread *t);
 

@@ -306,7 +306,7 @@ static PyObject *poll_fd(int fd, int events, int64_t timeout) {
 			return no_descriptor(err);
 		if (n < 0 && py.PyErr_CheckSignals() < 0)
 			return NULL;
-		if (n == 0 && left >= 0 && now_ns() >= end)
+		if (n == 0 && end != INT64_MAX && now_ns() >= end)
 			return raise(GW_WAIT_TIMEOUT);
 	}
 }
@@ -531,6 +531,14 @@ static PyObject *native_suspendable(PyObject *self, PyObject *ignored) {
 	return py.PyBool_FromLong(gw_green_can());
 }
 
+static PyObject *native_owner(PyObject *self, PyObject *ignored) {
+	(void)self;
+	(void)ignored;
+	PyObject *o = gw_green_can() ? gw_green_owner() : Py_None;
+	py.Py_IncRef(o);
+	return o;
+}
+
 static PyObject *native_enable(PyObject *self, PyObject *ignored) {
 	(void)self;
 	(void)ignored;
@@ -598,6 +606,8 @@ int gw_wait_init(PyObject *module) {
 			"schedule(seconds, func, args=(), kwargs=None, daemon=False) -> Timer\n\nThe same, later."},
 		{"suspendable", native_suspendable, METH_NOARGS,
 			"suspendable() -> bool\n\nWhether the calling code can give its thread back."},
+		{"owner", native_owner, METH_NOARGS,
+			"owner() -> greenlet or None\n\nThe greenlet of the server's in or below which the calling code runs."},
 		{"enable_suspend", native_enable, METH_NOARGS,
 			"enable_suspend() -> bool\n\nRequests run in greenlets from now on, if there are any."},
 		{NULL, NULL, 0, NULL},

@@ -11,8 +11,8 @@ everything as it was: each call asks first whether it can give its thread back, 
 Nothing is loaded for that; where gowsgi's native module is not in use, nothing can.
 
 What is patched lives in the classes and modules that have it, so it does not matter much when: sockets, TLS contexts,
-sessions and pools from before, and names that were imported from the modules before (`from time import sleep`), are patched
-as well. Locks, thread-local data and SimpleQueues are not; a line in the log names those that are found.
+sessions and pools from before, and names that were imported from the modules before (`from time import sleep`), are
+patched as well. Locks, thread-local data and SimpleQueues are not; a line in the log names those that are found.
 """
 
 from __future__ import annotations

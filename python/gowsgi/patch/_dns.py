@@ -6,11 +6,11 @@ answer, so it is libc's error as well.
 
 from __future__ import annotations
 
+import _socket as native
 import socket
 from functools import wraps
 from typing import Any, Callable
 
-import _socket as native
 from gowsgi.patch import _hub as hub
 from gowsgi.patch._names import Part
 
@@ -39,6 +39,11 @@ def _name(host: str | bytes | bytearray) -> str:
     return host.encode("idna").decode("ascii") if isinstance(host, str) else bytes(host).decode("ascii")
 
 
+def _plain(host: str | bytes | bytearray) -> bool:
+    """Whether it can be a name at all; what is not is for libc to judge."""
+    return bool(host) and (0 not in host if isinstance(host, (bytes, bytearray)) else "\0" not in host)
+
+
 @wraps(_getaddrinfo)
 def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
     if host is None or flags & socket.AI_NUMERICHOST or not hub.suspendable():
@@ -48,7 +53,7 @@ def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int
     except socket.gaierror as error:
         if error.errno != socket.EAI_NONAME:
             raise
-    if flags & ~_PLAIN or family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6) or not host:
+    if flags & ~_PLAIN or family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6) or not _plain(host):
         return hub.offload(_getaddrinfo, host, port, family, type, proto, flags)
     found: list[Any] = []
     for address in _addresses(_name(host), int(family)):
@@ -58,7 +63,9 @@ def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int
 
 def _is_name(host: Any, family: int) -> bool:
     """Whether CPython would ask libc for this host, and libc a name server."""
-    if not isinstance(host, (str, bytes, bytearray)) or host in ("", b"", "<broadcast>", b"<broadcast>"):
+    if host in ("<broadcast>", b"<broadcast>"):
+        return False
+    if not isinstance(host, (str, bytes, bytearray)) or not _plain(host):
         return False
     try:
         _getaddrinfo(bytes(host) if isinstance(host, bytearray) else host, None, family, 0, 0, socket.AI_NUMERICHOST)

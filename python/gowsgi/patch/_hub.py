@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from gowsgi import _native
 
-__all__ = ["READ", "WRITE", "offload", "park", "resolve", "suspendable", "turn", "wait_fd", "waiter", "wake"]
+__all__ = ["READ", "WRITE", "offload", "owner", "park", "resolve", "suspendable", "turn", "wait_fd", "waiter", "wake"]
 
 READ, WRITE = 1, 2
 
@@ -29,21 +29,28 @@ def _never() -> bool:
     return False
 
 
-# Called as hub.suspendable(): becomes the native function itself when there is one.
+def _nobody() -> None:
+    return None
+
+
+# Called as hub.suspendable(): become the native functions themselves when there are some.
 suspendable: Callable[[], bool] = _never
+# The greenlet of the server's that the calling code runs in or below; None for code that is its thread's own.
+owner: Callable[[], Any] = _nobody
 
 
 def bind(module: Any) -> None:
     """From now on this native module is asked; requests run in greenlets."""
-    global _module, suspendable
+    global _module, suspendable, owner
     _module = module
     # False where there is no package greenlet; nothing is suspendable then, and the module has said so.
     module.enable_suspend()
     suspendable = module.suspendable
+    owner = module.owner
 
 
 def _after_fork_in_child() -> None:
-    # The greenlet of a request goes on in the child, but there is no server below it.
+    # The greenlet of a request goes on in the child, and owns what it owned, but there is no server below it.
     global _module, suspendable
     _module = None
     suspendable = _never
@@ -87,7 +94,7 @@ def wake(waiter: Any) -> None:
 
 
 def wait_fd(fd: int, events: int, timeout: float | None = None) -> int:
-    """Gives the thread back until fd is ready; which of the events. TimeoutError, or OSError (EBADF) if it is closed."""
+    """Gives the thread back until fd is ready; which events it is. TimeoutError, OSError (EBADF) if it is closed."""
     loop = _set_loop_aside()
     try:
         ready: int = _module.wait_fd(fd, events, timeout)
@@ -144,11 +151,12 @@ def offload(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
         raise value
     finally:
-        del value, outcome  # the traceback holds this frame
+        outcome.clear()  # its traceback holds this frame
+        del value
 
 
-# An asyncio loop that runs in a greenlet is the loop of its OS thread, as far as asyncio knows. While the greenlet waits,
-# other greenlets of the thread must neither find it nor be refused one of their own.
+# An asyncio loop that runs in a greenlet is the loop of its OS thread, as far as asyncio knows. While the greenlet
+# waits, other greenlets of the thread must neither find it nor be refused one of their own.
 
 
 def _set_loop_aside() -> Any:

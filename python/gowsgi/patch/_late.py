@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import queue
+import sys
 import threading
 from types import ModuleType
 from typing import Any, Iterator
 
-import _thread
 from gowsgi.patch._names import imported, of_stdlib
 
 __all__ = ["find", "say"]
@@ -19,13 +20,16 @@ _KINDS: dict[str, dict[type, str]] = {
 
 
 def _things(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """The module's own objects, and what these have as attributes."""
+    """The module's own objects, and what these and its classes have as attributes."""
     for name, value in list(vars(module).items()):
-        yield name, value
-        if isinstance(value, (ModuleType, type)) and getattr(value, "__module__", None) != module.__name__:
+        if isinstance(value, ModuleType):
             continue
-        inside = getattr(value, "__dict__", None)
-        if isinstance(inside, dict) or isinstance(value, type):
+        yield name, value
+        cls = value if isinstance(value, type) else type(value)
+        # An Event's lock and the like do not matter: what waits for them makes a new one.
+        if of_stdlib(sys.modules.get(cls.__module__, threading)):
+            continue
+        if isinstance(value, type) or isinstance(getattr(value, "__dict__", None), dict):
             for attribute, thing in list(vars(value).items()):
                 yield f"{name}.{attribute}", thing
 
@@ -54,7 +58,7 @@ def say(found: list[str]) -> None:
 
     shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
     logging.getLogger("gowsgi.patch").warning(
-        "gowsgi.patch: patched after these were made, which therefore block their thread, and whose thread-local data all "
-        "requests of a thread share: %s; call gowsgi.patch.patch_all() before their modules are imported",
+        "gowsgi.patch: patched after these were made, which go on blocking their thread, or are shared by all "
+        "requests of one: %s; call gowsgi.patch.patch_all() before their modules are imported",
         shown,
     )

@@ -6,7 +6,7 @@ import threading
 import weakref
 from typing import Any
 
-from gowsgi.patch._locks import outermost
+from gowsgi.patch import _hub as hub
 
 __all__ = ["local"]
 
@@ -15,6 +15,8 @@ _MISSING = object()
 
 
 def _class_attribute(cls: type, name: str) -> Any:
+    if getattr(cls, name, _MISSING) is _MISSING:
+        return _MISSING
     for base in cls.__mro__:
         found = vars(base).get(name, _MISSING)
         if found is not _MISSING:
@@ -37,41 +39,50 @@ class local(_native):
         self = _native.__new__(cls, *args, **kwargs)
         _set_arguments(self, (args, kwargs))
         _set_data(self, {})
-        greenlet = outermost()
+        greenlet = hub.owner()
         if greenlet is not None:
             _begin(self, greenlet)
         return self
 
     def __getattribute__(self, name: str) -> Any:
-        greenlet = outermost()
+        greenlet = hub.owner()
         if greenlet is None:
             return _native.__getattribute__(self, name)
         data = _data_of(self, greenlet)
         if name == "__dict__":
             return data
         value = data.get(name, _MISSING)
-        if value is _MISSING or _is_data_descriptor(_class_attribute(type(self), name)):
+        if value is _MISSING:
+            return object.__getattribute__(self, name)
+        attribute = _class_attribute(type(self), name)
+        if attribute is not _MISSING and _is_data_descriptor(attribute):
             return object.__getattribute__(self, name)
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        greenlet = outermost()
+        greenlet = hub.owner()
         if greenlet is None or name == "__dict__":
             return _native.__setattr__(self, name, value)
         data = _data_of(self, greenlet)
-        if _is_data_descriptor(_class_attribute(type(self), name)):
-            return object.__setattr__(self, name, value)
-        data[name] = value
+        attribute = _class_attribute(type(self), name)
+        if hasattr(type(attribute), "__set__"):
+            attribute.__set__(self, value)
+        else:
+            data[name] = value
         return None
 
     def __delattr__(self, name: str) -> None:
-        greenlet = outermost()
+        greenlet = hub.owner()
         if greenlet is None or name == "__dict__":
             return _native.__delattr__(self, name)
         data = _data_of(self, greenlet)
-        if name not in data or _is_data_descriptor(_class_attribute(type(self), name)):
-            return object.__delattr__(self, name)
-        del data[name]
+        attribute = _class_attribute(type(self), name)
+        if hasattr(type(attribute), "__delete__"):
+            attribute.__delete__(self)
+        elif name in data:
+            del data[name]
+        else:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return None
 
 

@@ -1,18 +1,17 @@
 """Lock and RLock for OS threads and greenlets at once.
 
-The state of a Lock is a lock of CPython's own, on which OS threads wait as ever. Greenlets never wait on that: they queue up
-beside it, and whoever releases the lock wakes the first of them, which then tries again.
+The state of a Lock is a lock of CPython's own, on which OS threads wait as ever. Greenlets never wait on that: they
+queue up beside it, and whoever releases the lock wakes the first of them, which then tries again.
 """
 
 from __future__ import annotations
 
-import os
+import _thread
 from collections import deque
 from time import monotonic
 from types import TracebackType
-from typing import Any, Deque
+from typing import Any
 
-import _thread
 from gowsgi.patch import _hub as hub
 
 __all__ = ["Lock", "RLock", "ident"]
@@ -22,61 +21,14 @@ _get_ident = _thread.get_ident
 NativeLock = _thread.LockType
 _guard = _allocate()
 
-try:
-    from greenlet import getcurrent as _getcurrent
-except ImportError:
-    # Then nothing is ever suspendable.
-    _getcurrent = None  # type: ignore[assignment]
-
-# In a forked child: the greenlet that forked, which goes on being itself although there is no server any more.
-_forked_in: Any = None
-_forking: dict[int, Any] = {}
-
-
-def outermost() -> Any:
-    """The greenlet of the server's that the calling code runs in or below, None for code that is the thread's own."""
-    if hub.suspendable():
-        return _outermost()
-    if _forked_in is not None and _outermost() is _forked_in:
-        return _forked_in
-    return None
-
-
-def _outermost() -> Any:
-    current = _getcurrent()
-    above = current.parent
-    if above is None:
-        return None
-    # Greenlets that the application makes below it work for it, as calls would.
-    while above.parent is not None:
-        current, above = above, above.parent
-    return current
-
 
 def ident() -> int:
-    """What threading.get_ident() is: of a greenlet of the server's its own number, else that of the OS thread."""
-    greenlet = outermost()
+    """What threading.get_ident() is: of a greenlet of the server's its own number, else that of the OS thread.
+
+    Greenlets that the application makes below it work for it, as calls would, and have the same.
+    """
+    greenlet = hub.owner()
     return _get_ident() if greenlet is None else id(greenlet)
-
-
-def _before_fork() -> None:
-    greenlet = outermost()
-    if greenlet is not None:
-        _forking[_get_ident()] = greenlet
-
-
-def _after_fork_in_parent() -> None:
-    _forking.pop(_get_ident(), None)
-
-
-def _after_fork_in_child() -> None:
-    global _forked_in
-    _forked_in = _forking.pop(_get_ident(), None)
-
-
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
 
 
 class _Kind(type):
@@ -93,7 +45,7 @@ class Lock(metaclass=_Kind):
 
     def __init__(self) -> None:
         self._native = _allocate()
-        self._queue: Deque[Any] | None = None
+        self._queue: deque[Any] | None = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if timeout != -1:
@@ -142,7 +94,7 @@ class Lock(metaclass=_Kind):
                 return True
 
     @staticmethod
-    def _leave(queue: Deque[Any], waiter: Any) -> bool:
+    def _leave(queue: deque[Any], waiter: Any) -> bool:
         try:
             queue.remove(waiter)
         except ValueError:

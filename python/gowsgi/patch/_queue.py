@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import queue
 import sys
 from collections import deque
 from time import monotonic
-from typing import Any, Deque
+from typing import Any
 
-import _thread
 from gowsgi.patch import _hub as hub
 from gowsgi.patch._names import Part
 
@@ -44,12 +44,12 @@ class SimpleQueue:
     """
 
     if sys.version_info >= (3, 9):
-        __class_getitem__ = classmethod(GenericAlias)
+        __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(self) -> None:
-        self._items: Deque[Any] = deque()
+        self._items: deque[Any] = deque()
         # Who waits for an item. Each is woken once, by whoever takes it out.
-        self._waiting: Deque[Any] = deque()
+        self._waiting: deque[Any] = deque()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Adds an item; block and timeout are there for the likes of Queue, and mean nothing."""

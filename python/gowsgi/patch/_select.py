@@ -1,4 +1,4 @@
-"""select, poll, epoll and the selectors: first a look without waiting, then a wait for one descriptor, then a look again.
+"""select, poll, epoll and the selectors: a look without waiting, then a wait for one descriptor, then a look again.
 
 Where there are many, the one is an epoll descriptor that watches them. What is returned is always the original's.
 """
@@ -15,6 +15,9 @@ from gowsgi.patch import _hub as hub
 from gowsgi.patch._names import Part
 
 __all__ = ["patch"]
+
+# Milliseconds are counted in an int.
+_LONGEST = 2147483
 
 _select, _poll, _epoll = select.select, select.poll, select.epoll
 
@@ -67,18 +70,28 @@ def _fileno(fd: Any) -> int:
 def select_(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: Any = None, /) -> Any:
     if not hub.suspendable() or not (timeout is None or (isinstance(timeout, (int, float)) and timeout > 0)):
         return _select(rlist, wlist, xlist, timeout)
-    lists = tuple(rlist), tuple(wlist), tuple(xlist)
+    try:
+        reads, writes, others = (fds if isinstance(fds, (list, tuple)) else tuple(fds) for fds in (rlist, wlist, xlist))
+    except TypeError:
+        return _select(rlist, wlist, xlist, timeout)
     interest: dict[int, int] = {}
 
     def wait(left: float | None) -> None:
         # After the first look, which refuses what is no descriptor.
         if not interest:
-            for fds, events in zip(lists, (select.POLLIN, select.POLLOUT, select.POLLPRI)):
+            for fds, events in zip((reads, writes, others), (select.POLLIN, select.POLLOUT, select.POLLPRI)):
                 for fd in map(_fileno, fds):
                     interest[fd] = interest.get(fd, 0) | events
         _wait(interest, left)
 
-    return _looking(lambda: _select(*lists, 0), wait, timeout)
+    return _looking(lambda: _select(reads, writes, others, 0), wait, timeout)
+
+
+def _waits(timeout: Any, per_second: int) -> bool:
+    """Whether poll waits with this time-out; for what it refuses it does not."""
+    if timeout is None:
+        return True
+    return isinstance(timeout, (int, float)) and timeout != 0 and timeout < _LONGEST * per_second
 
 
 class poll:
@@ -102,7 +115,7 @@ class poll:
 
     def poll(self, timeout: Any = None, /) -> Any:
         """What is ready: (descriptor, events); timeout in milliseconds."""
-        if timeout == 0 or not hub.suspendable() or not (timeout is None or isinstance(timeout, (int, float))):
+        if not hub.suspendable() or not _waits(timeout, 1000):
             return self._poll.poll(timeout)
         seconds = None if timeout is None or timeout < 0 else timeout / 1000
         return _looking(lambda: self._poll.poll(0), lambda left: _wait(self._interest, left), seconds)
@@ -123,7 +136,7 @@ class epoll:
 
     def poll(self, timeout: Any = None, maxevents: int = -1) -> Any:
         """What is ready: (descriptor, events); timeout in seconds."""
-        if timeout == 0 or not hub.suspendable() or not (timeout is None or isinstance(timeout, (int, float))):
+        if not hub.suspendable() or not _waits(timeout, 1):
             return self._epoll.poll(timeout, maxevents)
         seconds = None if timeout is None or timeout < 0 else timeout
         return _looking(lambda: self._epoll.poll(0, maxevents), self._wait, seconds)

@@ -1,11 +1,12 @@
-"""socket.socket: its methods are replaced in the class itself, so sockets, subclasses and imports from before count too.
+"""socket.socket: its methods are replaced in the class itself, so sockets and subclasses from before count too.
 
-A descriptor keeps the mode that CPython gave it: blocking where the time-out is None, non-blocking otherwise. A call that
-must not block asks for that itself, by MSG_DONTWAIT, and so others may use the same socket from other threads.
+A descriptor keeps the mode that CPython gave it: blocking where the time-out is None, non-blocking otherwise. A call
+that must not block asks for that itself, by MSG_DONTWAIT, and so others may use the same socket from other threads.
 """
 
 from __future__ import annotations
 
+import _socket as native
 import errno
 import os
 import select
@@ -15,7 +16,6 @@ from functools import wraps
 from time import monotonic
 from typing import Any, Callable
 
-import _socket as native
 from gowsgi.patch import _dns as dns
 from gowsgi.patch import _hub as hub
 from gowsgi.patch._names import Part
@@ -24,21 +24,25 @@ __all__ = ["Deadline", "patch"]
 
 _base = native.socket
 _class = socket.socket
-_family = _base.family.__get__  # type: ignore[attr-defined]
-_type = _base.type.__get__  # type: ignore[attr-defined]
-_proto = _base.proto.__get__  # type: ignore[attr-defined]
+_family = _base.family.__get__
+_type = _base.type.__get__
+_proto = _base.proto.__get__
 _timeout = _base.gettimeout
 _fileno = _base.fileno
 _poll = select.poll
 _Lock = threading.Lock
 
-_DONTWAIT = socket.MSG_DONTWAIT
+# Numbers: the operators of their enumerations are slow.
+_DONTWAIT, _WAITALL = int(socket.MSG_DONTWAIT), int(socket.MSG_WAITALL)
+_NEVER_WAITS = _DONTWAIT | int(socket.MSG_ERRQUEUE)
+_NONBLOCK = int(socket.SOCK_NONBLOCK)
+_STREAM = int(socket.SOCK_STREAM)
 _CONNECTING = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
 
 
 def _probe(sock: socket.socket) -> Any:
     """Another object for the same descriptor, with time-out 0. It must be detached: its end would close that."""
-    return _base(_family(sock), _type(sock) | socket.SOCK_NONBLOCK, _proto(sock), _fileno(sock))
+    return _base(_family(sock), _type(sock) | _NONBLOCK, _proto(sock), _fileno(sock))
 
 
 def _attempt(sock: socket.socket, timeout: float | None, method: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -71,7 +75,7 @@ class Deadline:
             return self.timeout
         left = self.at - monotonic()
         if left <= 0:
-            raise socket.timeout(self.text)  # noqa: UP041 (another class before 3.10)
+            raise socket.timeout(self.text)
         return left
 
     def wait(self, fd: int, events: int) -> None:
@@ -81,7 +85,7 @@ class Deadline:
             return
         except TimeoutError:
             pass
-        raise socket.timeout(self.text)  # noqa: UP041 (another class before 3.10)
+        raise socket.timeout(self.text)
 
 
 def _until_done(sock: socket.socket, events: int, deadline: Deadline, method: Callable[..., Any], *args: Any) -> Any:
@@ -96,7 +100,7 @@ def _until_done(sock: socket.socket, events: int, deadline: Deadline, method: Ca
 
 def _direct(timeout: float | None, flags: int) -> bool:
     """Whether the original does not wait anyway."""
-    return timeout == 0 or (timeout is None and bool(flags & (_DONTWAIT | socket.MSG_ERRQUEUE)))
+    return timeout == 0 or (timeout is None and bool(flags & _NEVER_WAITS))
 
 
 def _receive(sock: socket.socket, method: Callable[..., Any], flags: Any, *args: Any) -> Any:
@@ -106,7 +110,7 @@ def _receive(sock: socket.socket, method: Callable[..., Any], flags: Any, *args:
     timeout = _timeout(sock)
     if not isinstance(flags, int) or _direct(timeout, flags):
         return method(sock, *args, flags)
-    if flags & socket.MSG_WAITALL:
+    if flags & _WAITALL:
         return hub.offload(method, sock, *args, flags)
     return _until_done(sock, hub.READ, Deadline(timeout), method, *args, flags | _DONTWAIT)
 
@@ -150,7 +154,7 @@ def send(self: socket.socket, data: Any, flags: int = 0, /) -> int:
     if _direct(timeout, flags):
         return _base.send(self, data, flags)
     sent: int = _until_done(self, hub.WRITE, Deadline(timeout), _base.send, data, flags | _DONTWAIT)
-    if timeout is None and _type(self) == socket.SOCK_STREAM:
+    if timeout is None and _type(self) == _STREAM:
         sent = _send_rest(self, memoryview(data).cast("B"), sent, flags)
     return sent
 
@@ -202,9 +206,7 @@ def sendto(self: socket.socket, data: Any, /, *args: Any) -> int:
 
 
 @wraps(_base.sendmsg)
-def sendmsg(
-    self: socket.socket, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /
-) -> int:
+def sendmsg(self: socket.socket, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /) -> int:
     if not hub.suspendable():
         return _base.sendmsg(self, buffers, ancdata, flags, address)
     timeout = _timeout(self)
@@ -214,10 +216,8 @@ def sendmsg(
     if address is not None:
         address = dns.numeric(self, address)
     deadline = Deadline(timeout)
-    sent: int = _until_done(
-        self, hub.WRITE, deadline, _base.sendmsg, buffers, ancdata, flags | _DONTWAIT, address
-    )
-    if timeout is None and _type(self) == socket.SOCK_STREAM:
+    sent: int = _until_done(self, hub.WRITE, deadline, _base.sendmsg, buffers, ancdata, flags | _DONTWAIT, address)
+    if timeout is None and _type(self) == _STREAM:
         views = [memoryview(b).cast("B") for b in buffers]
         if sent < sum(map(len, views)):
             sent = _send_rest(self, memoryview(b"".join(views)), sent, flags)

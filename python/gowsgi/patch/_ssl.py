@@ -1,11 +1,12 @@
-"""ssl.SSLSocket: the methods that call OpenSSL are replaced in the class, so sockets and contexts from before count too.
+"""ssl.SSLSocket: methods that call OpenSSL are replaced in the class, so sockets and contexts from before count too.
 
-OpenSSL reads and writes the descriptor itself. For the length of one call the socket has time-out 0, and the call says what
-it waits for. Who calls without giving the thread back meanwhile is told to try again, which is done here as well.
+OpenSSL reads and writes the descriptor itself. For the length of one call the socket has time-out 0, and the call says
+what it waits for. A thread that calls meanwhile is told to try again, which is done here as well.
 """
 
 from __future__ import annotations
 
+import _socket as native
 import socket
 import ssl
 import threading
@@ -13,7 +14,6 @@ from functools import wraps
 from time import sleep as _sleep
 from typing import Any, Callable
 
-import _socket as native
 from gowsgi.patch import _hub as hub
 from gowsgi.patch._names import Part
 from gowsgi.patch._socket import Deadline
@@ -132,7 +132,7 @@ def do_handshake(self: ssl.SSLSocket, block: bool = False) -> None:
     try:
         _until_done(self, timeout or None, _HANDSHAKE_LATE, _do_handshake)
         return
-    except socket.timeout as error:  # noqa: UP041 (another class before 3.10)
+    except socket.timeout as error:
         if error.args != (_HANDSHAKE_LATE,):
             raise
     # CPython's own error names a line of _ssl.c: a call that is too late at once raises it.

@@ -29,13 +29,13 @@ def _pidfd(pid: int) -> int | None:
 
 @wraps(_wait)
 def wait(self: Any, timeout: float | None) -> int:
-    if self.returncode is not None or not hub.suspendable():
+    if self.returncode is not None or (timeout is not None and timeout <= 0) or not hub.suspendable():
         return _wait(self, timeout)  # type: ignore[no-any-return]
     fd = _pidfd(self.pid)
     if fd is None:
         return _by_asking(self, timeout)
     try:
-        hub.wait_fd(fd, hub.READ, None if timeout is None else max(timeout, 0))
+        hub.wait_fd(fd, hub.READ, timeout)
     except TimeoutError:
         raise subprocess.TimeoutExpired(self.args, timeout)  # type: ignore[arg-type]
     finally:

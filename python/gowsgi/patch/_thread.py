@@ -1,11 +1,12 @@
 """threading: locks, and all that is made of them, wait without the thread; a Thread stays a thread of the system.
 
-Event, Condition, Semaphore, Barrier and Timer are Python's own: for each wait they make a new lock, so those from before
-the patch count too. So do concurrent.futures.
+Event, Condition, Semaphore, Barrier and Timer are Python's own: for each wait they make a new lock, so those from
+before the patch count too. So do concurrent.futures.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 import threading
@@ -13,10 +14,9 @@ from functools import wraps
 from time import monotonic
 from typing import Any
 
-import _thread
 from gowsgi.patch import _hub as hub
 from gowsgi.patch._local import local
-from gowsgi.patch._locks import Lock, NativeLock, RLock, ident
+from gowsgi.patch._locks import Lock, RLock, ident
 from gowsgi.patch._names import Part
 
 __all__ = ["patch"]
@@ -34,8 +34,11 @@ _guard = _allocate()
 
 
 class _Started:
-    """The event that Thread.start() waits for, with the thread: it takes microseconds, and callers hold locks of CPython's
-    own meanwhile (concurrent.futures.thread has one from before the patch)."""
+    """The event that Thread.start() waits for, without giving the thread back.
+
+    It takes microseconds, and callers hold locks of CPython's own meanwhile: concurrent.futures.thread has one from
+    before the patch.
+    """
 
     def __init__(self) -> None:
         self._flag = False
@@ -144,13 +147,13 @@ def _free_lock(lock: Any) -> bool:
 def _renew_logging(part: Part) -> None:
     """The locks of logging are made when it is imported, with each handler: those that are free now are exchanged.
 
-    One that stays is CPython's. Then greenlets of one thread do not wait for each other there (it is held by their thread,
-    which may take it again), their lines may mix, and nothing blocks.
+    One that stays is CPython's. Then greenlets of one thread do not wait for each other there (their thread holds it,
+    and may take it again), their lines may mix, and nothing blocks.
     """
     logging = sys.modules.get("logging")
     if logging is None:
         return
-    lock = getattr(logging, "_lock", None)
+    lock: Any = getattr(logging, "_lock", None)
     if _free_lock(lock):
         setattr(logging, "_lock", RLock())  # noqa: B010
         lock.release()
