@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from harness.forms import APPS
+from harness.load import in_parallel
 
 pytestmark = pytest.mark.core
 
@@ -38,3 +39,28 @@ def test_calls(patched, check):
         patched.stuck = check
         raise
     assert answer == "right", answer
+
+
+AT_ONCE = [
+    "locks/check_threads_and_greenlets_take_turns",
+    "locks/check_locals_belong_to_their_greenlet",
+    "queues/check_nothing_is_lost",
+    "selects/check_waiting_without_the_thread",
+    "selects/check_asyncio_in_greenlets_at_once",
+    "sockets/check_receiving_waits_without_the_thread",
+    "sockets/check_much_is_sent_whole",
+    "sockets/check_closing_ends_the_wait",
+    "tls/check_much_in_both_directions_at_once",
+    "children/check_many_wait_for_one_child",
+]
+
+
+def test_many_at_once_on_several_threads(serve):
+    server = serve("patched", "--threads", "4", keeps_files=True)
+
+    def ask(number):
+        for turn in range(3):
+            answer = server.get("/" + AT_ONCE[(number + turn) % len(AT_ONCE)], timeout=40).text
+            assert answer == "right", answer
+
+    in_parallel(2 * len(AT_ONCE), ask)

@@ -2,6 +2,7 @@
 
 import http.client
 import importlib.util
+import socket
 import ssl
 import threading
 import urllib.request
@@ -90,6 +91,18 @@ def by_psycopg2(port):
         connection.close()
 
 
+def hang(errors):
+    """Until the server ends."""
+    left, right = socket.socketpair()
+    with left, right:
+        try:
+            errors.write("it waits\n")
+            left.recv(1)
+        except Exception as error:
+            errors.write(f"it ends: {type(error).__name__}\n")
+            raise
+
+
 def application(environ, start_response):
     name = environ["PATH_INFO"].strip("/")
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
@@ -98,6 +111,8 @@ def application(environ, start_response):
         return [str(importlib.util.find_spec(query) is not None).encode()]
     if name == "threads":
         return [str(threading.active_count()).encode()]
+    if name == "hang":
+        return hang(environ["wsgi.errors"])
     if name == "close":
         session.close()
         pool.clear()

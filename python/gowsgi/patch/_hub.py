@@ -160,17 +160,16 @@ def offload(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _set_loop_aside() -> Any:
-    events = sys.modules.get("asyncio.events")
-    if events is None:
-        return None
-    loop = events._get_running_loop()
+    # Perhaps it is being imported, and has nothing yet.
+    running = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
+    loop = running and running()
     if loop is None:
         return None
     task = None
     if sys.version_info >= (3, 14):
         # The running task belongs to the thread as well.
         task = sys.modules["asyncio.tasks"]._swap_current_task(loop, None)
-    events._set_running_loop(None)
+    sys.modules["asyncio.events"]._set_running_loop(None)
     return loop, task
 
 
