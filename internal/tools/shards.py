@@ -2,8 +2,8 @@
 
     shards.py COUNT PYTHON -m pytest ...
 
-Each has the tests of some modules in some form. The output of the others follows that of the first, and the exit status is
-that of one that failed.
+Each has the tests of some modules in some form. The output of the others follows that of the first, and the exit status
+is that of one that failed.
 """
 
 import os
