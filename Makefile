@@ -37,6 +37,8 @@ ARGS ?=
 TESTS ?= pytests
 PKG ?= ./...
 FUZZTIME ?= 30s
+# Processes of pytest at a time; they use half a core each.
+SHARDS ?= 3
 # Options of the benchmarks.
 BENCH ?=
 # Address of `make run`.
@@ -83,7 +85,7 @@ gotest: ## Go's tests only; PKG and ARGS narrow them
 	$(GO) test $(GOBUILD) -timeout 10m $(PKG) $(ARGS)
 
 pytest: build envs ## the live suite only; TESTS and ARGS narrow it
-	$(PYTHON) $(TOOLS)/shards.py $(MAIN_PYTHON) -m pytest $(TESTS) $(ARGS)
+	$(PYTHON) $(TOOLS)/shards.py $(SHARDS) $(MAIN_PYTHON) -m pytest $(TESTS) $(ARGS)
 
 # What a request leaves behind for the next one to use (header keys and values, spare objects) must change nothing.
 cold: build envs ## the live suite's core with every cache forced cold

@@ -1,9 +1,9 @@
-"""Runs the live suite in two processes at a time: most of it waits, for a server to start or for a time to be over.
+"""Runs the live suite in several processes at a time: most of it waits, for a server to start or for a time to be over.
 
-    shards.py PYTHON -m pytest ...
+    shards.py COUNT PYTHON -m pytest ...
 
-The first has the tests of the pip form, the second all others. The output of the second follows that of the first, and the
-exit status is that of whichever failed.
+Each has the tests of some modules in some form. The output of the others follows that of the first, and the exit status
+is that of one that failed.
 """
 
 import os
@@ -11,30 +11,31 @@ import subprocess
 import sys
 import tempfile
 
+NO_TESTS = 5  # pytest's status: not a failure of a shard
 
-def main(command):
-    with tempfile.TemporaryFile() as later:
-        second = subprocess.Popen(
-            command, env={**os.environ, "GOWSGI_SHARD": "rest"}, stdout=later, stderr=subprocess.STDOUT
-        )
-        try:
-            status = subprocess.run(command, env={**os.environ, "GOWSGI_SHARD": "pip"}).returncode
-            other = second.wait()
-        finally:
-            if second.poll() is None:
-                second.terminate()
-                second.wait()
-            later.seek(0)
+
+def main(count, command):
+    def start(number, **more):
+        return subprocess.Popen(command, env={**os.environ, "GOWSGI_SHARD": f"{number}/{count}"}, **more)
+
+    outputs = [tempfile.TemporaryFile() for _ in range(1, count)]
+    processes = [start(n, stdout=output, stderr=subprocess.STDOUT) for n, output in enumerate(outputs, 1)]
+    try:
+        statuses = {start(0).wait(), *(process.wait() for process in processes)}
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        for output in outputs:
+            output.seek(0)
             sys.stdout.flush()
-            for block in iter(lambda: later.read(1 << 16), b""):
-                sys.stdout.buffer.write(block)
+            sys.stdout.buffer.write(output.read())
             sys.stdout.flush()
-    # 5: a shard without a test is no failure, if the other has some.
-    statuses = {status, other}
-    if 5 in statuses and 0 in statuses:
-        return 0
-    return status if status not in (0, 5) else other
+            output.close()
+    failed = statuses - {0, NO_TESTS}
+    return max(failed) if failed else 0 if 0 in statuses else NO_TESTS
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

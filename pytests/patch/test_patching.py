@@ -23,8 +23,7 @@ def program(form, tmp_path):
         done = subprocess.run(
             [form.interpreter.python, "program.py"],
             cwd=str(tmp_path),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=4 * LIMIT,
         )
         stderr = done.stderr.decode()

@@ -1,4 +1,4 @@
-"""Waits, wakes, time-outs, clients that leave and a stop in the middle of it, at random: every answer is right, nothing stays.
+"""Waits, wakes, time-outs, clients that leave and a stop in between, at random: every answer is right, nothing stays.
 
 GOWSGI_SEED repeats a run that failed; the seed is in the output of each.
 """
@@ -50,7 +50,8 @@ class Storm:
         self.begin("/nested", "woken {}".format)
 
     def context(self):
-        self.begin("/context", "{0} unset".format(self.number + 1).format, f"&value={self.number + 1}")
+        text = f"{self.number + 1} unset"
+        self.begin("/context", lambda _: text, f"&value={self.number + 1}")
 
     def handler(self):
         self.begin("/raises", f"KeyError('{self.number + 1}') in_handler".format)

@@ -85,7 +85,8 @@ enum {
 		3, /* the body is file_fd (Go owns it now), file_off, file_len; call gw_finish(finish) when it is sent */
 	GW_FAILED = 4, /* the app raised, or broke PEP 3333; it is logged, the iterable is closed */
 	GW_HIJACK = 5, /* the app took the socket and ended with StopIteration: write nothing, close */
-	GW_SUSPENDED = 6, /* the job waits, see gw_wait; the thread has it no more. Go on with gw_take_up and gw_resume */
+	GW_SUSPENDED =
+		6, /* the job waits, see gw_wait; the thread has it no more. Go on with gw_take_up and gw_resume */
 };
 
 /* gw_response.flags: what the header list said */

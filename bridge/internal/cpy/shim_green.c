@@ -88,7 +88,8 @@ static PyObject *runner_main(PyObject *self, PyObject *args) {
 				py.PyErr_Clear();
 		}
 		r->todo = NULL;
-		if (GW_UNLIKELY(j->parked)) /* the app has switched to it by itself: Go is to know that it has gone on */
+		if (GW_UNLIKELY(
+			    j->parked)) /* the app has switched to it by itself: Go is to know that it has gone on */
 			gwgo_ready(j->index, j->parked, 0);
 		PyObject *back = green.switch_to(gw_self->hub, NULL, NULL);
 		if (!back)

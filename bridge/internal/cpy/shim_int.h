@@ -43,9 +43,9 @@ struct gw_job {
 	uint64_t gen; /* of the running request; 0 between requests */
 	uint32_t index; /* that upcalls carry */
 	int socket_taken; /* gunicorn.socket was used */
-	gw_conn *conn;    /* of the running request */
-	int head_gone;      /* the head was handed to Go: start_response can no longer replace it */
-	uint64_t starting;  /* gen of the request for which start_response is under way */
+	gw_conn *conn; /* of the running request */
+	int head_gone; /* the head was handed to Go: start_response can no longer replace it */
+	uint64_t starting; /* gen of the request for which start_response is under way */
 	PyObject *iterable; /* owned: what the app returned */
 	PyObject *iterator; /* owned: its iterator; or, with total known, a tuple of the blocks, of which at are sent */
 	Py_ssize_t at, blocks; /* blocks: how many the tuple has, 0: iterator is none */

@@ -162,7 +162,8 @@ static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
 		struct timespec ts = {.tv_sec = until / 1000000000};
 		int rc, err;
 		ts.tv_nsec = until % 1000000000;
-		GW_ALLOW_THREADS(rc = until == INT64_MAX ? sem_wait(&sem) : sem_clockwait(&sem, CLOCK_MONOTONIC, &ts); err = errno);
+		GW_ALLOW_THREADS(rc = until == INT64_MAX ? sem_wait(&sem) : sem_clockwait(&sem, CLOCK_MONOTONIC, &ts);
+			err = errno);
 		if (rc < 0 && err == EINTR && py.PyErr_CheckSignals() < 0) {
 			how = -1;
 			break;
@@ -184,7 +185,8 @@ static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
 	PyObject *o = NULL;
 	int client = 0;
 	int64_t timeout;
-	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "|Op:wait", names, &o, &client) || parse_timeout(o, &timeout) < 0)
+	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "|Op:wait", names, &o, &client) ||
+		parse_timeout(o, &timeout) < 0)
 		return NULL;
 	if (w->waiting) {
 		py.PyErr_SetString(py.PyExc_RuntimeError, "already waiting");
@@ -293,13 +295,16 @@ static PyObject *poll_fd(int fd, int events, int64_t timeout) {
 	struct pollfd p = {.fd = fd, .events = (short)((events & 1 ? POLLIN : 0) | (events & 2 ? POLLOUT : 0))};
 	for (;;) {
 		int64_t left = end == INT64_MAX ? -1 : end - now_ns();
-		int ms = left < 0 ? end == INT64_MAX ? -1 : 0 : left > 1000000000LL * 86400 ? 86400000 : (int)((left + 999999) / 1000000);
+		int ms = left < 0                      ? end == INT64_MAX ? -1 : 0
+		         : left > 1000000000LL * 86400 ? 86400000
+		                                       : (int)((left + 999999) / 1000000);
 		int n, err;
 		GW_ALLOW_THREADS(n = poll(&p, 1, ms); err = errno);
 		if (n > 0) {
 			if (p.revents & POLLNVAL)
 				return no_descriptor(EBADF);
-			int got = (p.revents & (POLLIN | POLLERR | POLLHUP) ? 1 : 0) | (p.revents & (POLLOUT | POLLERR | POLLHUP) ? 2 : 0);
+			int got = (p.revents & (POLLIN | POLLERR | POLLHUP) ? 1 : 0) |
+			          (p.revents & (POLLOUT | POLLERR | POLLHUP) ? 2 : 0);
 			return py.PyLong_FromLong(got & events ? got & events : events);
 		}
 		if (n < 0 && err != EINTR)
@@ -561,7 +566,8 @@ int gw_wait_init(PyObject *module) {
 	static PyMethodDef waiter_methods[] = {
 		{"wait", (PyCFunction)(void (*)(void))waiter_wait, METH_VARARGS | METH_KEYWORDS,
 			"wait(timeout=None, client=False)\n\nWaits for wake() and returns its value."},
-		{"wake", waiter_wake, METH_VARARGS, "wake(value=None) -> bool\n\nEnds the wait; False: it has been woken."},
+		{"wake", waiter_wake, METH_VARARGS,
+			"wake(value=None) -> bool\n\nEnds the wait; False: it has been woken."},
 		{NULL, NULL, 0, NULL},
 	};
 	static PyGetSetDef waiter_getset[] = {
@@ -577,7 +583,8 @@ int gw_wait_init(PyObject *module) {
 		{Py_tp_getset, waiter_getset},
 		{0, NULL},
 	};
-	static PyType_Spec waiter_spec = {.name = "gowsgi._gowsgi.Waiter", .flags = Py_TPFLAGS_DEFAULT, .slots = waiter_slots};
+	static PyType_Spec waiter_spec = {
+		.name = "gowsgi._gowsgi.Waiter", .flags = Py_TPFLAGS_DEFAULT, .slots = waiter_slots};
 	static PyMethodDef timer_methods[] = {
 		{"cancel", timer_cancel, METH_NOARGS, "cancel()\n\nThe function is not called, unless it was already."},
 		{NULL, NULL, 0, NULL},
@@ -593,7 +600,8 @@ int gw_wait_init(PyObject *module) {
 		{Py_tp_getset, timer_getset},
 		{0, NULL},
 	};
-	static PyType_Spec timer_spec = {.name = "gowsgi._gowsgi.Timer", .flags = Py_TPFLAGS_DEFAULT, .slots = timer_slots};
+	static PyType_Spec timer_spec = {
+		.name = "gowsgi._gowsgi.Timer", .flags = Py_TPFLAGS_DEFAULT, .slots = timer_slots};
 	static PyMethodDef functions[] = {
 		{"wait_fd", native_wait_fd, METH_VARARGS,
 			"wait_fd(fd, events, timeout=None) -> int\n\nWaits until a descriptor is ready; 1 readable, 2 writable."},
