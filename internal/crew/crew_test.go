@@ -99,6 +99,28 @@ func TestPostTo(t *testing.T) {
 	}
 }
 
+// Own tasks that follow each other for ever let others have their turn, also on a thread that wishes to lead.
+func TestOwnTasksForEver(t *testing.T) {
+	for _, wishes := range []bool{false, true} {
+		c, _ := quietCrew(1, 0)
+		th := c.threads[0]
+		if wishes {
+			c.wish = th
+		}
+		did := 0
+		var again Func
+		again = func(th *Thread) {
+			did++
+			th.Later(again)
+		}
+		c.PostTo(th, again)
+		c.Submit(Func(nothing))
+		if task, _, _ := th.next(); task == nil || did < turnSteps {
+			t.Errorf("wishes %v: what waits comes after %d own tasks", wishes, did)
+		}
+	}
+}
+
 // takesGIL stands for a Python thread that has the GIL from a task until it lets go of it.
 type takesGIL struct {
 	noPython

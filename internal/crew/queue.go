@@ -115,8 +115,11 @@ func (c *Crew) askThis(t *Thread) bool {
 	return true
 }
 
-// takeOwn takes the next task that only t is to do, nil if there is none. c.mu is held.
-func (t *Thread) takeOwn() Task {
+// takeOwn takes the next task that only t is to do, nil if there is none, or they are to wait. c.mu is held.
+func (t *Thread) takeOwn(wait bool) Task {
+	if wait {
+		return nil
+	}
 	task := t.own.Pop()
 	if task != nil {
 		t.owns.Add(-1)
@@ -128,7 +131,7 @@ func (t *Thread) takeOwn() Task {
 func (t *Thread) doOwn() {
 	for range turnSteps {
 		t.crew.mu.Lock()
-		task := t.takeOwn()
+		task := t.takeOwn(false)
 		t.crew.mu.Unlock()
 		if task == nil {
 			return

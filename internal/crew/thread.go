@@ -151,6 +151,7 @@ func (t *Thread) follow(task Task) {
 // next waits for something to do. Without the GIL, or with it until it waits.
 func (t *Thread) next() (task Task, lead, ok bool) {
 	c := t.crew
+	owns := 0 // of its own tasks it has done so many in a row
 	for first := true; ; {
 		c.mu.Lock()
 		switch {
@@ -171,7 +172,10 @@ func (t *Thread) next() (task Task, lead, ok bool) {
 		case t.state == asked: // to look round
 			first = true
 		}
-		if own := t.takeOwn(); own != nil {
+		// Own tasks may follow each other for ever: now and then it is the turn of what waits for any thread.
+		turn := owns >= turnSteps && (c.loose.Len() > 0 || c.done)
+		if own := t.takeOwn(turn); own != nil {
+			owns++
 			t.state = chores
 			c.mu.Unlock()
 			own.Run(t)
@@ -184,7 +188,7 @@ func (t *Thread) next() (task Task, lead, ok bool) {
 			t.gil.Release()
 			return nil, false, false
 		}
-		if c.wish != t { // who wishes may be about to lead
+		if c.wish != t || turn { // who wishes may be about to lead, once it is idle
 			if task := c.takeLocked(); task != nil {
 				c.mu.Unlock()
 				return task, false, true

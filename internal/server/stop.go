@@ -47,7 +47,7 @@ func (s *Server) beginStop(grace time.Duration) {
 // graceOver cuts what is still there.
 func (s *Server) graceOver() {
 	s.endSuspended()
-	busy := s.crew.InCalls()
+	busy := max(s.crew.InCalls(), s.http.Aside().Waiting()) // some do not take the end for one
 	s.cut.Store(busy > 0)
 	s.http.Over()
 	close(s.forced)
