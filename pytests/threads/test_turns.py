@@ -111,7 +111,9 @@ def test_a_pipeline_that_never_runs_dry(serve, threads):
     reader.join(40)
     sender.join(1)
     assert reader.got >= count * length
-    assert len(beside.result()) >= 100
+    # Without turns it gets one or two. The reader of the pipeline, in this process, takes most of what both clients have of
+    # the CPU: on a busy machine 67 answers were seen.
+    assert len(beside.result()) >= 20
 
 
 @pytest.mark.parametrize("read", [["--body-streaming"], ["--body-buffer", "100m"]], ids=["by-app", "gathered"])

@@ -261,7 +261,7 @@ int gw_resume(gw_thread *t) {
 
 int gw_green_can(void) {
 	gw_thread *t = gw_self;
-	if (!gw_green_on || gw_in_forked_child || !t || !t->has_gil || !t->job || !t->job->runner || !t->job->runner->todo)
+	if (!gw_green_on || !t || !t->has_gil || !t->job || !t->job->runner || !t->job->runner->todo)
 		return 0;
 	PyObject *g = green.current();
 	if (!g) {

@@ -329,7 +329,7 @@ static PyObject *native_wait_fd(PyObject *self, PyObject *args) {
 	}
 	if (fd < 0 || fcntl(fd, F_GETFD) < 0)
 		return no_descriptor(EBADF);
-	if (timeout == 0 || !gw_green_can())
+	if (timeout == 0 || gw_in_forked_child || !gw_green_can())
 		return poll_fd(fd, events, timeout);
 	gw_job *j = gw_self->job;
 	uint64_t number = arm(j, timeout, fd, events, 0);
