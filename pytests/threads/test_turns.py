@@ -111,8 +111,8 @@ def test_a_pipeline_that_never_runs_dry(serve, threads):
     reader.join(40)
     sender.join(1)
     assert reader.got >= count * length
-    # Without turns it gets one or two. The reader of the pipeline, in this process, takes most of what both clients have
-    # of the CPU: on a busy machine 67 answers were seen.
+    # Without turns it gets one or two. The reader of the pipeline, in this process, takes most of what both clients
+    # have of the CPU: on a busy machine 67 answers were seen.
     assert len(beside.result()) >= 20
 
 
