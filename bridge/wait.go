@@ -41,7 +41,7 @@ type Later struct {
 }
 
 // Drop lets go of it without calling it. Any goroutine.
-func (l Later) Drop() { cpy.Unhold(l.object) }
+func (l Later) Drop() { cpy.Drop(l.object) }
 
 // Apart calls it on the goroutine that calls Apart, as a thread of its own. There are no greenlets, and what may wait for it
 // has its own thread to itself.

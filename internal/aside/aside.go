@@ -54,8 +54,8 @@ type Parked struct {
 	t   *crew.Thread
 	who Resumer
 
-	job      *bridge.Job
-	wait     bridge.Wait // under Hub.mu
+	job      *bridge.Job // under Hub.mu, as wait: the next one may be another's when a time-out comes late
+	wait     bridge.Wait
 	deadline *time.Timer
 	awaiter  *reactor.Awaiter // nil: none, or the last one is about to be called yet
 	awaits   bool
@@ -77,21 +77,21 @@ func (p *Parked) Ready(local bool) {
 func (p *Parked) Park() (w bridge.Wait) {
 	h := p.hub
 	w = p.t.Py.Job().Waits()
-	p.job = p.t.Py.PutAside()
+	job := p.t.Py.PutAside()
 	h.mu.Lock()
-	p.wait = w
+	p.job, p.wait = job, w
 	h.parked[p] = struct{}{}
 	over := h.over
 	h.mu.Unlock()
 	if over {
-		p.end(w.Number, bridge.WaitStopping, 0)
+		p.end(job, w.Number, bridge.WaitStopping, 0)
 		return w
 	}
 	if w.FD >= 0 {
 		p.await(w)
 	}
 	if w.Timeout >= 0 {
-		p.deadline = time.AfterFunc(w.Timeout, func() { p.end(w.Number, bridge.WaitTimeout, 0) })
+		p.deadline = time.AfterFunc(w.Timeout, func() { p.end(job, w.Number, bridge.WaitTimeout, 0) })
 	}
 	return w
 }
@@ -102,12 +102,13 @@ func (p *Parked) await(w bridge.Wait) {
 	if p.awaiter == nil {
 		p.awaiter = new(reactor.Awaiter)
 	}
+	job := p.job // as long as this wait lasts
 	p.awaiter.Fn = func(got reactor.Events) {
 		ready := int(got)
 		if got == 0 { // it is closed
 			ready = -int(syscall.EBADF)
 		}
-		p.end(w.Number, bridge.WaitFD, ready)
+		p.end(job, w.Number, bridge.WaitFD, ready)
 	}
 	err := p.hub.loop.Await(w.FD, reactor.Events(w.Events), p.awaiter)
 	if err == nil {
@@ -122,12 +123,12 @@ func (p *Parked) await(w bridge.Wait) {
 			got = -int(errno)
 		}
 	}
-	p.end(w.Number, bridge.WaitFD, got)
+	p.end(job, w.Number, bridge.WaitFD, got)
 }
 
-// end ends the wait of this number, unless it is over.
-func (p *Parked) end(number uint64, how, got int) {
-	if p.job.EndWait(number, how, got) {
+// end ends the wait of this number of job's, unless it is over.
+func (p *Parked) end(job *bridge.Job, number uint64, how, got int) {
+	if job.EndWait(number, how, got) {
 		p.Ready(false)
 	}
 }
@@ -135,10 +136,10 @@ func (p *Parked) end(number uint64, how, got int) {
 // Gone ends the wait, if it is one that the client's leaving ends. Any goroutine that knows the job to be parked.
 func (p *Parked) Gone() {
 	p.hub.mu.Lock()
-	w := p.wait
+	w, job := p.wait, p.job
 	p.hub.mu.Unlock()
 	if w.Client {
-		p.end(w.Number, bridge.WaitGone, 0)
+		p.end(job, w.Number, bridge.WaitGone, 0)
 	}
 }
 

@@ -151,21 +151,36 @@ assert results == ["now"], results
     )
 
 
+def test_what_is_dropped_at_the_end_is_let_go_of(program):
+    program(
+        """
+for _ in range(2):
+    gowsgi.schedule_call(30, print)
+    gowsgi.schedule_call(0.01, server.stop)
+    server.listen(("127.0.0.1", 0))
+    server.run(app, log_level="error")
+counts = server.stats()
+assert counts["held_blocks"] == counts["timers"] == 0, counts
+"""
+    )
+
+
 def test_what_waits_beside_requests_ends_with_the_last_of_them(program):
     program(
         """
 def endless():
     try:
         while True:
-            gowsgi.sleep(30)
+            gowsgi.sleep(seconds)
     except gowsgi.Stopping:
-        results.append("stopping")
+        results.append(seconds)
 
-gowsgi.spawn(endless)
-gowsgi.schedule_call(0.01, server.stop, 30)
-server.listen(("127.0.0.1", 0))
-server.run(app, log_level="error")
-assert results == ["stopping"], results
+for seconds in (30, 0.001, 0):
+    gowsgi.spawn(endless)
+    gowsgi.schedule_call(0.01, server.stop, 30)
+    server.listen(("127.0.0.1", 0))
+    server.run(app, log_level="error")
+assert results == [30, 0.001, 0], results
 """
     )
 

@@ -7,10 +7,12 @@ import ast
 import os
 import random
 import signal
+import time
 
 import pytest
 
 from harness.client import Truncated
+from harness.load import in_parallel
 from harness.waiting import wait_until
 
 pytestmark = [pytest.mark.core, pytest.mark.timeout(180)]
@@ -131,3 +133,20 @@ def test_storm(serve, threads):
         except Truncated:
             pass  # not begun, or a stream that was cut
     assert server.wait() == 0
+
+
+def test_wakes_and_time_outs_at_the_same_moment(serve):
+    """On connections that stay, whose next waits are other jobs. For the race detector first of all."""
+    server = serve("waits", "--threads", "4", env={"GORACE": "halt_on_error=1"})
+
+    def visit(number):
+        client, control = server.connect(), server.connect()
+        for turn in range(STEPS // 8):
+            name = f"{number}.{turn}"
+            client.request("GET", f"/wait?name={name}&timeout=0.002")
+            time.sleep(turn % 8 * 0.0005)
+            control.request("GET", f"/wake?name={name}&value={name}")
+            assert control.response().text in ("True", "False", "None")
+            assert client.response().text in (f"woken {name}", "Timeout")
+
+    in_parallel(12, visit)

@@ -173,6 +173,21 @@ def test_code_that_throws_into_a_greenlet_of_the_server_gets_what_it_asked_for(s
     assert server.get("/").status_code == 200
 
 
+@pytest.mark.parametrize("how", ["throw", "switch"])
+def test_who_ends_the_greenlet_of_a_request_that_is_over_harms_no_other(server, how):
+    old = [Asked(server, "/throwable?name=" + name) for name in "ab"]
+    until_waiting(server, "a", "b")
+    for name, asked in zip("ab", old):
+        wake(server, name, 0)
+        assert asked.answer() == "not thrown into"
+    assert server.get("/ends?name=a&how=" + how).text == "ended"
+    new = [Asked(server, "/wait?name=" + name) for name in "abc"]
+    until_waiting(server, "a", "b", "c")
+    for name, asked in zip("abc", new):
+        wake(server, name, 1)
+        assert asked.answer() == "woken 1"
+
+
 def test_switching_to_the_greenlet_above_is_no_wait(server):
     assert server.get("/parent").text == "back"
 

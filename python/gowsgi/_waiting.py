@@ -77,7 +77,7 @@ def sleep(seconds: float) -> None:
         if native.suspendable():
             turn = native.Waiter()
             native.schedule(0, turn.wake)
-            turn.wait()
+            turn.wait(turn=True)
         else:
             os.sched_yield()
     else:

@@ -8,6 +8,7 @@
 /raises?name=                   waits while it handles an exception, says which that is then
 /nested?name=                   waits in a greenlet of its own, below the request's
 /throws?name=                   throws into the greenlet of the request that waits under that name
+/ends?name=&how=                throws GreenletExit into it, or switches to it, when the request that has waited is over
 /parent                         switches to the greenlet above, which is no way to wait
 /spawn?count=                   spawns functions, and says in which order they ran
 /timers                         schedules functions, cancels one
@@ -211,6 +212,9 @@ def application(environ, start_response):
     if path == "/throws":
         greenlets.pop(name).throw(ZeroDivisionError)
         return answer(start_response, "thrown")
+    if path == "/ends":
+        getattr(greenlets.pop(name), query["how"])()
+        return answer(start_response, "ended")
     if path == "/parent":
         import greenlet
 

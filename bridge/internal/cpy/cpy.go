@@ -7,6 +7,7 @@ package cpy
 #cgo LDFLAGS: -ldl -lpthread
 #cgo noescape gw_call
 #cgo nocallback unhold
+#cgo nocallback drop
 #cgo nocallback gw_unhold_waiting
 #cgo nocallback gw_conn_drop
 #cgo nocallback body_new
@@ -32,6 +33,7 @@ static int timer_run(gw_thread *t, gw_job *j, uint64_t gen, uintptr_t timer) {
 	return gw_timer_run(t, j, gen, (PyObject *)timer);
 }
 static void unhold(uintptr_t owned) { gw_unhold((PyObject *)owned); }
+static void drop(uintptr_t owned) { gw_drop((PyObject *)owned); }
 */
 import "C"
 
@@ -369,6 +371,9 @@ func (t *Thread) CheckSignals() { C.gw_check_signals(t.p) }
 
 // Unhold gives back a piece's object.
 func Unhold(owned uintptr) { C.unhold(C.uintptr_t(owned)) }
+
+// Drop gives back an object that is no piece's.
+func Drop(owned uintptr) { C.drop(C.uintptr_t(owned)) }
 
 // DropConn ends the Python side of a connection.
 func DropConn(conn uint32) { C.gw_conn_drop(C.uint32_t(conn)) }

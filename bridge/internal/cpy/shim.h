@@ -341,6 +341,9 @@ void gw_tidy(gw_thread *t);
 /* Gives back a piece's object that Go took. Any thread; gw_tidy, gw_call or gw_next release it later. Blocks: no. */
 void gw_unhold(PyObject *owned);
 
+/* The same for an object that is no piece's. */
+void gw_drop(PyObject *owned);
+
 /*
  * Ends the Python side of the connection of this number, if there is any left. Any thread, without the GIL; takes effect
  * under the next. Blocks: no.

@@ -32,7 +32,7 @@ enum {
 	MOST_UNHELD = 1000, /* that one call of gw_tidy does */
 };
 
-/* The number of a connection in the list has its lowest bit set. */
+/* The number of a connection in the list has its lowest bit set; else the second one is that of what was no piece. */
 static void hand_in(void *item) {
 	pthread_mutex_lock(&unheld.lock);
 	if (unheld.n == unheld.cap) {
@@ -51,6 +51,8 @@ static void hand_in(void *item) {
 }
 
 void gw_unhold(PyObject *owned) { hand_in(owned); }
+
+void gw_drop(PyObject *owned) { hand_in((void *)((uintptr_t)owned | 2)); }
 
 void gw_conn_drop(uint32_t conn) {
 	if (gw_conn_kept(conn))
@@ -74,6 +76,8 @@ static void drain_unheld(int most) {
 		/* Outside the lock: it may run code. */
 		if ((uintptr_t)o & 1) {
 			gw_conn_forget((uint32_t)((uintptr_t)o >> 1));
+		} else if ((uintptr_t)o & 2) {
+			py.Py_DecRef((PyObject *)((uintptr_t)o & ~(uintptr_t)2));
 		} else if (o) {
 			GW_COUNT(GW_CNT_HELD, -1);
 			py.Py_DecRef(o);

@@ -92,10 +92,13 @@ static PyObject *runner_main(PyObject *self, PyObject *args) {
 			    j->parked)) /* the app has switched to it by itself: Go is to know that it has gone on */
 			gwgo_ready(j->index, j->parked, 0);
 		PyObject *back = green.switch_to(gw_self->hub, NULL, NULL);
-		if (!back)
-			return NULL; /* the thread ends */
+		if (GW_UNLIKELY(!back)) { /* thrown in by the app, which has kept the greenlet */
+			r->dead = 1;
+			return NULL;
+		}
 		py.Py_DecRef(back);
 	}
+	r->dead = 1; /* told to end; or the app has switched to it while it was idle */
 	py.Py_IncRef(Py_None);
 	return Py_None;
 }
@@ -132,13 +135,16 @@ static void runner_delete(gw_runner *r) {
 
 /* A runner for j; NULL: there is no memory. */
 static gw_runner *take_runner(gw_thread *t, gw_job *j) {
-	gw_runner *r = t->runners;
-	if (GW_LIKELY(r != NULL)) {
+	gw_runner *r;
+	while (GW_LIKELY((r = t->runners) != NULL)) {
 		t->runners = r->next;
 		t->nrunners--;
-	} else if (!(r = runner_new(t))) {
-		return NULL;
+		if (GW_LIKELY(!r->dead))
+			break;
+		runner_delete(r);
 	}
+	if (!r && !(r = runner_new(t)))
+		return NULL;
 	/* What the thread's own code has set, and nothing of other requests. */
 	r->context = py.PyContext_CopyCurrent();
 	if (GW_UNLIKELY(!r->context))

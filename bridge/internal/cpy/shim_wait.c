@@ -180,12 +180,12 @@ static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
 }
 
 static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
-	static char *names[] = {"timeout", "client", NULL};
+	static char *names[] = {"timeout", "client", "turn", NULL};
 	waiter_object *w = GW_SELF(waiter_object, self);
 	PyObject *o = NULL;
-	int client = 0;
+	int client = 0, turn = 0;
 	int64_t timeout;
-	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "|Op:wait", names, &o, &client) ||
+	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "|Opp:wait", names, &o, &client, &turn) ||
 		parse_timeout(o, &timeout) < 0)
 		return NULL;
 	if (w->waiting) {
@@ -211,7 +211,8 @@ static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
 	}
 	w->waiting = 0;
 	w->job = NULL;
-	PyObject *value = how < 0 ? NULL : w->value ? take_value(w) : raise(how);
+	int woken = w->value && !(turn && how == GW_WAIT_STOPPING); /* a turn's wake comes always */
+	PyObject *value = how < 0 ? NULL : woken ? take_value(w) : raise(how);
 	py.Py_DecRef(self);
 	return value;
 }
@@ -565,7 +566,7 @@ static int exception(PyObject *module, int how, PyObject *base) {
 int gw_wait_init(PyObject *module) {
 	static PyMethodDef waiter_methods[] = {
 		{"wait", (PyCFunction)(void (*)(void))waiter_wait, METH_VARARGS | METH_KEYWORDS,
-			"wait(timeout=None, client=False)\n\nWaits for wake() and returns its value."},
+			"wait(timeout=None, client=False, turn=False)\n\nWaits for wake() and returns its value."},
 		{"wake", waiter_wake, METH_VARARGS,
 			"wake(value=None) -> bool\n\nEnds the wait; False: it has been woken."},
 		{NULL, NULL, 0, NULL},

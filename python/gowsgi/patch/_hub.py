@@ -77,11 +77,11 @@ def waiter() -> Any:
     return _module.Waiter()
 
 
-def park(waiter: Any, timeout: float | None = None) -> object:
+def park(waiter: Any, timeout: float | None = None, turn: bool = False) -> object:
     """Gives the thread back until somebody wakes this; TimeoutError if nobody does for so many seconds."""
     loop = _set_loop_aside()
     try:
-        return waiter.wait(timeout)
+        return waiter.wait(timeout, False, turn)
     finally:
         if loop is not None:
             _bring_loop_back(loop)
@@ -114,7 +114,7 @@ def turn() -> None:
     """Lets the others have a turn."""
     own = waiter()
     _module.schedule(0.0, own.wake)
-    park(own)
+    park(own, turn=True)
 
 
 def resolve(host: str, family: int) -> list[str]:
