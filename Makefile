@@ -82,7 +82,8 @@ test: build envs ## all tests: Go's, then the live suite over binary and pip for
 	@$(MAKE) --no-print-directory cold
 
 gotest: ## Go's tests only; PKG and ARGS narrow them
-	$(GO) test $(GOBUILD) -timeout 10m $(PKG) $(ARGS)
+	GOWSGI_TEST_PYTHON=$$(ls $(abspath $(CACHE))/venvs/main/bin/python 2>/dev/null) \
+		$(GO) test $(GOBUILD) -timeout 10m $(PKG) $(ARGS)
 
 pytest: build envs ## the live suite only; TESTS and ARGS narrow it
 	$(PYTHON) $(TOOLS)/shards.py $(SHARDS) $(MAIN_PYTHON) -m pytest $(TESTS) $(ARGS)

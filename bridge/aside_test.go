@@ -1,11 +1,13 @@
 package bridge
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 
+	"github.com/gowsgi/gowsgi/bridge/internal/cpy"
 	"github.com/gowsgi/gowsgi/httpparse"
 )
 
@@ -85,5 +87,39 @@ func TestPutAside(t *testing.T) {
 	th.Release()
 	if jobs[0].Busy() || jobs[0].gen.Load() != 0 || jobs[1].gen.Load() != 0 {
 		t.Fatal("requests are left")
+	}
+
+	// Without memory for another job nothing can suspend, and all goes on.
+	th.Call(asked(t, "/may"), nil)
+	th.Release()
+	may := func() string {
+		_, res := th.Call(asked(t, "/may"), nil)
+		defer th.Release()
+		return string(res.Pieces()[0].Bytes())
+	}
+	if got := may(); got != "1 1" {
+		t.Log("no greenlets here: ", got)
+		return
+	}
+	defer func(f func(uint32) (*cpy.Job, error)) { newC = f }(newC)
+	newC = func(uint32) (*cpy.Job, error) { return nil, errors.New("no memory") }
+	for len(free) > 0 {
+		j, _ := newJob()
+		defer freeJob(j)
+	}
+	if may() != "1 1" {
+		t.Fatal("a thread that has a spare job may suspend")
+	}
+	th.Call(asked(t, "/blocks"), nil)
+	th.Release()
+	job := th.PutAside()
+	if got := may(); got != "1 0" {
+		t.Fatal("there is no job to go on with: ", got)
+	}
+	th.TakeUp(job)
+	th.Abandon()
+	th.Release()
+	if got := may(); got != "1 1" {
+		t.Fatal("the job is there again: ", got)
 	}
 }

@@ -118,27 +118,29 @@ var (
 	free   []*Job
 )
 
-// newJob takes a free job, or makes one.
-func newJob() *Job {
+var newC = cpy.NewJob // replaced by tests
+
+// newJob takes a free job, or makes one if there is memory.
+func newJob() (*Job, error) {
 	jobsMu.Lock()
 	defer jobsMu.Unlock()
 	if n := len(free); n > 0 {
 		j := free[n-1]
 		free = free[:n-1]
-		return j
+		return j, nil
 	}
 	var all []*Job
 	if old := jobs.Load(); old != nil {
 		all = *old
 	}
-	c, err := cpy.NewJob(uint32(len(all)))
+	c, err := newC(uint32(len(all)))
 	if err != nil {
-		panic(err) // as Go does itself without memory
+		return nil, err
 	}
 	j := &Job{index: uint32(len(all)), c: c, left: make(chan struct{}, 1)}
 	all = append(all, j) // in place if there is room: who has the old, shorter list does not look there
 	jobs.Store(&all)
-	return j
+	return j, nil
 }
 
 func freeJob(j *Job) {

@@ -53,6 +53,7 @@ type Thread struct {
 	Index  int
 	c      *cpy.Thread
 	job    *Job // that it runs, or ran last
+	spare  *Job // for after PutAside; nil: there is no memory for one, and nothing can suspend
 	ours   bool // made by NewThread, and not Python's main one
 	marked bool // see Mark
 }
@@ -66,11 +67,18 @@ func NewThread(index int, saved State) (*Thread, error) {
 		runtime.UnlockOSThread()
 		return nil, err
 	}
+	t := &Thread{Index: index, c: c, ours: saved == 0}
+	if t.job, err = newJob(); err != nil {
+		c.Detach()
+		runtime.UnlockOSThread()
+		return nil, err
+	}
+	t.stock()
 	if saved == 0 {
 		// Without the name, or its trace function, the thread serves all the same.
 		_, _ = cpy.Support("thread_begins", "gowsgi-"+strconv.Itoa(index))
 	}
-	return &Thread{Index: index, c: c, job: newJob(), ours: saved == 0}, nil
+	return t, nil
 }
 
 // Close ends the Python thread. The OS thread of a goroutine that returns after it ends too, unless it is the main one.
@@ -80,6 +88,17 @@ func (t *Thread) Close() {
 	}
 	t.c.Detach()
 	freeJob(t.job)
+	if t.spare != nil {
+		freeJob(t.spare)
+	}
+}
+
+// stock sees to it that the thread has a spare job, if there is memory for one.
+func (t *Thread) stock() {
+	if t.spare == nil {
+		t.spare, _ = newJob()
+	}
+	t.c.MaySuspend(t.spare != nil)
 }
 
 // Mark tells whether the monitor sees the call that follows; for builds that check rules.
@@ -99,20 +118,29 @@ func (t *Thread) Job() *Job { return t.job }
 // of the last step must have been released.
 func (t *Thread) PutAside() *Job {
 	j := t.job
-	t.job = newJob()
+	t.job, t.spare = t.spare, nil
+	t.stock()
 	return j
 }
 
 // TakeUp makes j, which this thread has put aside, its request again.
 func (t *Thread) TakeUp(j *Job) {
 	t.c.TakeUp(j.c) // before another thread may have the other one
-	freeJob(t.job)
+	if t.spare == nil {
+		t.spare = t.job
+		t.stock()
+	} else {
+		freeJob(t.job)
+	}
 	t.job = j
 }
 
 // Call runs the app for a request up to its first block that must go out. The GIL is kept: see Release.
 func (t *Thread) Call(r *Request, who Responder) (Step, *Response) {
 	t.takes()
+	if t.spare == nil {
+		t.stock()
+	}
 	j := t.job
 	j.rq.Gen = j.begin(who)
 	j.fill(r)
@@ -154,6 +182,9 @@ func (t *Thread) Resume() Step {
 // nothing any more.
 func (t *Thread) CallLater(l Later, who Responder) Step {
 	t.takes()
+	if t.spare == nil {
+		t.stock()
+	}
 	j := t.job
 	gen := j.begin(who)
 	if l.timer {

@@ -1,4 +1,4 @@
-"""A response of three blocks at /blocks, of one anywhere else; each says the path it is for."""
+"""A response of three blocks at /blocks, of one anywhere else; each says the path it is for, /may whether it may suspend."""
 
 
 def application(environ, start_response):
@@ -6,4 +6,8 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     if path == b"/blocks":
         return (path + b"%d" % n for n in range(3))
+    if path == b"/may":
+        import _gowsgi
+
+        return [b"%d %d" % (_gowsgi.enable_suspend(), _gowsgi.suspendable())]
     return [path]

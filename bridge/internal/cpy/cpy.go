@@ -196,6 +196,15 @@ func NewJob(index uint32) (*Job, error) {
 	return &Job{p, (*Response)(unsafe.Pointer(C.gw_job_response(p))), (*Wait)(unsafe.Pointer(C.gw_job_wait(p)))}, nil
 }
 
+// MaySuspend says whether what runs on the thread may suspend: Go has a job for what comes next.
+func (t *Thread) MaySuspend(on bool) {
+	may := C.int(0)
+	if on {
+		may = 1
+	}
+	C.gw_thread_may_suspend(t.p, may)
+}
+
 // State is a saved PyThreadState, 0 for none.
 type State = uintptr
 

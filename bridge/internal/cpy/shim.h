@@ -356,6 +356,9 @@ void gw_check_signals(gw_thread *t);
 /* Whether the current OS thread has the GIL through t. */
 int gw_thread_has_gil(const gw_thread *t);
 
+/* Whether jobs of the thread may suspend (1) or wait on it (0, at first). Its thread. GIL: any. Blocks: no. */
+void gw_thread_may_suspend(gw_thread *t, int may);
+
 /* Whether the current OS thread has the GIL, any thread's; for builds that check rules, while there is an application. */
 int gw_holds_gil(void);
 

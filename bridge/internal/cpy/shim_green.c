@@ -67,6 +67,8 @@ int gw_green_enable(void) {
 	return 1;
 }
 
+void gw_thread_may_suspend(gw_thread *t, int may) { t->may_suspend = may; }
+
 int gw_green_there(void) { return __atomic_load_n(&gw_green_on, __ATOMIC_RELAXED); }
 
 /* ------------------------------------------------------------------------------------------------ runners */
@@ -267,7 +269,7 @@ int gw_resume(gw_thread *t) {
 
 int gw_green_can(void) {
 	gw_thread *t = gw_self;
-	if (!gw_green_on || !t || !t->has_gil || !t->job || !t->job->runner || !t->job->runner->todo)
+	if (!gw_green_on || !t || !t->may_suspend || !t->has_gil || !t->job || !t->job->runner || !t->job->runner->todo)
 		return 0;
 	PyObject *g = green.current();
 	if (!g) {

@@ -28,7 +28,7 @@ struct gw_thread {
 	/* Greenlets, see shim_green.c; nothing as long as none are used. */
 	PyObject *hub; /* owned */
 	gw_runner *runners; /* owned: idle ones */
-	int nrunners;
+	int nrunners, may_suspend;
 };
 
 /* The calling OS thread, if it is a Python thread of the server. */
