@@ -51,6 +51,13 @@ func (l Later) Apart() {
 	cpy.CallApart(l.object)
 }
 
+// EndThreadWaits ends what OS threads of the server's wait for in Waits of the application's, where there are no greenlets;
+// now, and until AllowThreadWaits. It returns how many waited. Any goroutine.
+func EndThreadWaits() int { return cpy.ParkedOver(true) }
+
+// AllowThreadWaits lets such threads wait again. Any goroutine.
+func AllowThreadWaits() { cpy.ParkedOver(false) }
+
 // Greenlets reports whether jobs run in greenlets, and can suspend.
 func Greenlets() bool { return cpy.Greenlets() }
 

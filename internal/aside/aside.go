@@ -182,8 +182,9 @@ func (h *Hub) Waiting() int {
 	return len(h.parked) + h.going
 }
 
-// Over ends all waits, now and from now on, as the server stops. It returns how many there were. Any goroutine.
-func (h *Hub) Over() int {
+// Over ends all waits, now and from now on, as the server stops. It returns how many jobs were parked, and how many threads
+// waited. Any goroutine.
+func (h *Hub) Over() (parked, threads int) {
 	type wait struct {
 		p      *Parked
 		number uint64
@@ -201,7 +202,7 @@ func (h *Hub) Over() int {
 			w.p.Ready(false)
 		}
 	}
-	return len(all)
+	return len(all), bridge.EndThreadWaits()
 }
 
 // cancelFD ends all waits for a descriptor that is about to be closed.

@@ -44,6 +44,9 @@ type timer struct {
 	due    bool
 }
 
+// apart bounds the threads of spawned functions, where there are no greenlets: Go ends a process that has 10,000.
+var apart = make(chan struct{}, 1000)
+
 var later = &scheduler{timers: map[uint64]*timer{}}
 
 func init() { bridge.SetScheduler(later) }
@@ -176,6 +179,7 @@ func (h *Hub) Begin(log *slog.Logger) {
 	s := later
 	s.mu.Lock()
 	s.hub, s.log = h, log
+	bridge.AllowThreadWaits()
 	waiting := s.waiting
 	s.waiting = nil
 	none := s.none
@@ -258,7 +262,9 @@ func (h *Hub) start(c call, local bool) {
 	h.mu.Unlock()
 	if !bridge.Greenlets() {
 		go func() {
+			apart <- struct{}{}
 			c.later.Apart()
+			<-apart
 			sp.done()
 		}()
 		return

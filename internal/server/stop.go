@@ -64,13 +64,13 @@ func (s *Server) graceOver() {
 
 // endSuspended lets suspended requests end with an exception, and what they do then be done.
 func (s *Server) endSuspended() {
-	n := s.http.Aside().Over()
-	if n == 0 {
+	parked, threads := s.http.Aside().Over()
+	if parked+threads == 0 {
 		return
 	}
-	s.log.Warn("the grace is over, and suspended requests are ended", "suspended", n)
+	s.log.Warn("the grace is over, and suspended requests are ended", "suspended", parked+threads)
 	end := time.After(cutLimit)
-	for s.http.Aside().Waiting() > 0 {
+	for s.http.Aside().Waiting() > 0 || threads > 0 && s.crew.InCalls() > 0 {
 		select {
 		case <-s.stopped:
 			return

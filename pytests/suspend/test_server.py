@@ -185,6 +185,101 @@ assert results == [30, 0.001, 0], results
     )
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_without_greenlets_a_stop_ends_what_waits_in_threads(program, threads):
+    """As often as a server runs; a thread of the application's own goes on."""
+    program(
+        f"""
+sys.modules["greenlet"] = None
+from gowsgi.middleware import CONTINUATION_KEY, ContinuationMiddleware
+
+def noted(what, wait):
+    try:
+        while True:
+            wait()
+    except gowsgi.Stopping:
+        results.append(what)
+        raise
+
+def waits(environ, start_response):
+    begun.set()
+    try:
+        noted("request", environ[CONTINUATION_KEY].suspend)
+    except gowsgi.Stopping:
+        return app(environ, start_response)
+
+def own():
+    gowsgi.sleep(0.01)
+    while not over:
+        gowsgi.sleep(0.01)
+    results.append("own")
+
+r, w = os.pipe()
+for run in range(2):
+    over, begun = [], threading.Event()
+    mine = threading.Thread(target=own)
+    mine.start()
+    for seconds in (30, 0.001, 0):
+        gowsgi.spawn(noted, (seconds, lambda seconds=seconds: gowsgi.sleep(seconds)))
+    gowsgi.spawn(noted, ("pipe", lambda: server.trampoline(r, read=True)))
+    server.listen(("127.0.0.1", 0))
+    (_, port), = server.addresses()
+
+    def client():
+        with socket.create_connection(("127.0.0.1", port), 20) as s:
+            s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+            begun.wait()
+            server.stop(0.1)
+            results.append(b"".join(iter(lambda: s.recv(65536), b""))[9:12])
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    server.run(ContinuationMiddleware(waits), log_level="error", threads={threads})
+    thread.join()
+    over.append(True)
+    mine.join()
+    while len(results) < 7:
+        time.sleep(0.001)  # what was spawned ends on its own thread
+    assert sorted(results, key=str) == [0, 0.001, 30, b"200", "own", "pipe", "request"], results
+    results.clear()
+"""
+    )
+
+
+def test_without_greenlets_the_threads_of_what_is_spawned_have_a_bound(program):
+    program(
+        """
+sys.modules["greenlet"] = None
+lock = threading.Lock()
+go = threading.Event()
+inside = most = done = 0
+
+def work():
+    global inside, most, done
+    with lock:
+        inside += 1
+        most = max(most, inside)
+    go.wait()
+    with lock:
+        inside -= 1
+        done += 1
+
+for _ in range(1200):
+    gowsgi.spawn(work)
+
+def open_it():
+    while most < 1000:
+        time.sleep(0.001)
+    time.sleep(0.1)  # for what is too many to come
+    go.set()
+
+threading.Thread(target=open_it).start()
+server.run(log_level="error")
+assert (most, done) == (1000, 1200), (most, done)
+"""
+    )
+
+
 def test_what_cannot_be_spawned_scheduled_or_slept(program):
     program(
         """

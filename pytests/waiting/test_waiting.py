@@ -253,6 +253,17 @@ def test_at_the_end_of_the_grace_they_get_an_exception(serve):
     assert b"suspended requests are ended" in text and b"suspended=20" in text
 
 
+def test_without_greenlets_the_end_of_the_grace_ends_waits_of_threads(serve, tmp_path):
+    (tmp_path / "greenlet.py").write_text("raise ImportError('none here')\n")
+    server = serve("waits", "--threads", "4", "--graceful-timeout", "0.1", env={"PYTHONPATH": str(tmp_path)})
+    asked = [Asked(server, f"/wait?name={n}") for n in range(3)]
+    until_waiting(server, "0", "1", "2")
+    server.signal(signal.SIGTERM)
+    assert [a.answer() for a in asked] == ["Stopping"] * 3
+    assert server.wait() == 0
+    assert b"suspended=3" in server.stderr.since()
+
+
 def test_an_exception_of_the_stop_that_passes_the_application_is_no_traceback(serve):
     server = serve("waits", "--threads", "1", "--graceful-timeout", "0.1")
     client = server.connect()

@@ -80,6 +80,7 @@ def sleep(seconds: float) -> None:
             turn.wait(turn=True)
         else:
             os.sched_yield()
+            native.check_stopping()
     else:
         raise ValueError(f"seconds must be 0 or more, not {seconds!r}")
 

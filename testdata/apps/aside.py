@@ -1,4 +1,4 @@
-"""A response of three blocks at /blocks, of one anywhere else; each says the path it is for, /may whether it may suspend."""
+"""A response of three blocks at /blocks, of one anywhere else; each says its path, /may whether it may suspend."""
 
 
 def application(environ, start_response):

@@ -349,6 +349,15 @@ func Answer(waiter uintptr, code int, text string) {
 	C.answer(C.uintptr_t(waiter), C.int(code), s)
 }
 
+// ParkedOver ends the waits of the server's OS threads from now on, or allows them. It returns how many waited.
+func ParkedOver(on bool) int {
+	is := C.int(0)
+	if on {
+		is = 1
+	}
+	return int(C.gw_parked_over(is))
+}
+
 // Greenlets reports whether there are any.
 func Greenlets() bool { return C.gw_green_there() != 0 }
 

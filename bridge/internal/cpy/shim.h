@@ -306,6 +306,12 @@ int gw_spawn(gw_thread *t, gw_job *j, uint64_t gen, PyObject *call);
  * the server's Python threads. later: owned by the callee. GIL: taken and released. Blocks: it runs Python.
  */
 void gw_call_apart(PyObject *later);
+
+/*
+ * Ends the waits of the server's OS threads, those that wait now and from now on (1), or lets them wait (0, at first). How many
+ * waited. GIL: any. Blocks: no.
+ */
+int gw_parked_over(int on);
 int gw_green_there(void); /* Whether there are greenlets. Any thread. */
 
 /*

@@ -532,8 +532,10 @@ static int call_spawned(gw_job *j) {
 void gw_call_apart(PyObject *later) {
 	int gil = py.PyGILState_Ensure();
 	PyObject *call = gw_timer_take(later);
+	gw_apart = 1;
 	if (call)
 		call_tuple(call);
+	gw_apart = 0;
 	py.PyGILState_Release(gil);
 }
 

@@ -4,6 +4,7 @@
 #ifndef GW_SHIM_INT_H
 #define GW_SHIM_INT_H
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -246,5 +247,25 @@ void gw_crash_watch(int fd);
 		stmt;                                                                                                  \
 		py.PyEval_RestoreThread(saved_);                                                                       \
 	} while (0)
+
+/*
+ * An OS thread that waits on its stack's semaphore, see shim_parked.c. Enter and leave with the GIL; over says that the server has
+ * ended the wait, and sem is posted then.
+ */
+typedef struct gw_parked {
+	sem_t sem;
+	int over; /* atomic */
+	struct gw_parked *next, **prev; /* prev NULL: no thread of the server's */
+} gw_parked;
+
+void gw_parked_enter(gw_parked *p);
+void gw_parked_leave(gw_parked *p);
+int gw_parked_is_over(const gw_parked *p);
+/* A descriptor that is readable when the calling thread's waits end; -1: it is none of the server's, or there is none left. */
+int gw_parked_bell(void);
+/* Whether the calling thread's waits have ended. */
+int gw_parked_check(void);
+/* Whether the calling OS thread runs a spawned function, where there are no greenlets. */
+extern __thread int gw_apart;
 
 #endif

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -146,13 +145,17 @@ static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
 	waiter_object *w = GW_SELF(waiter_object, self);
 	int64_t end = timeout < 0 ? INT64_MAX : now_ns() + timeout;
 	gw_conn *conn = client && gw_self && gw_self->job ? gw_self->job->conn : NULL;
-	sem_t sem;
+	gw_parked parked;
 	int how = GW_WAIT_WOKEN;
-	sem_init(&sem, 0, 0);
-	w->sem = &sem;
+	gw_parked_enter(&parked);
+	w->sem = &parked.sem;
 	w->job = NULL;
 	while (!w->value) {
 		int64_t now = now_ns(), until = end;
+		if (gw_parked_is_over(&parked)) {
+			how = GW_WAIT_STOPPING;
+			break;
+		}
 		if (now >= end) {
 			how = GW_WAIT_TIMEOUT;
 			break;
@@ -162,7 +165,8 @@ static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
 		struct timespec ts = {.tv_sec = until / 1000000000};
 		int rc, err;
 		ts.tv_nsec = until % 1000000000;
-		GW_ALLOW_THREADS(rc = until == INT64_MAX ? sem_wait(&sem) : sem_clockwait(&sem, CLOCK_MONOTONIC, &ts);
+		GW_ALLOW_THREADS(rc = until == INT64_MAX ? sem_wait(&parked.sem)
+		                                         : sem_clockwait(&parked.sem, CLOCK_MONOTONIC, &ts);
 			err = errno);
 		if (rc < 0 && err == EINTR && py.PyErr_CheckSignals() < 0) {
 			how = -1;
@@ -175,7 +179,7 @@ static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
 		}
 	}
 	w->sem = NULL;
-	sem_destroy(&sem);
+	gw_parked_leave(&parked);
 	return how;
 }
 
@@ -293,19 +297,25 @@ static PyObject *no_descriptor(int err) {
 /* The OS thread waits. */
 static PyObject *poll_fd(int fd, int events, int64_t timeout) {
 	int64_t end = timeout < 0 ? INT64_MAX : now_ns() + timeout;
-	struct pollfd p = {.fd = fd, .events = (short)((events & 1 ? POLLIN : 0) | (events & 2 ? POLLOUT : 0))};
+	struct pollfd both[2] = {
+		{.fd = fd, .events = (short)((events & 1 ? POLLIN : 0) | (events & 2 ? POLLOUT : 0))},
+		{.fd = gw_parked_bell(), .events = POLLIN},
+	};
 	for (;;) {
 		int64_t left = end == INT64_MAX ? -1 : end - now_ns();
 		int ms = left < 0                      ? end == INT64_MAX ? -1 : 0
 		         : left > 1000000000LL * 86400 ? 86400000
 		                                       : (int)((left + 999999) / 1000000);
 		int n, err;
-		GW_ALLOW_THREADS(n = poll(&p, 1, ms); err = errno);
+		GW_ALLOW_THREADS(n = poll(both, 2, ms); err = errno);
+		short revents = both[0].revents;
+		if (n > 0 && !revents)
+			return raise(GW_WAIT_STOPPING);
 		if (n > 0) {
-			if (p.revents & POLLNVAL)
+			if (revents & POLLNVAL)
 				return no_descriptor(EBADF);
-			int got = (p.revents & (POLLIN | POLLERR | POLLHUP) ? 1 : 0) |
-			          (p.revents & (POLLOUT | POLLERR | POLLHUP) ? 2 : 0);
+			int got = (revents & (POLLIN | POLLERR | POLLHUP) ? 1 : 0) |
+			          (revents & (POLLOUT | POLLERR | POLLHUP) ? 2 : 0);
 			return py.PyLong_FromLong(got & events ? got & events : events);
 		}
 		if (n < 0 && err != EINTR)
@@ -545,6 +555,15 @@ static PyObject *native_owner(PyObject *self, PyObject *ignored) {
 	return o;
 }
 
+static PyObject *native_check_stopping(PyObject *self, PyObject *ignored) {
+	(void)self;
+	(void)ignored;
+	if (gw_parked_check())
+		return raise(GW_WAIT_STOPPING);
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
 static PyObject *native_enable(PyObject *self, PyObject *ignored) {
 	(void)self;
 	(void)ignored;
@@ -617,6 +636,8 @@ int gw_wait_init(PyObject *module) {
 			"suspendable() -> bool\n\nWhether the calling code can give its thread back."},
 		{"owner", native_owner, METH_NOARGS,
 			"owner() -> greenlet or None\n\nThe greenlet of the server's in or below which the calling code runs."},
+		{"check_stopping", native_check_stopping, METH_NOARGS,
+			"check_stopping()\n\nRaises Stopping where the waits of the calling OS thread have ended."},
 		{"enable_suspend", native_enable, METH_NOARGS,
 			"enable_suspend() -> bool\n\nRequests run in greenlets from now on, if there are any."},
 		{NULL, NULL, 0, NULL},
