@@ -70,7 +70,7 @@ func (s *Server) endSuspended() {
 	}
 	s.log.Warn("the grace is over, and suspended requests are ended", "suspended", parked+threads)
 	end := time.After(cutLimit)
-	for s.http.Aside().Waiting() > 0 || threads > 0 && s.crew.InCalls() > 0 {
+	for s.http.Aside().Waiting() > 0 || threads > 0 { // of those nobody knows when they have answered
 		select {
 		case <-s.stopped:
 			return

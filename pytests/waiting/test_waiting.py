@@ -173,6 +173,21 @@ def test_code_that_throws_into_a_greenlet_of_the_server_gets_what_it_asked_for(s
     assert server.get("/").status_code == 200
 
 
+def test_a_greenlet_that_was_kept_is_no_later_request(server):
+    for _ in range(3):  # one idle greenlet is enough for them, if it is used again
+        old = Asked(server, "/throwable?name=old")
+        until_waiting(server, "old")
+        wake(server, "old", 0)
+        assert old.answer() == "not thrown into"
+        new = Asked(server, "/throwable?name=new")
+        until_waiting(server, "new")
+        assert server.get("/ends?name=old&how=throw").text == "ended"
+        wake(server, "new", 0)
+        assert new.answer() == "not thrown into"
+    before, after = (ast.literal_eval(server.get("/counts").text)["greenlets"] for _ in range(2))
+    assert before == after
+
+
 @pytest.mark.parametrize("how", ["throw", "switch"])
 def test_who_ends_the_greenlet_of_a_request_that_is_over_harms_no_other(server, how):
     old = [Asked(server, "/throwable?name=" + name) for name in "ab"]

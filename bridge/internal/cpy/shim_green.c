@@ -11,6 +11,7 @@
  */
 #include <stdlib.h>
 
+#include "shim_compat.h"
 #include "shim_int.h"
 
 /* greenlet.h: the places of the functions in its table, the same since 1.0. */
@@ -20,6 +21,8 @@ static struct {
 	PyObject *(*new)(PyObject *run, PyObject *parent);
 	PyObject *(*current)(void);
 	PyObject *(*switch_to)(PyObject *g, PyObject *args, PyObject *kwargs);
+	PyObject *count; /* owned: sys.getrefcount */
+	long alone; /* its result for an idle runner's greenlet that nobody else has; -1: not known */
 } green;
 
 int gw_green_on;
@@ -39,6 +42,40 @@ struct gw_runner {
 enum { KEEP_RUNNERS = 128 }; /* idle ones of a thread */
 
 static __thread gw_runner *starting; /* whose greenlet begins now */
+
+static long references(PyObject *o) {
+	PyObject *n = gw_call_onearg(green.count, o);
+	long count = n ? py.PyLong_AsLong(n) : -1;
+	if (n)
+		py.Py_DecRef(n);
+	return count;
+}
+
+static PyObject *probe_main(PyObject *self, PyObject *args) {
+	(void)args;
+	return green.switch_to(self, NULL, NULL);
+}
+
+/* Finds green.alone out. -1: an exception is set. */
+static int count_alone(void) {
+	static PyMethodDef def = {"probe", probe_main, METH_NOARGS, NULL};
+	green.alone = -1;
+	PyObject *here = green.count ? green.current() : NULL;
+	PyObject *run = here ? py.PyCFunction_NewEx(&def, here, NULL) : NULL;
+	PyObject *g = run ? green.new(run, here) : NULL;
+	for (int turn = 0; g && turn < 2; turn++) { /* to where it waits, and to its end */
+		PyObject *o = green.switch_to(g, NULL, NULL);
+		if (o)
+			py.Py_DecRef(o);
+		if (o && turn == 0)
+			green.alone = references(g);
+	}
+	PyObject *owned[] = {here, run, g};
+	for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+		if (owned[i])
+			py.Py_DecRef(owned[i]);
+	return green.alone < 0 ? -1 : 0;
+}
 
 int gw_green_enable(void) {
 	static int failed;
@@ -63,6 +100,11 @@ int gw_green_enable(void) {
 	*(void **)&green.new = table[GREENLET_NEW];
 	*(void **)&green.current = table[GREENLET_GETCURRENT];
 	*(void **)&green.switch_to = table[GREENLET_SWITCH];
+	green.count = py.PySys_GetObject("getrefcount"); /* borrowed */
+	if (green.count)
+		py.Py_IncRef(green.count);
+	if (count_alone() < 0)
+		py.PyErr_Clear();
 	gw_green_on = 1;
 	return 1;
 }
@@ -163,7 +205,9 @@ static void give_runner(gw_thread *t, gw_runner *r) {
 	r->job = NULL;
 	r->context = NULL;
 	r->entered = 0;
-	if (GW_LIKELY(!r->dead && t->nrunners < KEEP_RUNNERS)) {
+	/* What the application has kept of it, to throw something into it perhaps, is to hit no request that has it later. */
+	int kept = green.alone >= 0 && references(r->greenlet) != green.alone;
+	if (GW_LIKELY(!r->dead && !kept && t->nrunners < KEEP_RUNNERS)) {
 		r->next = t->runners;
 		t->runners = r;
 		t->nrunners++;
