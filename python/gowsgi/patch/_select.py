@@ -5,6 +5,7 @@ Where there are many, the one is an epoll descriptor that watches them. What is 
 
 from __future__ import annotations
 
+import errno
 import select
 import selectors
 from functools import wraps
@@ -18,6 +19,9 @@ __all__ = ["patch"]
 
 # CPython counts milliseconds in an int, before 3.15.
 _LONGEST = 2147483
+
+# Between two looks where nothing can be waited for: no descriptor is left for it, for instance.
+_PAUSE = 0.01
 
 _select, _poll, _epoll = select.select, select.poll, select.epoll
 
@@ -41,12 +45,20 @@ def _wait(interest: dict[int, int], timeout: float | None) -> None:
         hub.wait_fd(watcher.fileno(), hub.READ, timeout)
     except TimeoutError:
         pass
-    except OSError:
-        pass  # closed while it waited: the same
+    except OSError as error:
+        if error.errno != errno.EBADF:  # closed while it waited: the same
+            _pause(timeout)
     finally:
         if watcher is not None:
             hub.closes(watcher.fileno())
             watcher.close()
+
+
+def _pause(timeout: float | None) -> None:
+    try:
+        hub.park(hub.waiter(), _PAUSE if timeout is None else min(timeout, _PAUSE))
+    except TimeoutError:
+        pass
 
 
 def _looking(look: Callable[[], Any], wait: Callable[[float | None], None], timeout: float | None) -> Any:

@@ -1,7 +1,9 @@
 """select, poll, epoll, the selectors, and asyncio on top of them."""
 
 import asyncio
+import errno
 import os
+import resource
 import select
 import selectors
 import socket
@@ -47,6 +49,30 @@ def ways():
     yield by_epoll
     for kind in (selectors.SelectSelector, selectors.PollSelector, selectors.EpollSelector, selectors.DefaultSelector):
         yield by(kind)
+
+
+def check_waiting_without_the_thread_where_no_descriptor_is_left():
+    pairs = [socket.socketpair() for _ in range(5)]
+    left = [one for one, _ in pairs]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    other = Greenlet(lambda: pairs[-1][1].send(b"x"))
+    filling = [os.dup(0)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (filling[0] + 1, limit[1]))
+    try:
+        try:
+            while True:  # others may have closed some meanwhile
+                filling.append(os.dup(0))
+        except OSError as error:
+            assert error.errno == errno.EMFILE
+        assert select.select(left, [], [], PATIENCE)[0] == [left[-1]]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        for fd in filling:
+            os.close(fd)
+    other.join()
+    for one, two in pairs:
+        one.close()
+        two.close()
 
 
 def check_waiting_without_the_thread():
