@@ -55,13 +55,25 @@ func (s *scheduler) Spawn(l bridge.Later, thread int) { s.spawn(call{l, thread},
 func (s *scheduler) spawn(c call, local bool) {
 	s.mu.Lock()
 	h := s.hub
-	if h == nil {
+	taken := h != nil && h.admit()
+	if !taken {
 		s.waiting = append(s.waiting, c)
 	}
 	s.mu.Unlock()
-	if h != nil {
+	if taken {
 		h.start(c, local)
 	}
+}
+
+// admit counts one that is to be started; false: h has ended, as far as it is concerned.
+func (h *Hub) admit() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.jobs++
+	return true
 }
 
 // Schedule implements bridge.Scheduler. What is due at once keeps its place among what is spawned.
@@ -181,6 +193,7 @@ func (h *Hub) Begin(log *slog.Logger) {
 	none := s.none
 	s.mu.Unlock()
 	for _, c := range waiting {
+		h.admit()
 		h.start(c, false)
 	}
 	if none {
@@ -195,6 +208,9 @@ func (h *Hub) End() {
 	if s.hub == h {
 		s.hub, s.log = nil, nil
 	}
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
 	s.mu.Unlock()
 	h.dropTimers()
 }
@@ -219,33 +235,41 @@ func (h *Hub) dropTimers() {
 
 // Pending is how many functions are spawned and not done, or scheduled and no daemons.
 func (h *Hub) Pending() int {
-	n := 0
 	later.mu.Lock()
+	defer later.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.pending()
+}
+
+// pending is Pending, with both locks.
+func (h *Hub) pending() int {
+	n := h.jobs
 	for _, t := range later.timers {
 		if !t.daemon {
 			n++
 		}
 	}
-	later.mu.Unlock()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return n + h.jobs
+	return n
 }
 
 // Idle reports whether nothing is spawned or scheduled, while the server stops and no connection is left: what is gets no
-// more time. Leader.
+// more time. True is the last word: what is spawned after it, by any thread, is for the next server. Leader.
 func (h *Hub) Idle() bool {
 	h.dropTimers()
-	if h.Pending() == 0 {
-		return true
-	}
-	if !h.Patient {
+	later.mu.Lock()
+	h.mu.Lock()
+	h.closed = h.pending() == 0
+	idle := h.closed
+	h.mu.Unlock()
+	later.mu.Unlock()
+	if !idle && !h.Patient {
 		h.Over()
 	}
-	return false
+	return idle
 }
 
-// start gives c to its thread.
+// start gives c, which was admitted, to its thread.
 func (h *Hub) start(c call, local bool) {
 	all := h.crew.Threads()
 	if c.thread < 0 || c.thread >= len(all) {
@@ -253,9 +277,6 @@ func (h *Hub) start(c call, local bool) {
 	}
 	sp := &spawned{later: c.later}
 	sp.On(h, all[c.thread], sp)
-	h.mu.Lock()
-	h.jobs++
-	h.mu.Unlock()
 	if !bridge.Greenlets() {
 		go func() {
 			c.later.Apart()

@@ -41,6 +41,28 @@ server._host.listening.close()
     )
 
 
+def test_nothing_spawned_is_lost_between_two_servers(program):
+    """By a thread that knows nothing of servers, which end by themselves all the time."""
+    program(
+        """
+count, done = 30000, []
+
+def spawns():
+    for number in range(count):
+        gowsgi.spawn(done.append, (number,))
+        if number % 3 == 0:
+            time.sleep(0)
+
+thread = threading.Thread(target=spawns)
+thread.start()
+while thread.is_alive():
+    server.run(log_level="error")
+server.run(log_level="error")
+assert sorted(done) == list(range(count)), set(range(count)).difference(done)
+"""
+    )
+
+
 def test_listen_and_run_again_and_again(program):
     program(
         """
