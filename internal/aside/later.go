@@ -307,6 +307,12 @@ func (f first) Run(t *crew.Thread) {
 	f.s.after(t, step)
 }
 
+// Drop implements crew.Dropper: a stop's grace has ended before it could begin.
+func (f first) Drop() {
+	f.s.later.Drop()
+	f.s.done()
+}
+
 // Resume implements Resumer.
 func (sp *spawned) Resume(t *crew.Thread) {
 	var step bridge.Step

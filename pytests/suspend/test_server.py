@@ -63,6 +63,45 @@ assert sorted(done) == list(range(count)), set(range(count)).difference(done)
     )
 
 
+def test_what_a_stop_leaves_unbegun_is_let_go_of(program):
+    program(
+        """
+import gc, weakref
+
+class Argument: pass
+
+arguments = [Argument() for _ in range(3000)]
+alive = weakref.WeakSet(arguments)
+begun = []
+over = threading.Event()
+
+class Over(threading.Thread):
+    def run(self):
+        server.stop(0.01)
+        while not any("the grace is over" in line for line in open(log)):
+            pass
+        over.set()
+
+def work(argument):
+    begun.append(1)
+    over.wait()
+
+def begin():
+    while arguments:
+        gowsgi.spawn(work, (arguments.pop(),))
+    Over().start()
+
+import tempfile
+log = tempfile.mkstemp()[1]
+gowsgi.spawn(begin)
+server.run(log_level="warning", error_logfile=log)
+os.unlink(log)
+gc.collect()
+assert len(begun) < 3000 and not alive, (len(begun), len(alive))
+"""
+    )
+
+
 def test_listen_and_run_again_and_again(program):
     program(
         """
