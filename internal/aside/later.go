@@ -102,7 +102,7 @@ func (s *scheduler) due(number uint64, t *timer) {
 	if !there {
 		return
 	}
-	s.spawn(t.call, false) // first, so that Pending counts it all the time
+	s.spawn(t.call, false) // first, so that it is counted all the time
 	s.mu.Lock()
 	delete(s.timers, number)
 	h := s.hub
@@ -204,45 +204,59 @@ func (h *Hub) Begin(log *slog.Logger) {
 // End drops what is scheduled. Afterwards nothing of the hub's is used.
 func (h *Hub) End() {
 	s := later
+	var dropped []*timer
 	s.mu.Lock()
+	h.mu.Lock()
 	if s.hub == h {
 		s.hub, s.log = nil, nil
 	}
-	h.mu.Lock()
-	h.closed = true
+	if !h.closed {
+		h.closed = true
+		dropped = s.takeTimers()
+	}
 	h.mu.Unlock()
 	s.mu.Unlock()
-	h.dropTimers()
+	drop(dropped)
 }
 
-// dropTimers lets go of what has not been called. Without the GIL.
-func (h *Hub) dropTimers() {
-	s := later
-	s.mu.Lock()
-	var dropped []*timer
+// takeTimers takes out what is not due. With s.mu.
+func (s *scheduler) takeTimers() (all []*timer) {
 	for number, t := range s.timers {
 		if !t.due {
-			dropped = append(dropped, t)
+			all = append(all, t)
 			delete(s.timers, number)
 		}
 	}
-	s.mu.Unlock()
-	for _, t := range dropped {
+	return all
+}
+
+// drop lets go of timers that were taken out. Without the GIL.
+func drop(timers []*timer) {
+	for _, t := range timers {
 		t.t.Stop()
 		t.later.Drop()
 	}
 }
 
-// Pending is how many functions are spawned and not done, or scheduled and no daemons.
-func (h *Hub) Pending() int {
-	later.mu.Lock()
-	defer later.mu.Unlock()
+// Done reports whether nothing is spawned and not done, or scheduled and no daemon. True is the last word: what is spawned or
+// scheduled after it, by any thread, is for the next server. Leader.
+func (h *Hub) Done() bool {
+	s := later
+	var dropped []*timer
+	s.mu.Lock()
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.pending()
+	if !h.closed && h.pending() == 0 {
+		h.closed = true
+		dropped = s.takeTimers()
+	}
+	done := h.closed
+	h.mu.Unlock()
+	s.mu.Unlock()
+	drop(dropped)
+	return done
 }
 
-// pending is Pending, with both locks.
+// pending is how many are spawned and not done, or scheduled and no daemons. With both locks.
 func (h *Hub) pending() int {
 	n := h.jobs
 	for _, t := range later.timers {
@@ -253,20 +267,26 @@ func (h *Hub) pending() int {
 	return n
 }
 
-// Idle reports whether nothing is spawned or scheduled, while the server stops and no connection is left: what is gets no
-// more time. True is the last word: what is spawned after it, by any thread, is for the next server. Leader.
+// Idle is Done while the server stops and no connection is left: what is scheduled is dropped, and what is spawned gets no
+// more time. Leader.
 func (h *Hub) Idle() bool {
-	h.dropTimers()
-	later.mu.Lock()
+	s := later
+	var dropped []*timer
+	s.mu.Lock()
 	h.mu.Lock()
-	h.closed = h.pending() == 0
-	idle := h.closed
+	if !h.closed {
+		dropped = s.takeTimers()
+	}
 	h.mu.Unlock()
-	later.mu.Unlock()
-	if !idle && !h.Patient {
+	s.mu.Unlock()
+	drop(dropped)
+	if h.Done() {
+		return true
+	}
+	if !h.Patient {
 		h.Over()
 	}
-	return idle
+	return false
 }
 
 // start gives c, which was admitted, to its thread.

@@ -3,6 +3,7 @@ package aside
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/crew"
@@ -20,7 +21,15 @@ func TestSpawnedAtTheEnd(t *testing.T) {
 	later.Spawn(bridge.Later{}, -1)
 	waiting := len(later.waiting)
 	later.waiting = nil
-	if n := h.Pending(); waiting != 1 || n != 0 {
-		t.Fatalf("%d wait for the next server, %d for this one", waiting, n)
+	if waiting != 1 || h.jobs != 0 {
+		t.Fatalf("%d wait for the next server, %d for this one", waiting, h.jobs)
+	}
+	number := later.Schedule(bridge.Later{}, time.Hour, -1, false)
+	if !h.Idle() {
+		t.Fatal("it waits for the next server's")
+	}
+	h.End()
+	if !later.Cancel(number) {
+		t.Fatal("what the next server is to do was dropped")
 	}
 }

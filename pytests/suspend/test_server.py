@@ -102,6 +102,93 @@ assert len(begun) < 3000 and not alive, (len(begun), len(alive))
     )
 
 
+def test_a_condition_has_its_lock_again_when_the_server_stops(program):
+    """Whoever has waited releases it; another thread may have it meanwhile."""
+    program(
+        """
+from gowsgi.patch import patch_all
+patch_all()
+
+class Noted(type(threading.Lock())):
+    attempts = 0
+
+    def acquire(self, *args):
+        self.attempts += 1
+        return super().acquire(*args)
+
+def run(lock):
+    condition, ready, ends = threading.Condition(lock), threading.Event(), []
+
+    def waits():
+        try:
+            with condition:
+                ready.set()
+                condition.wait()
+        except BaseException as error:
+            ends.append(error)
+
+    def holds():
+        ready.wait()
+        with condition:
+            before = lock.attempts
+            server.stop(0.01)
+            while lock.attempts < before + 3 and not ends:
+                time.sleep(0.001)
+            early = list(ends)
+        ends.extend(early)
+
+    thread = threading.Thread(target=holds)
+    thread.start()
+    gowsgi.spawn(waits)
+    server.run(log_level="critical")
+    thread.join()
+    assert [type(e) for e in ends] == [gowsgi.Stopping], ends
+
+class NotedR(type(threading.RLock())):
+    @property
+    def attempts(self):
+        return self._block.attempts
+
+run(Noted())
+lock = NotedR()
+lock._block = Noted()
+run(lock)
+"""
+    )
+
+
+def test_who_goes_on_at_the_end_of_the_grace_may_clean_up(program):
+    """As who is suspended: its next wait raises, and what it does then is waited for."""
+    program(
+        """
+import tempfile
+
+def work():
+    gowsgi.sleep(0)
+    server.stop(0.01)
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:
+        pass
+    try:
+        gowsgi.sleep(60)
+    except gowsgi.Stopping:
+        pass
+    for _ in range(100):
+        try:
+            gowsgi.sleep(60)
+        except gowsgi.Stopping:
+            results.append(1)
+
+log = tempfile.mkstemp()[1]
+gowsgi.spawn(work)
+server.run(log_level="warning", error_logfile=log)
+text = open(log).read()
+os.unlink(log)
+assert len(results) == 100 and "are cut" not in text, (results, text)
+"""
+    )
+
+
 def test_listen_and_run_again_and_again(program):
     program(
         """
