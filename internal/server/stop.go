@@ -64,11 +64,11 @@ func (s *Server) graceOver() {
 
 // endSuspended lets suspended requests end with an exception, and what they do then be done.
 func (s *Server) endSuspended() {
-	n := s.http.Aside().Over()
-	if n == 0 {
-		return
+	if n := s.http.Aside().Over(); n > 0 {
+		s.log.Warn("the grace is over, and suspended requests are ended", "suspended", n)
+	} else if s.http.Aside().Waiting() == 0 {
+		return // else some go on just now, and their next wait ends
 	}
-	s.log.Warn("the grace is over, and suspended requests are ended", "suspended", n)
 	end := time.After(cutLimit)
 	for s.http.Aside().Waiting() > 0 {
 		select {
