@@ -35,6 +35,7 @@ type Hub struct {
 	going  int  // those that go on, their wait over, to their end or the next wait
 	jobs   int  // spawned ones that are not done
 	over   bool // nothing is waited for any more
+	closed bool // nothing is begun any more: it is for the next server
 }
 
 // NewHub makes the hub of a crew and a loop.

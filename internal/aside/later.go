@@ -58,13 +58,25 @@ func (s *scheduler) Spawn(l bridge.Later, thread int) { s.spawn(call{l, thread},
 func (s *scheduler) spawn(c call, local bool) {
 	s.mu.Lock()
 	h := s.hub
-	if h == nil {
+	taken := h != nil && h.admit()
+	if !taken {
 		s.waiting = append(s.waiting, c)
 	}
 	s.mu.Unlock()
-	if h != nil {
+	if taken {
 		h.start(c, local)
 	}
+}
+
+// admit counts one that is to be started; false: h has ended, as far as it is concerned.
+func (h *Hub) admit() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.jobs++
+	return true
 }
 
 // Schedule implements bridge.Scheduler. What is due at once keeps its place among what is spawned.
@@ -93,7 +105,7 @@ func (s *scheduler) due(number uint64, t *timer) {
 	if !there {
 		return
 	}
-	s.spawn(t.call, false) // first, so that Pending counts it all the time
+	s.spawn(t.call, false) // first, so that it is counted all the time
 	s.mu.Lock()
 	delete(s.timers, number)
 	h := s.hub
@@ -185,6 +197,7 @@ func (h *Hub) Begin(log *slog.Logger) {
 	none := s.none
 	s.mu.Unlock()
 	for _, c := range waiting {
+		h.admit()
 		h.start(c, false)
 	}
 	if none {
@@ -195,52 +208,83 @@ func (h *Hub) Begin(log *slog.Logger) {
 // End drops what is scheduled. Afterwards nothing of the hub's is used.
 func (h *Hub) End() {
 	s := later
+	var dropped []*timer
 	s.mu.Lock()
+	h.mu.Lock()
 	if s.hub == h {
 		s.hub, s.log = nil, nil
 	}
+	if !h.closed {
+		h.closed = true
+		dropped = s.takeTimers()
+	}
+	h.mu.Unlock()
 	s.mu.Unlock()
-	h.dropTimers()
+	drop(dropped)
 }
 
-// dropTimers lets go of what has not been called. Without the GIL.
-func (h *Hub) dropTimers() {
-	s := later
-	s.mu.Lock()
-	var dropped []*timer
+// takeTimers takes out what is not due. With s.mu.
+func (s *scheduler) takeTimers() (all []*timer) {
 	for number, t := range s.timers {
 		if !t.due {
-			dropped = append(dropped, t)
+			all = append(all, t)
 			delete(s.timers, number)
 		}
 	}
-	s.mu.Unlock()
-	for _, t := range dropped {
+	return all
+}
+
+// drop lets go of timers that were taken out. Without the GIL.
+func drop(timers []*timer) {
+	for _, t := range timers {
 		t.t.Stop()
 		t.later.Drop()
 	}
 }
 
-// Pending is how many functions are spawned and not done, or scheduled and no daemons.
-func (h *Hub) Pending() int {
-	n := 0
-	later.mu.Lock()
+// Done reports whether nothing is spawned and not done, or scheduled and no daemon. True is the last word: what is spawned or
+// scheduled after it, by any thread, is for the next server. Leader.
+func (h *Hub) Done() bool {
+	s := later
+	var dropped []*timer
+	s.mu.Lock()
+	h.mu.Lock()
+	if !h.closed && h.pending() == 0 {
+		h.closed = true
+		dropped = s.takeTimers()
+	}
+	done := h.closed
+	h.mu.Unlock()
+	s.mu.Unlock()
+	drop(dropped)
+	return done
+}
+
+// pending is how many are spawned and not done, or scheduled and no daemons. With both locks.
+func (h *Hub) pending() int {
+	n := h.jobs
 	for _, t := range later.timers {
 		if !t.daemon {
 			n++
 		}
 	}
-	later.mu.Unlock()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return n + h.jobs
+	return n
 }
 
-// Idle reports whether nothing is spawned or scheduled, while the server stops and no connection is left: what is gets no
+// Idle is Done while the server stops and no connection is left: what is scheduled is dropped, and what is spawned gets no
 // more time. Leader.
 func (h *Hub) Idle() bool {
-	h.dropTimers()
-	if h.Pending() == 0 {
+	s := later
+	var dropped []*timer
+	s.mu.Lock()
+	h.mu.Lock()
+	if !h.closed {
+		dropped = s.takeTimers()
+	}
+	h.mu.Unlock()
+	s.mu.Unlock()
+	drop(dropped)
+	if h.Done() {
 		return true
 	}
 	if !h.Patient {
@@ -249,7 +293,7 @@ func (h *Hub) Idle() bool {
 	return false
 }
 
-// start gives c to its thread.
+// start gives c, which was admitted, to its thread.
 func (h *Hub) start(c call, local bool) {
 	all := h.crew.Threads()
 	if c.thread < 0 || c.thread >= len(all) {
@@ -257,9 +301,6 @@ func (h *Hub) start(c call, local bool) {
 	}
 	sp := &spawned{later: c.later}
 	sp.On(h, all[c.thread], sp)
-	h.mu.Lock()
-	h.jobs++
-	h.mu.Unlock()
 	if !bridge.Greenlets() {
 		go func() {
 			apart <- struct{}{}
@@ -290,6 +331,12 @@ func (f first) Run(t *crew.Thread) {
 	var step bridge.Step
 	t.Blocking(func() { step = t.Py.CallLater(f.s.later, f.s) })
 	f.s.after(t, step)
+}
+
+// Drop implements crew.Dropper: a stop's grace has ended before it could begin.
+func (f first) Drop() {
+	f.s.later.Drop()
+	f.s.done()
 }
 
 // Resume implements Resumer.

@@ -15,6 +15,13 @@ type Task interface {
 	Run(t *Thread)
 }
 
+// Dropper is a Task that has to know of it when the crew ends before its turn has come.
+type Dropper interface {
+	Task
+	// Drop is called in place of Run. Without the GIL.
+	Drop()
+}
+
 // Func is a function as a Task.
 type Func func(t *Thread)
 
@@ -170,7 +177,25 @@ func (c *Crew) Finish(wait func(joined <-chan struct{})) {
 	c.standby.notify()
 	<-c.standbyDone
 	wait(joined)
+	c.drop()
 	c.threads[0].detach()
+}
+
+// drop gives up what was left for certain threads: those that have ended have had too much of it.
+func (c *Crew) drop() {
+	for _, t := range c.threads {
+		for {
+			c.mu.Lock()
+			task := t.takeOwn(false)
+			c.mu.Unlock()
+			if task == nil {
+				break
+			}
+			if d, is := task.(Dropper); is {
+				d.Drop()
+			}
+		}
+	}
 }
 
 // InCalls is how many threads are in a call. Any goroutine.

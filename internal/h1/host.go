@@ -73,7 +73,7 @@ func (h host) Wake() { h.s.loop.Wake() }
 func (h host) Finished() bool {
 	s := h.s
 	if !s.stopping.Load() {
-		if s.alone != nil && s.crew.Queued() == 0 && s.requests.Aside.Pending() == 0 {
+		if s.alone != nil && s.crew.Queued() == 0 && s.requests.Aside.Done() {
 			s.alone()
 		}
 		return false

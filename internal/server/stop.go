@@ -65,10 +65,11 @@ func (s *Server) graceOver() {
 // endSuspended lets suspended requests end with an exception, and what they do then be done.
 func (s *Server) endSuspended() {
 	parked, threads := s.http.Aside().Over()
-	if parked+threads == 0 {
-		return
+	if parked+threads > 0 {
+		s.log.Warn("the grace is over, and suspended requests are ended", "suspended", parked+threads)
+	} else if s.http.Aside().Waiting() == 0 {
+		return // else some go on just now, and their next wait ends
 	}
-	s.log.Warn("the grace is over, and suspended requests are ended", "suspended", parked+threads)
 	end := time.After(cutLimit)
 	for s.http.Aside().Waiting() > 0 || threads > 0 { // of those nobody knows when they have answered
 		select {

@@ -41,6 +41,154 @@ server._host.listening.close()
     )
 
 
+def test_nothing_spawned_is_lost_between_two_servers(program):
+    """By a thread that knows nothing of servers, which end by themselves all the time."""
+    program(
+        """
+count, done = 30000, []
+
+def spawns():
+    for number in range(count):
+        gowsgi.spawn(done.append, (number,))
+        if number % 3 == 0:
+            time.sleep(0)
+
+thread = threading.Thread(target=spawns)
+thread.start()
+while thread.is_alive():
+    server.run(log_level="error")
+server.run(log_level="error")
+assert sorted(done) == list(range(count)), set(range(count)).difference(done)
+"""
+    )
+
+
+def test_what_a_stop_leaves_unbegun_is_let_go_of(program):
+    program(
+        """
+import gc, weakref
+
+class Argument: pass
+
+arguments = [Argument() for _ in range(3000)]
+alive = weakref.WeakSet(arguments)
+begun = []
+over = threading.Event()
+
+class Over(threading.Thread):
+    def run(self):
+        server.stop(0.01)
+        while not any("the grace is over" in line for line in open(log)):
+            pass
+        over.set()
+
+def work(argument):
+    begun.append(1)
+    over.wait()
+
+def begin():
+    while arguments:
+        gowsgi.spawn(work, (arguments.pop(),))
+    Over().start()
+
+import tempfile
+log = tempfile.mkstemp()[1]
+gowsgi.spawn(begin)
+server.run(log_level="warning", error_logfile=log)
+os.unlink(log)
+gc.collect()
+assert len(begun) < 3000 and not alive, (len(begun), len(alive))
+"""
+    )
+
+
+def test_a_condition_has_its_lock_again_when_the_server_stops(program):
+    """Whoever has waited releases it; another thread may have it meanwhile."""
+    program(
+        """
+from gowsgi.patch import patch_all
+patch_all()
+
+class Noted(type(threading.Lock())):
+    attempts = 0
+
+    def acquire(self, *args):
+        self.attempts += 1
+        return super().acquire(*args)
+
+def run(lock):
+    condition, ready, ends = threading.Condition(lock), threading.Event(), []
+
+    def waits():
+        try:
+            with condition:
+                ready.set()
+                condition.wait()
+        except BaseException as error:
+            ends.append(error)
+
+    def holds():
+        ready.wait()
+        with condition:
+            before = lock.attempts
+            server.stop(0.01)
+            while lock.attempts < before + 3 and not ends:
+                time.sleep(0.001)
+            early = list(ends)
+        ends.extend(early)
+
+    thread = threading.Thread(target=holds)
+    thread.start()
+    gowsgi.spawn(waits)
+    server.run(log_level="critical")
+    thread.join()
+    assert [type(e) for e in ends] == [gowsgi.Stopping], ends
+
+class NotedR(type(threading.RLock())):
+    @property
+    def attempts(self):
+        return self._block.attempts
+
+run(Noted())
+lock = NotedR()
+lock._block = Noted()
+run(lock)
+"""
+    )
+
+
+def test_who_goes_on_at_the_end_of_the_grace_may_clean_up(program):
+    """As who is suspended: its next wait raises, and what it does then is waited for."""
+    program(
+        """
+import tempfile
+
+def work():
+    gowsgi.sleep(0)
+    server.stop(0.01)
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:
+        pass
+    try:
+        gowsgi.sleep(60)
+    except gowsgi.Stopping:
+        pass
+    for _ in range(100):
+        try:
+            gowsgi.sleep(60)
+        except gowsgi.Stopping:
+            results.append(1)
+
+log = tempfile.mkstemp()[1]
+gowsgi.spawn(work)
+server.run(log_level="warning", error_logfile=log)
+text = open(log).read()
+os.unlink(log)
+assert len(results) == 100 and "are cut" not in text, (results, text)
+"""
+    )
+
+
 def test_listen_and_run_again_and_again(program):
     program(
         """

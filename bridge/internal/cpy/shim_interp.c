@@ -201,7 +201,9 @@ void gw_thread_detach(gw_thread *t) {
 	if (!t->has_gil)
 		py.PyEval_RestoreThread(t->ts);
 	t->has_gil = 1;
-	gw_tidy(t);
+	do
+		gw_tidy(t);
+	while (gw_unhold_waiting()); /* nobody may come after it */
 	gw_green_end(t);
 	gw_release(t);
 	gw_self = NULL;

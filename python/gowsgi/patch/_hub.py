@@ -14,7 +14,20 @@ from typing import Any, Callable
 
 from gowsgi import _native
 
-__all__ = ["READ", "WRITE", "offload", "owner", "park", "resolve", "suspendable", "turn", "wait_fd", "waiter", "wake"]
+__all__ = [
+    "READ",
+    "WRITE",
+    "is_stopping",
+    "offload",
+    "owner",
+    "park",
+    "resolve",
+    "suspendable",
+    "turn",
+    "wait_fd",
+    "waiter",
+    "wake",
+]
 
 READ, WRITE = 1, 2
 
@@ -85,6 +98,11 @@ def park(waiter: Any, timeout: float | None = None, turn: bool = False) -> objec
     finally:
         if loop is not None:
             _bring_loop_back(loop)
+
+
+def is_stopping(error: BaseException) -> bool:
+    """Whether a wait has ended with it because the grace of a stop is over."""
+    return _module is not None and isinstance(error, _module.Stopping)
 
 
 def wake(waiter: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import Any
+from typing import Any, Dict
 
 from gowsgi.patch import _hub as hub
 
@@ -29,6 +29,12 @@ def _is_data_descriptor(attribute: Any) -> bool:
     return hasattr(kind, "__set__") or hasattr(kind, "__delete__")
 
 
+class _Entries(Dict[int, Any]):
+    """By id of the greenlet: a weak reference to it, whose callback takes the entry out, and its data."""
+
+    __slots__ = ("__weakref__",)
+
+
 class local(_native):
     """Thread-local data. A greenlet of the server's, with those that it makes, counts as a thread."""
 
@@ -38,7 +44,7 @@ class local(_native):
         # Refuses arguments that nobody takes, and calls __init__ again in each other OS thread.
         self = _native.__new__(cls, *args, **kwargs)
         _set_arguments(self, (args, kwargs))
-        _set_data(self, {})
+        _set_data(self, _Entries())
         greenlet = hub.owner()
         if greenlet is not None:
             _begin(self, greenlet)
@@ -88,16 +94,23 @@ class local(_native):
 
 _get_arguments = local._gowsgi_arguments.__get__  # type: ignore[attr-defined]
 _set_arguments = local._gowsgi_arguments.__set__  # type: ignore[attr-defined]
-# By id of the greenlet: a weak reference to it, whose callback takes the entry out, and its data.
 _get_data = local._gowsgi_data.__get__  # type: ignore[attr-defined]
 _set_data = local._gowsgi_data.__set__  # type: ignore[attr-defined]
 
 
 def _begin(self: local, greenlet: Any) -> dict[str, Any]:
-    entries = _get_data(self)
+    entries: _Entries = _get_data(self)
     key = id(greenlet)
     data: dict[str, Any] = {}
-    entries[key] = (weakref.ref(greenlet, lambda _: entries.pop(key, None)), data)
+    # Not a circle: what the greenlet's data hold goes with the local, at once.
+    weakly = weakref.ref(entries)
+
+    def ended(_: object) -> None:
+        left = weakly()
+        if left is not None:
+            left.pop(key, None)
+
+    entries[key] = (weakref.ref(greenlet, ended), data)
     return data
 
 

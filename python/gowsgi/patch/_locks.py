@@ -128,6 +128,24 @@ class Lock(metaclass=_Kind):
     release_lock = release
     locked_lock = locked
 
+    def _take(self) -> BaseException | None:
+        """Acquires it also when the server is stopping: a result is to be raised."""
+        problem = None
+        while True:
+            try:
+                self.acquire()
+                return problem
+            except BaseException as error:
+                if not hub.is_stopping(error):
+                    raise
+                problem = error
+
+    def _acquire_restore(self, state: object) -> None:
+        """For threading.Condition, whose wait ends with the lock whatever else it ends with: its caller releases it."""
+        problem = self._take()
+        if problem is not None:
+            raise problem
+
     def _at_fork_reinit(self) -> None:
         self._native = _allocate()
         self._queue = None
@@ -181,8 +199,10 @@ class RLock:
     # What threading.Condition and os.register_at_fork ask for.
 
     def _acquire_restore(self, state: tuple[int, int | None]) -> None:
-        self._block.acquire()
+        problem = self._block._take()
         self._count, self._owner = state
+        if problem is not None:
+            raise problem
 
     def _release_save(self) -> tuple[int, int | None]:
         if self._count == 0:

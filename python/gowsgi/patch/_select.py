@@ -132,7 +132,7 @@ class poll:
 
     def poll(self, timeout: Any = None, /) -> Any:
         """What is ready: (descriptor, events); timeout in milliseconds."""
-        return _polling(self._poll.poll, lambda left: _wait(self._interest, left), timeout, 1000)
+        return _polling(self._poll.poll, lambda left: _wait(self._interest.copy(), left), timeout, 1000)
 
 
 class epoll:
@@ -197,8 +197,10 @@ def _selecting(original: Callable[..., Any], wait: Callable[[Any, float | None],
 
 
 def _wait_map(self: Any, timeout: float | None) -> None:
+    # At once, as another thread may register more.
+    keys = list(self._fd_to_key.values())
     bits = {selectors.EVENT_READ: select.POLLIN, selectors.EVENT_WRITE: select.POLLOUT, 3: 5}
-    _wait({key.fd: bits[key.events] for key in self.get_map().values()}, timeout)
+    _wait({key.fd: bits[key.events] for key in keys}, timeout)
 
 
 def _wait_own(self: Any, timeout: float | None) -> None:

@@ -1,20 +1,23 @@
 """ssl.SSLSocket: methods that call OpenSSL are replaced in the class, so sockets and contexts from before count too.
 
 OpenSSL reads and writes the descriptor itself. For the length of one call the socket has time-out 0, and the call says
-what it waits for. A thread that calls meanwhile is told to try again, which is done here as well.
+what it waits for. OpenSSL keeps what a call that would have waited has come to with the connection, where a call of
+another thread overwrites it, and the first looks like the end of the stream. So from the first such call on there is
+one at a time, also of threads of the system, which wait outside of it as greenlets do.
 """
 
 from __future__ import annotations
 
 import _socket as native
+import select
 import socket
 import ssl
-import threading
 from functools import wraps
 from time import sleep as _sleep
 from typing import Any, Callable
 
 from gowsgi.patch import _hub as hub
+from gowsgi.patch._locks import Lock
 from gowsgi.patch._names import Part
 from gowsgi.patch._socket import Deadline
 
@@ -24,46 +27,53 @@ _class = ssl.SSLSocket
 _read, _write, _send = _class.read, _class.write, _class.send
 _do_handshake, _unwrap = _class.do_handshake, _class.unwrap
 _gettimeout, _settimeout = native.socket.gettimeout, native.socket.settimeout
+_poll = select.poll
 
-# In the socket's __dict__ while calls without waiting are under way: how many, and the time-out to be restored.
-_KEY = "_gowsgi_timeout"
-_guard = threading.Lock()
+# In the socket's __dict__ from the first call without waiting on: its _Turns.
+_KEY = "_gowsgi_turns"
+
+
+class _Turns:
+    """Who calls OpenSSL for a socket, one after the other. In between, the socket has time-out 0."""
+
+    __slots__ = ("_lock", "_sock_timeout", "_turn")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._turn = 0  # odd: somebody calls
+        self._sock_timeout: float | None = None
+
+    def timeout(self, sock: ssl.SSLSocket) -> float | None:
+        """What the socket's time-out is between the calls."""
+        while True:
+            turn = self._turn
+            timeout = self._sock_timeout if turn & 1 else _gettimeout(sock)
+            if self._turn == turn:
+                return timeout
+
+    def call(self, sock: ssl.SSLSocket, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        with self._lock:
+            self._sock_timeout = _gettimeout(sock)
+            self._turn += 1
+            try:
+                _settimeout(sock, 0)
+                return original(sock, *args)
+            finally:
+                # It may be closed by now.
+                if sock.fileno() >= 0:
+                    _settimeout(sock, self._sock_timeout)
+                self._turn += 1
 
 
 def _timeout(sock: ssl.SSLSocket) -> float | None:
     """The time-out of the socket, also while a call of ours has it at 0."""
-    under_way = vars(sock).get(_KEY)
-    timeout: float | None = under_way[1] if under_way else _gettimeout(sock)
-    return timeout
-
-
-class _WithoutWaiting:
-    """The socket has time-out 0."""
-
-    __slots__ = ("sock",)
-
-    def __init__(self, sock: ssl.SSLSocket) -> None:
-        self.sock = sock
-
-    def __enter__(self) -> None:
-        with _guard:
-            under_way = vars(self.sock).setdefault(_KEY, [0, _gettimeout(self.sock)])
-            under_way[0] += 1
-            if under_way[0] == 1:
-                _settimeout(self.sock, 0)
-
-    def __exit__(self, *exc_info: object) -> None:
-        with _guard:
-            under_way = vars(self.sock)[_KEY]
-            under_way[0] -= 1
-            if under_way[0] == 0:
-                del vars(self.sock)[_KEY]
-                # It may be closed by now.
-                if self.sock.fileno() >= 0:
-                    _settimeout(self.sock, under_way[1])
+    timeout: float | None = _gettimeout(sock)
+    turns: _Turns | None = vars(sock).get(_KEY)
+    return timeout if turns is None else turns.timeout(sock)
 
 
 def _blocking(sock: ssl.SSLSocket, original: Callable[..., Any], *args: Any) -> Any:
+    """The original, for a socket that no greenlet had used when it began."""
     while True:
         try:
             return original(sock, *args)
@@ -74,24 +84,40 @@ def _blocking(sock: ssl.SSLSocket, original: Callable[..., Any], *args: Any) -> 
         _sleep(0.0001)
 
 
+def _wait(deadline: Deadline, fd: int, events: int) -> None:
+    if hub.suspendable():
+        deadline.wait(fd, events)
+        return
+    left = deadline.left()
+    look = _poll()
+    look.register(fd, select.POLLIN if events == hub.READ else select.POLLOUT)
+    if not look.poll(None if left is None else left * 1000):
+        raise socket.timeout(deadline.text)
+
+
 def _until_done(sock: ssl.SSLSocket, timeout: float | None, late: str, original: Callable[..., Any], *args: Any) -> Any:
     deadline = Deadline(timeout, late)
+    turns: _Turns = vars(sock).setdefault(_KEY, _Turns())
     while True:
         fd = sock.fileno()
         if fd < 0 or sock._sslobj is None:  # type: ignore[attr-defined]
             return original(sock, *args)
         try:
-            with _WithoutWaiting(sock):
-                return original(sock, *args)
+            return turns.call(sock, original, args)
         except ssl.SSLWantReadError:
             events = hub.READ
         except ssl.SSLWantWriteError:
             events = hub.WRITE
-        deadline.wait(fd, events)
+        _wait(deadline, fd, events)
+
+
+def _plain(sock: ssl.SSLSocket) -> bool:
+    """Whether the original will do: its thread is its own, and no greenlet has used the socket."""
+    return not hub.suspendable() and _KEY not in vars(sock)
 
 
 def _call(sock: ssl.SSLSocket, late: str, original: Callable[..., Any], *args: Any) -> Any:
-    if not hub.suspendable():
+    if _plain(sock):
         return _blocking(sock, original, *args)
     timeout = _timeout(sock)
     if timeout == 0:
@@ -126,7 +152,7 @@ def unwrap(self: ssl.SSLSocket) -> Any:
 @wraps(_do_handshake)
 def do_handshake(self: ssl.SSLSocket, block: bool = False) -> None:
     timeout = _timeout(self)
-    if not hub.suspendable() or (timeout == 0 and not block):
+    if _plain(self) or (timeout == 0 and not block):
         _blocking(self, _do_handshake, block)
         return
     try:

@@ -211,11 +211,20 @@ def check_locals_are_let_go():
 
     data = threading.local()
     data.thing = Thing()
-    thing = weakref.ref(data.thing)
+    things = [weakref.ref(data.thing)]
+
+    def other(data):
+        data.thing = Thing()
+        return weakref.ref(data.thing)
+
+    things.append(Greenlet(lambda data=data: other(data)).join())
     local = weakref.ref(data)
-    del data
-    gc.collect()
-    assert local() is None and thing() is None
+    gc.disable()
+    try:
+        del data
+        assert local() is None and [thing() for thing in things] == [None, None]
+    finally:
+        gc.enable()
 
 
 def check_who_is_who():

@@ -7,6 +7,7 @@ import resource
 import select
 import selectors
 import socket
+import sys
 import threading
 
 from patched import early
@@ -155,6 +156,37 @@ def check_what_is_wrong_is_the_same():
     poll = select.poll()
     poll.register(fd)
     assert same(lambda: poll.poll()) == ("returned", [(fd, select.POLLNVAL)])
+
+
+def check_another_thread_registers_meanwhile():
+    """As with the original, which takes what there is when its wait begins."""
+    before = sys.getswitchinterval()
+    for poll in (select.poll(), selectors.PollSelector()):
+        pairs = [socket.socketpair() for _ in range(40)]
+        ends = [end for both in pairs for end in both]
+        for end in ends[::2]:
+            poll.register(end, select.POLLIN)
+        over = threading.Event()
+
+        def registers(poll=poll, ends=ends, over=over):
+            while not over.is_set():
+                for end in ends[1::2]:
+                    poll.register(end, select.POLLIN)
+                for end in ends[1::2]:
+                    poll.unregister(end)
+
+        thread = threading.Thread(target=registers)
+        sys.setswitchinterval(1e-6)
+        try:
+            thread.start()
+            for _ in range(300):
+                assert not (poll.select(0.0005) if hasattr(poll, "select") else poll.poll(0.5))
+        finally:
+            over.set()
+            thread.join()
+            sys.setswitchinterval(before)
+            for end in ends:
+                end.close()
 
 
 def check_nothing_to_wait_for():

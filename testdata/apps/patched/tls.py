@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import socket
 import ssl
+import sys
 import threading
 import urllib.request
 
@@ -21,6 +22,16 @@ def tls(timeout=None):
         client = early.client_context.wrap_socket(left, server_hostname="localhost")
         with client, server.join() as peer:
             yield client, peer
+
+
+@contextlib.contextmanager
+def often_another_thread():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def check_handshake_and_both_directions():
@@ -179,6 +190,21 @@ def check_a_thread_and_a_greenlet_use_one_socket():
         for greenlet in (writer, sender):
             greenlet.join()
         assert reader.join() == [b"y"] * 200 and client.gettimeout() is None
+
+
+def check_threads_write_while_a_greenlet_reads():
+    """They take turns in OpenSSL, where what one call has come to is lost to that of another thread, or worse."""
+    count = 3000
+    with tls() as (client, peer), often_another_thread():
+        threads = [threading.Thread(target=lambda: [client.sendall(b"x") for _ in range(count)]) for _ in range(2)]
+        echo = Greenlet(lambda: [peer.sendall(peer.recv(1)) for _ in range(2 * count)])
+        for thread in threads:
+            thread.start()
+        got = [client.recv(1) for _ in range(2 * count)]
+        assert got.count(b"x") == 2 * count, f"the end, {got.count(b'')} times"
+        for thread in threads:
+            thread.join()
+        echo.join()
 
 
 def serve_https(listener, count):
