@@ -4,6 +4,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -101,6 +102,13 @@ const (
 	TallyResponsesUnspooled = cpy.TallyResponsesUnspooled // responses_unspooled
 	TallyBodiesUnspooled    = cpy.TallyBodiesUnspooled    // bodies_unspooled
 )
+
+// TouchGIL takes the GIL and lets go of it, on any goroutine: it returns when it is to be had.
+func TouchGIL() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cpy.TouchGIL()
+}
 
 // Tally adds one. Any goroutine.
 func Tally(which int) { cpy.Tally(which) }

@@ -58,6 +58,9 @@ func EndThreadWaits() int { return cpy.ParkedOver(true) }
 // AllowThreadWaits lets such threads wait again. Any goroutine.
 func AllowThreadWaits() { cpy.ParkedOver(false) }
 
+// ThreadWaits is how many of them wait. Any goroutine.
+func ThreadWaits() int { return cpy.Parked() }
+
 // Greenlets reports whether jobs run in greenlets, and can suspend.
 func Greenlets() bool { return cpy.Greenlets() }
 

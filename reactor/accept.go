@@ -36,6 +36,7 @@ type boundListener struct {
 
 // acceptState says why accepting rests.
 type acceptState struct {
+	others    bool  // see LetOthers
 	full      bool  // MaxConns reached
 	exhausted bool  // the last accept failed for want of descriptors or memory
 	reported  bool  // and that was logged; until a batch ends with nobody waiting
@@ -47,7 +48,7 @@ type acceptState struct {
 // AddListener starts accepting from ln. Leader only.
 func (l *Loop) AddListener(ln *Listener) error {
 	b := &boundListener{ln: ln, loop: l}
-	if !l.accepting.full && !l.accepting.exhausted {
+	if !l.accepting.full && !l.accepting.exhausted && !l.accepting.others {
 		if err := l.addListener(ln.fd); err != nil {
 			return err
 		}
@@ -62,13 +63,14 @@ func (l *Loop) AddListener(ln *Listener) error {
 // Closing a listener resets what waits in its queue, and under TCP what has not come that far. So one that Listen made
 // first admits nobody new; then all that wait are accepted; then it is closed. If connections came lately, another may be
 // on its way: listeners stay open for it a moment longer, see Accepting. Who inherited a listener leaves its queue to the
-// other holders.
+// other holders, but where Options.Shared says that there are such now, takes what waits.
 func (l *Loop) StopAccepting() {
+	l.LetOthers(false)
 	lately := false
 	for _, b := range l.listeners {
 		if b.ln.own {
 			b.ln.admitNobody()
-			lately = lately || b.ln.deferred && l.nowNanos.Load()-b.last < int64(deferLately)
+			lately = lately || b.ln.adopted || b.ln.deferred && l.nowNanos.Load()-b.last < int64(deferLately)
 		}
 	}
 	if lately {
@@ -84,7 +86,8 @@ func (l *Loop) Accepting() bool { return len(l.listeners) > 0 }
 
 func (l *Loop) stopListening() {
 	for _, b := range l.listeners {
-		if b.ln.own {
+		// Where others share it, too: whoever was woken for a connection is the only one who was.
+		if b.ln.own || l.opt.Shared {
 			l.acceptRest(b)
 		}
 	}
@@ -127,6 +130,9 @@ func (l *Loop) resume() {
 		t.Stop()
 		l.accepting.retry = nil
 	}
+	if l.accepting.others {
+		return
+	}
 	for _, b := range l.listeners {
 		if b.armed {
 			continue
@@ -137,6 +143,43 @@ func (l *Loop) resume() {
 		}
 		b.armed = true
 	}
+}
+
+// LetOthers lets accepting rest, or go on: whoever else has the same listeners serves sooner. Leader only.
+func (l *Loop) LetOthers(on bool) {
+	if l.accepting.others == on {
+		return
+	}
+	l.accepting.others = on
+	if on {
+		l.rest()
+	} else if !l.accepting.full && !l.accepting.exhausted {
+		l.resume()
+	}
+}
+
+// LookForWaiting accepts what waits, if accepting does not rest: who was woken for it may have died. Leader only.
+func (l *Loop) LookForWaiting() {
+	for _, b := range l.listeners {
+		if b.armed && !b.queued && somebodyWaits(b.ln.fd) {
+			b.queued = true
+			l.ready.push(item{accept: b})
+		}
+	}
+}
+
+// hasAccepted puts b behind the others who wait for the same listener: the kernel wakes whoever has waited there for longest,
+// and would wake the same one always.
+func (l *Loop) hasAccepted(b *boundListener) {
+	if !l.opt.Shared || !b.armed {
+		return
+	}
+	l.disarm(b)
+	if err := l.addListener(b.ln.fd); err != nil {
+		l.exhaust("epoll_ctl", err)
+		return
+	}
+	b.armed = true
 }
 
 // roomAgain is called when a connection has been closed.
@@ -188,6 +231,9 @@ func (l *Loop) accept(b *boundListener) *Conn {
 	}
 	c := l.acceptOne(b)
 	if b.taken++; c == nil || b.taken >= l.opt.AcceptBatch {
+		if b.taken > 1 || c != nil {
+			l.hasAccepted(b)
+		}
 		b.queued, b.taken = false, 0
 	} else {
 		l.ready.push(item{accept: b})

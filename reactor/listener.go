@@ -37,6 +37,7 @@ type Listener struct {
 	forked   func() bool
 	shared   bool // other sockets have the port, too
 	deferred bool // ListenOptions.Defer, where there is such a thing
+	adopted  bool // own, but others have accepted from it
 
 	made     bool // this process created path
 	dev, ino uint64
@@ -267,6 +268,7 @@ func ListenFD(fd int) (*Listener, error) {
 		return fail("%w", os.NewSyscallError("fcntl", err))
 	}
 	if ln.network == "tcp" {
+		ln.deferred = defersAccept(fd)
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 	return ln, nil
@@ -316,6 +318,9 @@ func (ln *Listener) Port() int { return ln.port }
 
 // Path returns the path of a unix socket, "" for TCP.
 func (ln *Listener) Path() string { return ln.path }
+
+// Adopt makes an inherited listener's queue this process's own: the other holders end, too. Leader only.
+func (ln *Listener) Adopt() { ln.own, ln.adopted = true, true }
 
 // FD returns the descriptor.
 func (ln *Listener) FD() int { return ln.fd }

@@ -42,6 +42,7 @@ type Options struct {
 	MaxEvents   int           // events taken from the kernel at once; 256
 	MaxConns    int           // so many open connections at most, see GiveWay; 0 is no limit
 	AcceptBatch int           // connections accepted between two Polls, from each listener; 64
+	Shared      bool          // others accept from the same listeners: they shall get their share
 	LingerBytes int           // unread input thrown away at most by a graceful close; 1 MiB
 	LingerTime  time.Duration // time a graceful close waits for the peer at most; 2 s
 

@@ -103,6 +103,11 @@ func deferAccept(fd, seconds int) bool {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds) == nil
 }
 
+func defersAccept(fd int) bool {
+	seconds, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT)
+	return err == nil && seconds > 0
+}
+
 // dropSYN makes the kernel drop the first packet of every new connection. Connections accepted from now on inherit the
 // filter, and get no such packets.
 func dropSYN(fd int) {

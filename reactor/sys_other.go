@@ -81,6 +81,8 @@ func acceptConn(fd int, peer *rawAddr) (int, syscall.Errno) {
 
 func deferAccept(fd, seconds int) bool { return false }
 
+func defersAccept(fd int) bool { return false }
+
 func dropSYN(fd int) {}
 
 func localAddr(fd int, a *rawAddr) error {

@@ -38,12 +38,18 @@ func run(args []string) int {
 		}
 		return 0
 	}
+	if action == config.ActionServe && server.WantsMaster(cfg) {
+		return server.Master(cfg)
+	}
 	found, err := locate(cfg)
 	if err != nil {
 		return server.Fail(err, config.ExitBoot)
 	}
 	if found.PipForm {
-		return execPip(found, args)
+		return execPip(found, args) // which may be a worker's
+	}
+	if err := server.JoinMaster(cfg); err != nil {
+		return server.Fail(err, config.ExitBoot)
 	}
 	if err := server.Prepare(cfg); err != nil {
 		return server.Fail(err, config.ExitUsage)

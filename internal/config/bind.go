@@ -32,6 +32,9 @@ func (b Bind) String() string {
 	return b.Address
 }
 
+// Inherited is an open descriptor as an address.
+func Inherited(fd int) Bind { return fdBind(fd) }
+
 func fdBind(fd int) Bind { return Bind{Network: "fd", Address: strconv.Itoa(fd), FD: fd} }
 
 // ParseBind reads gunicorn's forms of an address: HOST, HOST:PORT, :PORT, [v6], [v6]:PORT, tcp:// in front of those,

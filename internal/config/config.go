@@ -110,6 +110,14 @@ type Config struct {
 	TempDir  string // "" the system's
 	Sendfile bool
 
+	// Workers.
+	Workers           string // a number or auto; "" one process, without a master
+	Timeout           time.Duration
+	MaxRequests       int
+	MaxRequestsJitter int
+	MaxLifetime       time.Duration
+	MaxRSS            int64
+
 	// Process.
 	PidFile string
 	Umask   int // -1 leave it as it is

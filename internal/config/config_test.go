@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 		WriteTimeout: time.Minute, LingerTimeout: 2 * time.Second, GracefulTimeout: 30 * time.Second,
 		BodyBuffer: 2 << 20, ExpectContinue: "server", ResponseBuffer: 1 << 20, ResponseSpool: 1 << 30,
 		ResponseSpoolTotal: 1 << 30, BodySpoolTotal: 1 << 30, Sendfile: true,
-		Umask: -1, ServerHeader: "gowsgi", HandoverAfter: time.Millisecond,
+		Timeout: 30 * time.Second, Umask: -1, ServerHeader: "gowsgi", HandoverAfter: time.Millisecond,
 	}
 	if got := Default(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -22,16 +22,12 @@ var switchesOfGunicorn = strings.Fields(`preload_app reload spew daemon initgrou
 
 // holdAlready are the settings of gunicorn that have a value which asks for nothing else than what gowsgi does.
 var holdAlready = map[string]func(value string) bool{
-	"workers":             func(v string) bool { return v == "1" },
-	"worker_class":        func(v string) bool { return v == "sync" || v == "gthread" },
-	"max_requests":        func(v string) bool { return v == "0" },
-	"max_requests_jitter": func(v string) bool { return v == "0" },
-	"timeout":             func(v string) bool { return v == "0" },
-	"preload_app":         func(string) bool { return true }, // it is loaded once, before anybody is served
-	"worker_tmp_dir":      func(string) bool { return true }, // there is no heartbeat to write
-	"no_control_socket":   func(string) bool { return true },
-	"protocol":            func(v string) bool { return v == "http" },
-	"http_protocols":      func(v string) bool { return v == "h1" },
+	"worker_class":      func(v string) bool { return v == "sync" || v == "gthread" },
+	"preload_app":       func(string) bool { return true }, // it is loaded once, before anybody is served
+	"worker_tmp_dir":    func(string) bool { return true }, // there is no heartbeat to write
+	"no_control_socket": func(string) bool { return true },
+	"protocol":          func(v string) bool { return v == "http" },
+	"http_protocols":    func(v string) bool { return v == "h1" },
 }
 
 // settingOf finds the setting of gunicorn by its flag, with the dashes, or by its own name.
@@ -230,10 +226,6 @@ func surroundings(env func(string) string) []string {
 	if env("GUNICORN_CMD_ARGS") != "" {
 		warnings = append(warnings, "the environment variable GUNICORN_CMD_ARGS is not read yet: give its options on the "+
 			"command line or in "+cmdArgsVariable)
-	}
-	if n := env("WEB_CONCURRENCY"); n != "" && n != "1" {
-		warnings = append(warnings, "the environment variable WEB_CONCURRENCY is not read yet, since gowsgi serves from one "+
-			"process: give --threads for concurrency")
 	}
 	if info, err := os.Stat("gunicorn.conf.py"); err == nil && info.Mode().IsRegular() {
 		warnings = append(warnings, "gunicorn.conf.py in this directory is not read yet: give its settings on the command "+

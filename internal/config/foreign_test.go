@@ -31,13 +31,10 @@ func TestEveryOptionOfGunicornIsKnown(t *testing.T) {
 func TestForeignOptionsAreToldTogether(t *testing.T) {
 	notYet := "gowsgi " + Version + " does not have these options of gunicorn yet: "
 	for _, test := range []struct{ args, want string }{
-		{"-w 4 -k gevent app:app --max-requests 1000 --timeout=120 --reload", notYet +
-			"-w and -k (remove them and give --threads for concurrency, since gowsgi serves from one process), " +
-			"--max-requests and --reload (remove them), " +
-			"--timeout (remove it; --head-timeout, --body-timeout and --write-timeout limit slow clients)"},
-		{"-w4 app:app", "-w is an option of gunicorn that gowsgi " + Version + " does not have yet: " + hintThreads},
-		{"--workers=2 --thraeds 3 --nonsense x app:app", "--workers is an option of gunicorn that gowsgi " + Version +
-			" does not have yet: " + hintThreads + "; there is no option --thraeds: did you mean --threads?; " +
+		{"-k gevent app:app -D --reload", notYet + "-k (" + hintThreads + "), -D (" + hintSystemd + "), --reload (remove it)"},
+		{"-k gevent app:app", "-k is an option of gunicorn that gowsgi " + Version + " does not have yet: " + hintThreads},
+		{"--reload --thraeds 3 --nonsense x app:app", "--reload is an option of gunicorn that gowsgi " + Version +
+			" does not have yet: remove it; there is no option --thraeds: did you mean --threads?; " +
 			"there is no option --nonsense: gowsgi --help lists those there are"},
 		{"--nonsense --thraeds --host --port 1", "there are no options --host and --port: write --bind 127.0.0.1:1; " +
 			"there is no option --nonsense: gowsgi --help lists those there are; there is no option --thraeds: did you mean --threads?"},
@@ -63,11 +60,8 @@ func TestForeignOptionsAreToldTogether(t *testing.T) {
 
 func TestOptionsWhoseValueHoldsAlready(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
-		{"--workers 1 app:app", "--workers 1 changes nothing here and can be left out"},
-		{"-w1 app:app", "-w 1 changes nothing here and can be left out"},
-		{"app:app -w 1 -k gthread --preload --max-requests=0 --max-requests-jitter 0 -t 0 --worker-tmp-dir /dev/shm",
-			"-w 1, -k gthread, --preload, --max-requests 0, --max-requests-jitter 0, -t 0 and --worker-tmp-dir /dev/shm " +
-				"change nothing here and can be left out"},
+		{"app:app -w 1 -k gthread --preload --worker-tmp-dir /dev/shm",
+			"-k gthread, --preload and --worker-tmp-dir /dev/shm change nothing here and can be left out"},
 		{"--protocol http --http-protocols h1 --no-control-socket app:app",
 			"--protocol http, --http-protocols h1 and --no-control-socket change nothing here and can be left out"},
 		{"--worker-class sync app:app", "--worker-class sync changes nothing here and can be left out"},
@@ -78,11 +72,16 @@ func TestOptionsWhoseValueHoldsAlready(t *testing.T) {
 		}
 	}
 	c, err := FromKeywords(map[string]any{
-		"workers": 1, "worker_class": "sync", "preload_app": true, "reload": false, "user": nil, "threads": 2})
-	want := []string{"preload_app=True, reload=False, worker_class=sync and workers=1 change nothing here and can be left out"}
+		"workers": 1, "timeout": 0, "max_requests": nil, "worker_class": "sync", "preload_app": true, "reload": false, "user": nil, "threads": 2})
+	want := []string{"preload_app=True, reload=False, timeout=0, worker_class=sync and workers=1 change nothing here and can be left out"}
 	if err != nil || c.Threads != 2 || !reflect.DeepEqual(c.Warnings, want) {
 		t.Errorf("keywords: %v\n got %q\nwant %q", err, c.Warnings, want)
 	}
+}
+
+// programs is what is said of a worker's option where there are no workers.
+func programs(name string) string {
+	return name + " is for the command line only, since a program that calls the server is one process: remove it"
 }
 
 func TestForeignKeywords(t *testing.T) {
@@ -95,8 +94,8 @@ func TestForeignKeywords(t *testing.T) {
 			`there are no options listen and unix_socket: write bind=[":80", "unix:/a"]`},
 		{map[string]any{"fd": 3}, `there is no option fd: write bind="fd://3"`},
 		{map[string]any{"wsgi_file": "a.py"}, "there is no option wsgi_file: gowsgi --help lists those there are"},
-		{map[string]any{"workers": 4, "reload": true, "thread": 1}, "gowsgi " + Version + " does not have these options of " +
-			"gunicorn yet: reload (remove it), workers (" + hintThreads + "); there is no option thread: did you mean threads?"},
+		{map[string]any{"workers": 4, "reload": true, "thread": 1}, "reload is an option of gunicorn that gowsgi " + Version +
+			" does not have yet: remove it; there is no option thread: did you mean threads?; " + programs("workers")},
 	} {
 		_, err := FromKeywords(test.values)
 		if err == nil || err.Error() != test.want {
@@ -120,8 +119,8 @@ func TestSurroundingsOfGunicorn(t *testing.T) {
 	if err := os.WriteFile("gunicorn.conf.py", []byte("workers = 4\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := warned(map[string]string{"WEB_CONCURRENCY": "3", "GUNICORN_CMD_ARGS": "--workers 4"})
-	for _, name := range []string{"WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", filepath.Base("gunicorn.conf.py")} {
+	got := warned(map[string]string{"GUNICORN_CMD_ARGS": "--workers 4"})
+	for _, name := range []string{"GUNICORN_CMD_ARGS", filepath.Base("gunicorn.conf.py")} {
 		if strings.Count(got, name+" is not read yet")+strings.Count(got, name+" in this directory is not read yet") != 1 {
 			t.Errorf("not one warning about %s:\n%s", name, got)
 		}

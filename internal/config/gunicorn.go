@@ -4,8 +4,7 @@ import "strings"
 
 const (
 	hintRemove  = "remove it"
-	hintThreads = "remove it and give --threads for concurrency, since gowsgi serves from one process"
-	hintTimeout = "remove it; --head-timeout, --body-timeout and --write-timeout limit slow clients"
+	hintThreads = "remove it and give --threads or --workers for concurrency"
 	hintSystemd = "remove it and leave that to systemd or another supervisor"
 	hintConfig  = "remove it and give the options on the command line or in " + cmdArgsVariable
 	hintTLS     = "remove it and let a proxy in front speak TLS"
@@ -19,11 +18,7 @@ var settingsOfGunicorn = []struct {
 	flags string
 	hint  string
 }{
-	{"workers", "-w --workers", hintThreads},
 	{"worker_class", "-k --worker-class", hintThreads},
-	{"max_requests", "--max-requests", hintRemove},
-	{"max_requests_jitter", "--max-requests-jitter", hintRemove},
-	{"timeout", "-t --timeout", hintTimeout},
 	{"preload_app", "--preload", hintRemove},
 	{"worker_tmp_dir", "--worker-tmp-dir", hintRemove},
 	{"config", "-c --config", hintConfig},

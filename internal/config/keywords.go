@@ -65,6 +65,15 @@ func FromKeywords(values map[string]any) (*Config, error) {
 		case o == nil:
 			others.takeKeyword(name, values[name])
 			continue
+		case o.CLIOnly && o.Group == GroupWorkers && o.holds(values[name]):
+			if values[name] != nil {
+				others.idle = append(others.idle, printable(fmt.Sprintf("%s=%v", name, values[name])))
+			}
+			continue
+		case o.CLIOnly && o.Group == GroupWorkers:
+			others.complaints = append(others.complaints, name+" is for the command line only, since a program that calls the "+
+				"server is one process: remove it")
+			continue
 		case o.CLIOnly:
 			return nil, usagef("%s is for the command line only: remove it", name)
 		case values[name] == nil:

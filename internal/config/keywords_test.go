@@ -61,8 +61,7 @@ func TestFromJSONRefuses(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{`{"thread": 1}`, `there is no option thread: did you mean threads?`},
 		{`{"zzzzzzz": 1}`, `there is no option zzzzzzz: gowsgi --help lists those there are`},
-		{`{"workers": 2}`, `workers is an option of gunicorn that gowsgi ` + Version +
-			` does not have yet: remove it and give --threads for concurrency, since gowsgi serves from one process`},
+		{`{"workers": 2}`, programs("workers")},
 		{`{"post_fork": "f"}`, `post_fork is an option of gunicorn that gowsgi ` + Version + ` does not have yet: remove it`},
 		{`{"python": "x"}`, `python is for the command line only: remove it`},
 		{`{"no_sendfile": true}`, `there is no option no_sendfile: write sendfile=False`},

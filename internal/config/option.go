@@ -30,6 +30,7 @@ type Group string
 // The groups in the order in which they are shown.
 const (
 	GroupListening   Group = "Listening"
+	GroupWorkers     Group = "Worker processes"
 	GroupApplication Group = "Application"
 	GroupLogging     Group = "Logging"
 	GroupLimits      Group = "Limits"
@@ -42,7 +43,7 @@ const (
 )
 
 var groups = []Group{
-	GroupListening, GroupApplication, GroupLogging, GroupLimits, GroupDeadlines, GroupBuffers, GroupProxies,
+	GroupListening, GroupWorkers, GroupApplication, GroupLogging, GroupLimits, GroupDeadlines, GroupBuffers, GroupProxies,
 	GroupProcess, GroupServer, GroupOther,
 }
 

@@ -70,6 +70,9 @@ func (c *Config) applyVariables(env func(string) string) error {
 			return err
 		}
 	}
+	if c.Workers == "1" { // a platform's default, and no reason for a master
+		c.Workers = ""
+	}
 	return nil
 }
 

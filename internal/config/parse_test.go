@@ -147,10 +147,9 @@ func TestParseRefuses(t *testing.T) {
 		{[]string{"a", "-x"}, nil, `there is no option -x: gowsgi --help lists those there are`},
 		{[]string{"a", "-threads", "4"}, nil, `there is no option -threads: write --threads, with two dashes`},
 		{[]string{"a", "-bind", "4"}, nil, `there is no option -bind: write --bind, with two dashes`},
-		{[]string{"a", "-w", "4"}, nil, `-w is an option of gunicorn that gowsgi ` + Version +
-			` does not have yet: remove it and give --threads for concurrency, since gowsgi serves from one process`},
-		{[]string{"a", "--timeout=4"}, nil, `--timeout is an option of gunicorn that gowsgi ` + Version +
-			` does not have yet: remove it; --head-timeout, --body-timeout and --write-timeout limit slow clients`},
+		{[]string{"a", "-w", "0"}, nil, `-w does not accept "0": give a number from 1 to 1024, or auto`},
+		{[]string{"a", "--workers=1025"}, nil, `--workers does not accept "1025": give a number from 1 to 1024, or auto`},
+		{[]string{"a", "-k", "gevent"}, nil, `-k is an option of gunicorn that gowsgi ` + Version + ` does not have yet: ` + hintThreads},
 		{[]string{"a", "--bind"}, nil, `--bind needs a value: give an address or a list of addresses, such as 127.0.0.1:8000 or unix:/run/app.sock behind it`},
 		{[]string{"a", "--threads", "--reuse-port"}, nil, `--threads needs a value: give a whole number from 1 to 4096 behind it`},
 		{[]string{"a", "--threads", "four"}, nil, `--threads does not accept "four": give a whole number from 1 to 4096`},

@@ -74,6 +74,13 @@ func (c *Crew) LookRound() {
 	}
 }
 
+// Free reports whether a Python thread waits for work. Any goroutine.
+func (c *Crew) Free() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.idle) > 0
+}
+
 // Take is the next task for any thread, nil if there is none. Leader.
 func (c *Crew) Take() Task {
 	c.mu.Lock()

@@ -9,6 +9,10 @@ import (
 // host is a Server as the crew sees it: what a leader does.
 type host struct{ s *Server }
 
+// sharedBatch is how many connections of a crowd a worker accepts at a time, where there are others: of 64 that come at once
+// one alone would take all.
+const sharedBatch = 4
+
 // Begin implements crew.Host. Requests that the leader before has staged are run by this one, or, if that is the standby,
 // by others.
 func (h host) Begin(ct *crew.Thread) {
@@ -57,6 +61,9 @@ func (h host) Wait(ct *crew.Thread) {
 		s.crew.LookRound() // who lets go of the objects, for which the standby has no GIL
 	}
 	t.Fair(s.loop.NowNanos())
+	if s.shares {
+		s.loop.LetOthers(t.Py == nil && !s.crew.Free()) // all threads are in calls
+	}
 	if err := s.loop.Poll(-1); err != nil {
 		s.fatal(err)
 	}

@@ -37,6 +37,7 @@ type Server struct {
 	templates map[*reactor.Listener]uint8
 	threads   []*thread // of Python
 	standby   *thread
+	shares    bool // other processes have the same listeners
 
 	cur    *thread          // who leads; leader only
 	staged crew.Fifo[*conn] // wait for the leader itself, see gather.go; leader only, and empty before it polls
@@ -102,8 +103,13 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if cfg.ResponseSpool == 0 {
 		spool = nil
 	}
+	batch := 0
+	if s.shares = cfg.WorkerCount() > 0; s.shares {
+		batch = sharedBatch
+	}
 	loop, err := reactor.NewLoop(s, reactor.Options{
-		MaxConns:   cfg.WorkerConnections,
+		MaxConns: cfg.WorkerConnections,
+		Shared:   s.shares, AcceptBatch: batch,
 		LingerTime: cfg.LingerTimeout,
 		Spool:      spool,
 		SpoolAbove: int64(cfg.ResponseBuffer),
@@ -174,6 +180,14 @@ func (s *Server) beforeFile() {
 
 // Loop is where the connections are.
 func (s *Server) Loop() *reactor.Loop { return s.loop }
+
+// Served is how many requests the application has answered. Any goroutine.
+func (s *Server) Served() (n int64) {
+	for _, t := range s.threads {
+		n += t.local.Served()
+	}
+	return n
+}
 
 // Aside is where its suspended requests are.
 func (s *Server) Aside() *aside.Hub { return s.requests.Aside }

@@ -3,6 +3,7 @@ package server
 // What a user starts: the command line with a Python that is up, and the functions of the module _gowsgi.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -176,8 +177,15 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 	// Each Python thread may be between Python and a system call: a processor for each, so that none waits for one.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), s.cfg.Threads+3))
 	return s.Serve(saved, func() {
-		s.log.Info(s.startLine(info, time.Since(began)))
+		level := slog.LevelInfo
+		if workerOf != nil {
+			level = slog.LevelDebug // the master tells
+		}
+		s.log.Log(context.Background(), level, s.startLine(info, time.Since(began)))
 		s.http.AdviseOnProxies()
+		if workerOf != nil {
+			s.follow(workerOf)
+		}
 	})
 }
 
@@ -209,6 +217,12 @@ func (module) Main(argv []string, saved bridge.State) int {
 			return Fail(err, 1)
 		}
 		return 0
+	}
+	if action == config.ActionServe && WantsMaster(cfg) {
+		return Master(cfg)
+	}
+	if err := JoinMaster(cfg); err != nil {
+		return Fail(err, config.ExitBoot)
 	}
 	if cfg.Python != "" {
 		return Fail(errors.New("--python is for the gowsgi binary: this gowsgi runs in the Python it is installed in"), config.ExitUsage)

@@ -6,6 +6,7 @@
 //	stop.go      graceful stop, forced end
 //	descriptors.go  what a process may be short of
 //	pidfile.go   the pid file
+//	master.go    this process as the master of workers, or as one of them
 //	command.go   the command line and the module functions on top of it
 package server
 
@@ -51,6 +52,7 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, http: http, loop: http.Loop(), crew: http.Crew()}
 	s.stopped = make(chan struct{})
 	s.forced = make(chan struct{})
+	s.hurry = make(chan struct{})
 	if !s.spare.take(spareDescriptors) {
 		http.Close()
 		return nil, noDescriptors()
@@ -59,23 +61,30 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 }
 
 // Listen binds every address of the configuration.
-func (s *Server) Listen() error {
-	for _, b := range s.cfg.Bind {
+func (s *Server) Listen() (err error) {
+	s.listeners, err = listen(s.cfg)
+	return err
+}
+
+// listen binds the addresses of cfg: all or none.
+func listen(cfg *config.Config) (all []*reactor.Listener, err error) {
+	for _, b := range cfg.Bind {
 		var ln *reactor.Listener
-		var err error
 		if b.Network == "fd" {
 			ln, err = reactor.ListenFD(b.FD)
 		} else {
-			o := reactor.ListenOptions{Backlog: s.cfg.Backlog, ReusePort: s.cfg.ReusePort, Defer: true, Forked: bridge.Forked}
+			o := reactor.ListenOptions{Backlog: cfg.Backlog, ReusePort: cfg.ReusePort, Defer: true, Forked: bridge.Forked}
 			ln, err = reactor.Listen(b.Network, b.Address, o)
 		}
 		if err != nil {
-			s.closeListeners()
-			return bindError(b, err)
+			for _, ln := range all {
+				_ = ln.Close()
+			}
+			return nil, bindError(b, err)
 		}
-		s.listeners = append(s.listeners, ln)
+		all = append(all, ln)
 	}
-	return nil
+	return all, nil
 }
 
 func (s *Server) closeListeners() {
@@ -85,16 +94,25 @@ func (s *Server) closeListeners() {
 }
 
 // Addresses are the bound addresses as URLs.
-func (s *Server) Addresses() []string {
-	var a []string
-	for _, ln := range s.listeners {
+func (s *Server) Addresses() []string { return addresses(s.listeners) }
+
+func addresses(listeners []*reactor.Listener) (urls []string) {
+	for _, ln := range listeners {
 		if ln.Network() == "unix" {
-			a = append(a, "http+"+ln.Addr())
+			urls = append(urls, "http+"+ln.Addr())
 		} else {
-			a = append(a, "http://"+ln.Addr())
+			urls = append(urls, "http://"+ln.Addr())
 		}
 	}
-	return a
+	return urls
+}
+
+// listeningOn is them in words.
+func listeningOn(listeners []*reactor.Listener) string {
+	if len(listeners) == 0 {
+		return "running, and listening nowhere"
+	}
+	return "listening on " + strings.Join(addresses(listeners), ", ")
 }
 
 // addTemplates makes the environ template of each listener and, behind it, the one for requests that a trusted proxy got by
@@ -109,7 +127,7 @@ func (s *Server) addTemplates() error {
 			}
 			t := bridge.Template{
 				ServerName: name, ServerPort: port, Software: Software, Scheme: scheme,
-				Multithread: s.cfg.Threads > 1,
+				Multithread: s.cfg.Threads > 1, Multiprocess: s.cfg.WorkerCount() > 1,
 			}
 			index, err := bridge.AddTemplate(t)
 			if err != nil {
@@ -214,10 +232,6 @@ func (s *Server) startLine(p bridge.PythonInfo, took time.Duration) string {
 	if s.cfg.Threads > 1 {
 		threads = strconv.Itoa(s.cfg.Threads) + " threads"
 	}
-	where := "listening on " + strings.Join(s.Addresses(), ", ")
-	if len(s.listeners) == 0 {
-		where = "running, and listening nowhere"
-	}
-	return fmt.Sprintf("gowsgi %s %s (%s, %s, pid %d, started in %.2f s)", config.Version, where, p, threads, os.Getpid(),
+	return fmt.Sprintf("gowsgi %s %s (%s, %s, pid %d, started in %.2f s)", config.Version, listeningOn(s.listeners), p, threads, os.Getpid(),
 		took.Seconds())
 }

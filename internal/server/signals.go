@@ -5,6 +5,7 @@ package server
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -172,7 +173,7 @@ func (s *Server) signal(b byte) {
 		go s.reopenLogs()
 	case sig == syscall.SIGWINCH && isTerminal(2): // its window has another size
 	default:
-		s.log.Warn(unix.SignalName(sig) + " is for servers with worker processes, and this one has none yet: nothing was done")
+		s.log.Warn(unix.SignalName(sig) + " is for servers with worker processes (--workers), and this is not one: nothing was done")
 	}
 }
 
@@ -217,11 +218,7 @@ func isTerminal(fd int) bool {
 func (s *Server) reopenLogs() {
 	s.spare.give()
 	defer s.spare.take(spareDescriptors)
-	var failed []error
-	if h, ok := s.log.Handler().(*handler); ok {
-		failed = append(failed, h.w.Reopen())
-	}
-	failed = append(failed, s.http.ReopenLog())
+	failed := []error{reopenLog(s.log), s.http.ReopenLog()}
 	if s.cfg.ErrorLog != "-" && s.cfg.ErrorLog != "" {
 		failed = append(failed, bridge.ReopenErrorLog(s.cfg.ErrorLog))
 	}
@@ -230,6 +227,13 @@ func (s *Server) reopenLogs() {
 		return
 	}
 	s.log.Info("the log files were opened again")
+}
+
+func reopenLog(log *slog.Logger) error {
+	if h, ok := log.Handler().(*handler); ok {
+		return h.w.Reopen()
+	}
+	return nil
 }
 
 // ------------------------------------------------------------------------------------------------ without a reactor

@@ -13,8 +13,10 @@ type stopState struct {
 	stopBy   atomic.Int64  // when the grace is used up, Unix time in ns
 	stopped  chan struct{} // closed at the end
 	forced   chan struct{} // closed when the grace is used up
-	cut      atomic.Bool   // requests were running then
-	embedded bool          // run by a Python program: its process is not ours to end
+	hurry    chan struct{} // closed when the grace is to be used up at once
+	hurried  atomic.Bool
+	cut      atomic.Bool // requests were running then
+	embedded bool        // run by a Python program: its process is not ours to end
 }
 
 // Stop ends the server gracefully: no new connections, requests in flight get grace to finish. Any goroutine; again does
@@ -40,8 +42,18 @@ func (s *Server) beginStop(grace time.Duration) {
 		case <-s.stopped:
 		case <-time.After(grace):
 			s.graceOver()
+		case <-s.hurry:
+			s.graceOver()
 		}
 	}()
+}
+
+// Hurry ends the server at once, also if it stops gracefully already. Any goroutine.
+func (s *Server) Hurry() {
+	if !s.hurried.Swap(true) {
+		close(s.hurry)
+	}
+	s.Stop(0)
 }
 
 // graceOver cuts what is still there.

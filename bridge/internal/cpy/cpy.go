@@ -358,6 +358,12 @@ func ParkedOver(on bool) int {
 	return int(C.gw_parked_over(is))
 }
 
+// TouchGIL takes the GIL and lets go of it. On an OS thread that does not have it.
+func TouchGIL() { C.gw_touch_gil() }
+
+// Parked is how many of the server's OS threads wait in a Waiter of the application's.
+func Parked() int { return int(C.gw_parked_count()) }
+
 // Greenlets reports whether there are any.
 func Greenlets() bool { return C.gw_green_there() != 0 }
 

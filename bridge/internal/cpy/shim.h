@@ -312,6 +312,12 @@ void gw_call_apart(PyObject *later);
  * waited. GIL: any. Blocks: no.
  */
 int gw_parked_over(int on);
+
+/* How many of them wait. GIL: any. Blocks: no. */
+int gw_parked_count(void);
+
+/* Takes the GIL and gives it back. GIL: not held. Blocks: until it is to be had. */
+void gw_touch_gil(void);
 int gw_green_there(void); /* Whether there are greenlets. Any thread. */
 
 /*

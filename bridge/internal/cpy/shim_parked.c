@@ -86,3 +86,12 @@ int gw_parked_over(int on) {
 	pthread_mutex_unlock(&lock);
 	return n;
 }
+
+int gw_parked_count(void) {
+	int n = 0;
+	pthread_mutex_lock(&lock);
+	for (gw_parked *p = all; p; p = p->next)
+		n++;
+	pthread_mutex_unlock(&lock);
+	return n;
+}

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+)
+
+var tableOfWorkers = []Option{
+	{Name: "workers", Flags: []string{"-w", "--workers"}, Type: String, Metavar: "N", Env: "WEB_CONCURRENCY", CLIOnly: true,
+		Shown: "$WEB_CONCURRENCY, else one process without a master", Group: GroupWorkers,
+		Help:     "How many processes serve, below a master that replaces those that end; auto: one for each CPU.",
+		Compat:   "gunicorn has a master always, and no auto.",
+		validate: workerCount, at: func(c *Config) any { return &c.Workers }},
+	{Name: "timeout", Flags: []string{"-t", "--timeout"}, Type: Seconds, Metavar: "SECONDS", Default: "30", CLIOnly: true,
+		Group: GroupWorkers,
+		Help: "A worker whose threads have all been in one call for so long, or do not get the GIL, is replaced; 0 is never. " +
+			"It is no limit of a request as long as another thread is free.",
+		Compat: "gunicorn counts the time to load the application, too, and for its sync worker it limits each request.",
+		at:     func(c *Config) any { return &c.Timeout }},
+	{Name: "max_requests", Flags: []string{"--max-requests"}, Type: Int, Metavar: "N", Default: "0", CLIOnly: true,
+		Group:  GroupWorkers,
+		Help:   "A worker is replaced when it has answered so many requests; 0 is never. Its replacement is ready first.",
+		Compat: "gunicorn ends the worker first.",
+		at:     func(c *Config) any { return &c.MaxRequests }},
+	{Name: "max_requests_jitter", Flags: []string{"--max-requests-jitter"}, Type: Int, Metavar: "N", Default: "0", CLIOnly: true,
+		Group: GroupWorkers, Help: "Up to so many requests more, different for each worker.",
+		at: func(c *Config) any { return &c.MaxRequestsJitter }},
+	{Name: "max_lifetime", Flags: []string{"--max-lifetime"}, Type: Seconds, Metavar: "SECONDS", Default: "0", CLIOnly: true,
+		Group: GroupWorkers, Help: "A worker is replaced when it has served for so long; 0 is never.",
+		at: func(c *Config) any { return &c.MaxLifetime }},
+	{Name: "max_rss", Flags: []string{"--max-rss"}, Type: Size, Metavar: "SIZE", Default: "0", CLIOnly: true,
+		Group: GroupWorkers, Help: "A worker is replaced when it takes more memory (resident set size) than this; 0 is never.",
+		at: func(c *Config) any { return &c.MaxRSS }},
+}
+
+// mostWorkers is more than any machine has CPUs for.
+const mostWorkers = 1024
+
+func workerCount(text string) string {
+	if n, err := strconv.Atoi(text); text != "" && text != "auto" && (err != nil || n < 1 || n > mostWorkers) {
+		return "give a number from 1 to 1024, or auto"
+	}
+	return ""
+}
+
+// WorkerCount is how many workers are asked for; 0: one process without a master.
+func (c *Config) WorkerCount() int {
+	if c.Workers == "auto" {
+		return runtime.NumCPU()
+	}
+	n, _ := strconv.Atoi(c.Workers)
+	return n
+}
+
+// holds reports whether a keyword's value asks for nothing else than what a program that calls the server gets: one process.
+func (o *Option) holds(value any) bool {
+	text := fmt.Sprint(value)
+	return value == nil || text == "0" || o.Name == "workers" && text == "1"
+}

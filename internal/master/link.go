@@ -1,0 +1,99 @@
+package master
+
+// The worker's side.
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/gowsgi/gowsgi/internal/config"
+)
+
+// Link is a worker's connection to its master.
+type Link struct {
+	Age  int
+	conn net.Conn
+	in   *bufio.Reader
+	mu   sync.Mutex
+}
+
+// Orders are what a master may ask of a worker. They are called on a goroutine of the link's.
+type Orders interface {
+	// Stop ends the worker gracefully. last: what waits to be accepted is its own.
+	Stop(last bool)
+	// Quit ends it at once.
+	Quit()
+	// Orphaned is called when the master is gone.
+	Orphaned()
+}
+
+// Join returns the link of this process to its master, nil if it is no worker, and makes cfg listen on what the master
+// hands over. Once, before anything else opens descriptors.
+func Join(cfg *config.Config) (*Link, error) {
+	age, ok := parseVariable(os.Getenv(variable), os.Getppid())
+	_ = os.Unsetenv(variable)
+	if !ok {
+		return nil, nil
+	}
+	f := os.NewFile(linkFD, "link")
+	conn, err := net.FileConn(f)
+	_ = f.Close()
+	if err != nil {
+		return nil, fmt.Errorf("a worker without its master's descriptor: %w", err)
+	}
+	l := &Link{Age: age, conn: conn, in: bufio.NewReader(conn)}
+	line, err := l.in.ReadBytes('\n')
+	if err != nil {
+		return nil, errors.New("the master is gone")
+	}
+	var h hello
+	if err := json.Unmarshal(line, &h); err != nil {
+		return nil, err
+	}
+	cfg.Bind = nil
+	for i := range h.Listeners {
+		cfg.Bind = append(cfg.Bind, config.Inherited(listenFD+i))
+	}
+	return l, nil
+}
+
+// Follow lets orders come, from now on.
+func (l *Link) Follow(o Orders) {
+	go func() {
+		for {
+			line, err := l.in.ReadString('\n')
+			if err != nil {
+				o.Orphaned()
+				return
+			}
+			switch line[:len(line)-1] {
+			case wordStop:
+				o.Stop(false)
+			case wordLast:
+				o.Stop(true)
+			case wordQuit:
+				o.Quit()
+			}
+		}
+	}()
+}
+
+// Ready tells that the worker serves.
+func (l *Link) Ready() { l.tell(wordReady) }
+
+// Beat tells that its threads live.
+func (l *Link) Beat() { l.tell(wordBeat) }
+
+// Retire asks for a replacement.
+func (l *Link) Retire(why string) { l.tell(wordRetire + " " + why) }
+
+func (l *Link) tell(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _ = l.conn.Write([]byte(line + "\n"))
+}

@@ -1,0 +1,378 @@
+// Package master is the process above the workers of gowsgi --workers N: it holds the listeners, starts the workers and
+// replaces those that end, and answers signals. It never loads the application.
+//
+//	master.go   Master: who is to run, and the loop that sees to it
+//	worker.go   one worker process, and what it and the master tell each other
+//	link.go     the worker's end of that
+//
+// A worker is the same program run again with the listeners as descriptors. It has a generation: HUP begins a new one, whose
+// workers have to be ready before those of the old one are told to stop. One goroutine owns all of it; the others only send
+// it events.
+package master
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sort"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/internal/config"
+)
+
+const (
+	// young is how long a worker has to live for its end to be no reason to wait with the next.
+	young = 5 * time.Second
+
+	// The pause before a worker that died young is replaced: it doubles from first to longest.
+	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
+
+	// abortFor is what a worker that does not answer gets to say where it hangs, before it is killed.
+	abortFor = time.Second
+
+	// pastGrace is how long after the grace a worker that stops has to be gone.
+	pastGrace = 5 * time.Second
+
+	// tick is how often the times of workers are looked at.
+	tick = 250 * time.Millisecond
+)
+
+// Master runs workers. All of it belongs to the goroutine that called Run.
+type Master struct {
+	cfg    *config.Config
+	log    *slog.Logger
+	start  func(age int) (process, error) // a worker's process, which sends its events to m.events
+	reopen func()                         // the log files
+	now    func() time.Time
+
+	want       int // workers of a generation
+	generation int
+	previous   int // generation that serves until this one is ready; -1: none
+	age        int // of the last worker
+	workers    map[int]*worker
+	events     chan event
+	pause      time.Duration // before the next start, as the last worker died young
+	notBefore  time.Time     // the next start
+	served     bool          // some worker has been ready
+	stopping   bool
+	status     int
+}
+
+// process is a worker's process, as the master uses it.
+type process interface {
+	Pid() int
+	Signal(sig syscall.Signal)
+	// Tell gives it one of the words of link.go.
+	Tell(word string)
+}
+
+// event is what the loop hears of a worker.
+type event struct {
+	age  int
+	word string              // what it has told, without the end of the line
+	exit *syscall.WaitStatus // it has ended
+}
+
+// worker is one that was started and has not ended.
+type worker struct {
+	process
+	age        int
+	generation int
+	began      time.Time
+	ready      time.Time // zero: not yet
+	beat       time.Time // when it last told that it lives
+	retires    string    // why it asks for its replacement; "": it does not
+	stopBy     time.Time // zero: it is not to stop
+	aborted    time.Time // when it was told to say where it hangs
+	killed     bool
+}
+
+func (w *worker) name() string { return fmt.Sprintf("worker %d", w.age) }
+
+// run is the loop. It returns the exit status when all workers have ended.
+func (m *Master) run(signals <-chan os.Signal) int {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		m.reconcile()
+		if m.stopping && len(m.workers) == 0 {
+			return m.status
+		}
+		select {
+		case sig := <-signals:
+			m.signal(sig.(syscall.Signal))
+		case e := <-m.events:
+			m.hear(e)
+		case <-ticker.C:
+			m.lookAtTimes()
+		}
+	}
+}
+
+// ofGeneration are the workers of one that are to stay, the oldest first.
+func (m *Master) ofGeneration(g int) (all []*worker) {
+	for _, w := range m.workers {
+		if w.generation == g && w.stopBy.IsZero() {
+			all = append(all, w)
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].age < all[j].age })
+	return all
+}
+
+// reconcile starts and stops workers until those run that are wanted.
+func (m *Master) reconcile() {
+	if m.stopping {
+		return
+	}
+	all := m.ofGeneration(m.generation)
+	ready, starting := 0, 0
+	var retires *worker // one at a time
+	for _, w := range all {
+		switch {
+		case !w.ready.IsZero():
+			ready++
+		default:
+			starting++
+		}
+		if retires == nil && w.retires != "" {
+			retires = w
+		}
+	}
+	want := m.want
+	if retires != nil {
+		want++
+	}
+	for n := ready + starting; n < want && !m.now().Before(m.notBefore); n++ {
+		if !m.startOne() {
+			break
+		}
+	}
+	switch {
+	case retires != nil && ready > m.want:
+		m.log.Info(retires.name()+" is replaced", "why", retires.retires, "pid", retires.Pid())
+		m.stop(retires, wordStop)
+		m.reconcile() // the next may ask, too
+		return
+	case retires == nil && len(all) > m.want:
+		m.stop(all[0], wordStop)
+	}
+	if m.previous >= 0 && ready >= m.want {
+		for _, w := range m.ofGeneration(m.previous) {
+			m.stop(w, wordStop)
+		}
+		m.previous = -1
+		m.log.Info("the new workers serve", "workers", ready)
+	}
+}
+
+func (m *Master) startOne() bool {
+	m.age++
+	p, err := m.start(m.age)
+	now := m.now()
+	if err != nil {
+		m.log.Error("a worker cannot be started", "error", err)
+		m.wait(now)
+		return false
+	}
+	m.workers[m.age] = &worker{process: p, age: m.age, generation: m.generation, began: now, beat: now}
+	m.log.Debug("worker starts", "worker", m.age, "pid", p.Pid())
+	return true
+}
+
+// wait puts the next start off, each time for longer.
+func (m *Master) wait(now time.Time) {
+	m.pause = min(max(2*m.pause, firstPause), longestPause)
+	m.notBefore = now.Add(m.pause)
+}
+
+// stop tells a worker to end: wordStop and wordLast gracefully, wordQuit at once.
+func (m *Master) stop(w *worker, word string) {
+	by := m.now().Add(m.cfg.GracefulTimeout + pastGrace)
+	if word == wordQuit {
+		by = m.now().Add(pastGrace)
+	}
+	if w.stopBy.IsZero() || by.Before(w.stopBy) {
+		w.stopBy = by
+	}
+	if w.ready.IsZero() { // it may be in the application's module, which only a signal ends
+		w.Signal(unix.SIGTERM)
+		return
+	}
+	w.Tell(word)
+}
+
+// hear acts on an event.
+func (m *Master) hear(e event) {
+	w := m.workers[e.age]
+	if w == nil {
+		return
+	}
+	if e.exit != nil {
+		m.ended(w, *e.exit)
+		return
+	}
+	word, rest := splitWord(e.word)
+	switch word {
+	case wordReady:
+		w.ready = m.now()
+		w.beat = w.ready
+		m.served = true
+		m.log.Info(w.name()+" serves", "pid", w.Pid(), "started in", fmt.Sprintf("%.2f s", w.ready.Sub(w.began).Seconds()))
+	case wordBeat:
+		w.beat = m.now()
+		w.aborted = time.Time{}
+	case wordRetire:
+		if w.retires == "" {
+			w.retires = rest
+		}
+	}
+}
+
+// ended is called when a worker's process is no more.
+func (m *Master) ended(w *worker, status syscall.WaitStatus) {
+	delete(m.workers, w.age)
+	now := m.now()
+	told := !w.stopBy.IsZero()
+	how, pid := describe(status), w.Pid()
+	switch {
+	case told && status.Exited() && status.ExitStatus() == 0 || m.stopping && !w.killed:
+		m.log.Debug("worker ended", "worker", w.age, "pid", pid, "how", how)
+	case told:
+		m.log.Warn(w.name()+" was stopped, and "+how, "pid", pid)
+	default:
+		m.log.Error(w.name()+" "+how+"; it is replaced", "pid", pid)
+	}
+	if m.stopping || told {
+		return
+	}
+	if w.ready.IsZero() && m.failedToStart(w, status) {
+		return
+	}
+	if w.ready.IsZero() || now.Sub(w.ready) < young {
+		m.wait(now)
+	} else {
+		m.pause, m.notBefore = 0, time.Time{}
+	}
+}
+
+// failedToStart decides what a worker means that has ended before it was ready: true, nothing more is to be done about it.
+func (m *Master) failedToStart(w *worker, status syscall.WaitStatus) bool {
+	if w.generation != m.generation {
+		return true
+	}
+	if m.previous >= 0 {
+		m.log.Error("the new workers could not start, so the old ones go on")
+		for _, other := range m.ofGeneration(m.generation) {
+			m.stop(other, wordQuit)
+		}
+		m.generation, m.previous = m.previous, -1
+		return true
+	}
+	code := status.ExitStatus()
+	if !m.served && (code == config.ExitBoot || code == config.ExitApp || code == config.ExitUsage) {
+		m.status = code
+		m.end(wordQuit)
+		return true
+	}
+	return false
+}
+
+// describe tells how a process ended, to follow its name.
+func describe(status syscall.WaitStatus) string {
+	switch {
+	case status.Signaled() && status.Signal() == unix.SIGKILL:
+		return "was killed (SIGKILL); the system does that when memory is short"
+	case status.Signaled():
+		return "was ended by " + unix.SignalName(status.Signal())
+	}
+	return fmt.Sprintf("ended with status %d", status.ExitStatus())
+}
+
+// end begins the end of everything.
+func (m *Master) end(word string) {
+	first := !m.stopping
+	m.stopping = true
+	if first {
+		m.log.Info("stopping", "workers", len(m.workers))
+	}
+	for _, w := range m.workers {
+		m.stop(w, word)
+	}
+}
+
+// signal answers a signal.
+func (m *Master) signal(sig syscall.Signal) {
+	switch sig {
+	case unix.SIGTERM:
+		m.end(wordLast)
+	case unix.SIGINT, unix.SIGQUIT:
+		m.end(wordQuit)
+	case unix.SIGHUP:
+		m.renew()
+	case unix.SIGTTIN, unix.SIGTTOU:
+		if sig == unix.SIGTTIN {
+			m.want++
+		} else if m.want > 1 {
+			m.want--
+		}
+		m.log.Info("the number of workers is changed", "workers", m.want)
+	case unix.SIGUSR1:
+		m.reopen()
+		for _, w := range m.workers {
+			w.Signal(unix.SIGUSR1)
+		}
+	}
+}
+
+// renew begins a new generation.
+func (m *Master) renew() {
+	if m.stopping {
+		return
+	}
+	m.log.Info("new workers are started, and take over when they are ready", "workers", m.want)
+	if m.previous >= 0 { // the last ones have not come to serve
+		for _, w := range m.ofGeneration(m.generation) {
+			m.stop(w, wordQuit)
+		}
+	} else {
+		m.previous = m.generation
+	}
+	m.generation = m.age + 1
+	m.pause, m.notBefore = 0, time.Time{}
+}
+
+// lookAtTimes ends workers that do not answer, and those that do not end.
+func (m *Master) lookAtTimes() {
+	now := m.now()
+	for _, w := range m.workers {
+		late := m.cfg.Timeout > 0 && !w.ready.IsZero() && now.Sub(w.beat) > m.cfg.Timeout
+		switch {
+		case w.killed:
+		case !w.stopBy.IsZero() && now.After(w.stopBy):
+			m.log.Warn(w.name()+" has not ended in time, and is killed", "pid", w.Pid())
+			w.killed = true
+			w.Signal(unix.SIGKILL)
+		case !late || !w.stopBy.IsZero():
+		case w.aborted.IsZero():
+			m.log.Error(w.name()+" has not answered for --timeout: all its threads are stuck, or none gets the GIL", "pid", w.Pid(),
+				"timeout", m.cfg.Timeout)
+			w.aborted = now
+			w.Signal(unix.SIGABRT)
+		case now.Sub(w.aborted) > abortFor:
+			w.killed = true
+			w.Signal(unix.SIGKILL)
+		}
+	}
+}
+
+// notify lets the signals of a master come.
+func notify() chan os.Signal {
+	c := make(chan os.Signal, 16)
+	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1)
+	return c
+}

@@ -1,0 +1,260 @@
+package master
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"reflect"
+	"sort"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/internal/config"
+)
+
+// rig is a master whose workers are numbers, and whose time stands still.
+type rig struct {
+	*Master
+	t    *testing.T
+	time time.Time
+	told map[int][]string // words and signals that a worker got
+}
+
+type fake struct {
+	r   *rig
+	age int
+}
+
+func (f fake) Pid() int { return 1000 + f.age }
+func (f fake) Signal(sig syscall.Signal) {
+	f.r.told[f.age] = append(f.r.told[f.age], unix.SignalName(sig))
+}
+func (f fake) Tell(word string) { f.r.told[f.age] = append(f.r.told[f.age], word) }
+
+func newRig(t *testing.T, workers int) *rig {
+	cfg := config.Default()
+	cfg.Workers = strconv.Itoa(workers)
+	r := &rig{t: t, time: time.Unix(1000, 0), told: map[int][]string{}}
+	r.Master = newMaster(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	r.now = func() time.Time { return r.time }
+	r.start = func(age int) (process, error) { return fake{r, age}, nil }
+	r.reconcile()
+	return r
+}
+
+func (r *rig) hears(age int, word string) {
+	r.hear(event{age: age, word: word})
+	r.reconcile()
+}
+
+func (r *rig) ends(age int, status syscall.WaitStatus) {
+	r.hear(event{age: age, exit: &status})
+	r.reconcile()
+}
+
+func (r *rig) gets(sig syscall.Signal) {
+	r.signal(sig)
+	r.reconcile()
+}
+
+func (r *rig) passes(d time.Duration) {
+	r.time = r.time.Add(d)
+	r.lookAtTimes()
+	r.reconcile()
+}
+
+// has checks which workers there are, and what one was told.
+func (r *rig) has(ages ...int) {
+	r.t.Helper()
+	var got []int
+	for age := range r.workers {
+		got = append(got, age)
+	}
+	sort.Ints(got)
+	if !reflect.DeepEqual(got, ages) {
+		r.t.Fatalf("workers %v, want %v", got, ages)
+	}
+}
+
+func (r *rig) was(age int, words ...string) {
+	r.t.Helper()
+	if !reflect.DeepEqual(r.told[age], words) {
+		r.t.Fatalf("worker %d was told %v, want %v", age, r.told[age], words)
+	}
+}
+
+const exited, bootFailed, appFailed = syscall.WaitStatus(0), syscall.WaitStatus(config.ExitBoot << 8), syscall.WaitStatus(config.ExitApp << 8)
+
+func ready(t *testing.T, workers int) *rig {
+	r := newRig(t, workers)
+	for age := 1; age <= workers; age++ {
+		r.hears(age, wordReady)
+	}
+	return r
+}
+
+func TestADeadWorkerIsReplacedAtOnceOrLater(t *testing.T) {
+	r := ready(t, 2)
+	r.passes(young)
+	r.hears(1, wordBeat)
+	r.hears(2, wordBeat)
+	r.ends(1, syscall.WaitStatus(unix.SIGKILL))
+	r.has(2, 3) // at once
+	r.hears(3, wordReady)
+	r.ends(3, syscall.WaitStatus(unix.SIGSEGV)) // young
+	r.has(2)
+	r.passes(firstPause)
+	r.has(2, 4)
+	r.ends(4, syscall.WaitStatus(unix.SIGSEGV))
+	r.passes(firstPause)
+	r.has(2) // for longer each time
+	r.passes(firstPause)
+	r.has(2, 5)
+	for range 10 {
+		r.ends(r.age, appFailed) // others serve
+		r.passes(longestPause)
+		r.has(2, r.age)
+		r.hears(2, wordBeat)
+	}
+}
+
+func TestReplacementsAreReadyFirstAndOneAtATime(t *testing.T) {
+	r := ready(t, 2)
+	r.hears(1, wordRetire+" of age")
+	r.hears(2, wordRetire+" of age")
+	r.has(1, 2, 3)
+	r.was(1)
+	r.hears(3, wordReady)
+	r.was(1, wordStop)
+	r.was(2)
+	r.has(1, 2, 3, 4)
+	r.hears(4, wordReady)
+	r.was(2, wordStop)
+	r.ends(1, exited)
+	r.ends(2, exited)
+	r.has(3, 4)
+}
+
+func TestANewGenerationTakesOverWhenAllOfItIsReady(t *testing.T) {
+	r := ready(t, 2)
+	r.gets(unix.SIGHUP)
+	r.has(1, 2, 3, 4)
+	r.hears(3, wordReady)
+	r.was(1)
+	r.hears(4, wordReady)
+	r.was(1, wordStop)
+	r.was(2, wordStop)
+	r.ends(1, exited)
+	r.ends(2, exited)
+	r.has(3, 4)
+	// One that cannot load leaves the old one, whose workers are replaced as before.
+	r.gets(unix.SIGHUP)
+	r.has(3, 4, 5, 6)
+	r.ends(5, appFailed)
+	r.was(6, "SIGTERM")
+	r.ends(6, appFailed)
+	r.has(3, 4)
+	r.passes(young)
+	r.hears(3, wordBeat)
+	r.hears(4, wordBeat)
+	r.ends(4, syscall.WaitStatus(unix.SIGKILL))
+	r.has(3, 7)
+	// A second HUP before the first is through: only the last generation counts.
+	r.hears(7, wordReady)
+	r.gets(unix.SIGHUP)
+	r.has(3, 7, 8, 9)
+	r.hears(8, wordReady)
+	r.gets(unix.SIGHUP)
+	r.has(3, 7, 8, 9, 10, 11)
+	r.was(8, wordQuit)
+	r.hears(10, wordReady)
+	r.was(3)
+	r.hears(11, wordReady)
+	r.was(3, wordStop)
+}
+
+func TestWhoFailsAtFirstEndsTheMaster(t *testing.T) {
+	for _, status := range []syscall.WaitStatus{bootFailed, appFailed} {
+		r := newRig(t, 2)
+		r.ends(1, status)
+		r.has(2)
+		r.was(2, "SIGTERM") // it may be in the application's module
+		r.ends(2, status)
+		if !r.stopping || len(r.workers) > 0 || r.status != status.ExitStatus() {
+			t.Fatalf("%+v", r.Master)
+		}
+	}
+	r := newRig(t, 1)
+	r.ends(1, syscall.WaitStatus(unix.SIGKILL)) // no mistake of the application's
+	r.passes(firstPause)
+	r.has(2)
+}
+
+func TestAStuckWorkerIsToldAndKilled(t *testing.T) {
+	r := ready(t, 1)
+	r.passes(r.cfg.Timeout)
+	r.was(1)
+	r.passes(tick)
+	r.was(1, "SIGABRT")
+	r.passes(abortFor)
+	r.passes(tick)
+	r.was(1, "SIGABRT", "SIGKILL")
+	r.ends(1, syscall.WaitStatus(unix.SIGKILL))
+	r.passes(longestPause)
+	r.hears(2, wordReady)
+	r.passes(r.cfg.Timeout)
+	r.hears(2, wordBeat)
+	r.passes(r.cfg.Timeout)
+	r.was(2)
+}
+
+func TestAStopHasAnEnd(t *testing.T) {
+	r := ready(t, 2)
+	r.gets(unix.SIGTERM)
+	r.was(1, wordLast)
+	r.passes(r.cfg.GracefulTimeout + pastGrace)
+	r.was(1, wordLast)
+	r.passes(tick)
+	r.was(1, wordLast, "SIGKILL")
+	r.gets(unix.SIGHUP) // too late
+	r.has(1, 2)
+	r = ready(t, 2)
+	r.gets(unix.SIGTERM)
+	r.gets(unix.SIGQUIT)
+	r.was(2, wordLast, wordQuit)
+	r.passes(pastGrace + tick)
+	r.was(2, wordLast, wordQuit, "SIGKILL")
+}
+
+func TestTheNumberOfWorkersMayChange(t *testing.T) {
+	r := ready(t, 2)
+	r.gets(unix.SIGTTIN)
+	r.has(1, 2, 3)
+	r.hears(3, wordReady)
+	for range 5 {
+		r.gets(unix.SIGTTOU)
+		r.reconcile()
+	}
+	r.was(1, wordStop) // the oldest first
+	r.was(2, wordStop)
+	r.was(3)
+}
+
+func TestOnlyItsChildIsAWorker(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "12": false, "12:1": true, "13:1": false, "12:x": false, "x:1": false} {
+		if age, ok := parseVariable(text, 12); ok != want || ok && age != 1 {
+			t.Errorf("%q: %d, %v", text, age, ok)
+		}
+	}
+}
+
+func TestHowThisProgramWasStarted(t *testing.T) {
+	how, err := thisProgram("/somewhere")
+	if err != nil || len(how.argv) != len(os.Args) || how.dir != "/somewhere" {
+		t.Fatal(how, err)
+	}
+}

@@ -1,0 +1,189 @@
+"""A master and its workers: who serves, who is replaced, and that no request is lost by it."""
+
+import os
+import signal
+
+import pytest
+
+from harness.server import run
+from harness.waiting import wait_until
+
+
+def gone(pid):
+    return not os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.core
+def test_workers_serve_below_a_master(workers, tmp_path):
+    pidfile = tmp_path / "pid"
+    server = workers("--pid", pidfile, count=3)
+    pids = server.started()
+    assert len(set(pids)) == 3 and server.pid not in pids
+    assert int(pidfile.read_text()) == server.pid
+    wait_until(lambda: {server.answering() for _ in range(20)} == set(pids), "all of them answer")
+    server.stop()
+    assert not pidfile.exists() and all(map(gone, pids))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_stop_ends_all(workers, number):
+    server = workers()
+    server.signal(number)
+    assert server.wait() == 0
+    assert all(map(gone, server.started()))
+
+
+def test_the_interrupt_of_a_terminal_ends_at_once(workers):
+    """It goes to all processes: the workers have begun to stop gracefully when the master tells them not to."""
+    server = workers("--threads", "2", count=1)
+    client = server.connect()
+    client.request("GET", "/sleep?s=1000")
+    os.killpg(server.pid, signal.SIGINT)
+    assert server.wait() == 0
+    assert all(map(gone, server.started()))
+
+
+def test_a_graceful_stop_waits_for_what_runs(workers):
+    server = workers("--threads", "2")
+    clients = [server.connect() for _ in range(4)]
+    for client in clients:
+        client.request("GET", "/sleep?s=0.5")
+    server.signal(signal.SIGTERM)
+    assert [client.response().status for client in clients] == [200] * 4
+    assert server.wait() == 0
+
+
+@pytest.mark.core
+def test_new_workers_take_over_without_a_lost_request(workers):
+    server = workers()
+    old = server.started()
+    with server.under_load() as load:
+        for turn in range(1, 4):
+            load.more()
+            server.signal(signal.SIGHUP)
+            server.wait_for(2 + 2 * turn)
+            assert server.stderr.wait_for(b"(?s)(the new workers serve.*){%d}" % turn)
+        load.more()
+    new = server.started()[-2:]
+    wait_until(lambda: all(map(gone, old)), "the old ones have ended")
+    assert server.answering() in new
+
+
+def test_new_workers_that_cannot_load_leave_the_old_ones(workers, tmp_path):
+    broken = tmp_path / "broken"
+    server = workers(env={"WORKER_BROKEN": str(broken)}, expect_errors=True)
+    old = server.started()
+    broken.write_text("")
+    server.signal(signal.SIGHUP)
+    assert server.stderr.wait_for(rb"the old ones go on")
+    assert server.answering() in old
+    broken.unlink()
+    start = server.stderr.position()
+    server.signal(signal.SIGHUP)
+    assert server.stderr.wait_for(rb"the new workers serve", start)
+    wait_until(lambda: all(map(gone, old)), "the old ones have ended")
+
+
+@pytest.mark.core
+def test_a_worker_that_dies_is_replaced(workers):
+    server = workers()
+    first = server.started()
+    client = server.connect()
+    client.request("GET", "/die")
+    assert server.stderr.wait_for(rb"was killed \(SIGKILL\).*it is replaced")
+    server.wait_for(3)
+    assert server.answering() in server.started()
+    assert sum(map(gone, first)) == 1
+
+
+def test_workers_are_replaced_after_so_many_requests(workers):
+    server = workers("--max-requests", "20", "--max-requests-jitter", "10")
+    with server.under_load(4) as load:
+        server.wait_for(6)
+        load.more()
+    assert server.stderr.wait_for(rb"is replaced why=--max-requests")
+
+
+def test_workers_are_replaced_when_they_are_old_or_large(workers):
+    server = workers("--max-lifetime", "0.5", count=1)
+    server.wait_for(3)
+    assert server.stderr.wait_for(rb"is replaced why=--max-lifetime")
+
+
+def test_a_worker_that_takes_too_much_memory_is_replaced(workers):
+    server = workers("--max-rss", "300m", count=1)
+    assert server.get("/grow?mb=400").status_code == 200
+    server.wait_for(2)
+    assert server.stderr.wait_for(rb"is replaced why=--max-rss")
+
+
+@pytest.mark.parametrize("path, threads", [("/sleep?s=1000", 2), ("/gil", 2)])
+def test_a_worker_that_is_stuck_is_replaced(workers, path, threads):
+    server = workers("--timeout", "0.5", "--threads", threads, count=1, expect_errors=True)
+    server.expect_errors = True
+    clients = [server.connect() for _ in range(threads)]
+    for client in clients:
+        client.request("GET", path)
+    assert server.stderr.wait_for(rb"has not answered for --timeout")
+    server.wait_for(2)
+    assert server.answering() == server.started()[1]
+    start = server.stderr.position()
+    server.forget_errors(0)
+    assert server.stderr.position() >= start
+
+
+def test_a_call_that_lasts_while_another_thread_is_free_is_none(workers):
+    server = workers("--timeout", "0.4", "--threads", "2", count=1)
+    client = server.connect()
+    client.request("GET", "/sleep?s=1.5")
+    assert client.response().status == 200
+    assert len(server.started()) == 1
+
+
+def test_more_and_fewer_workers(workers):
+    server = workers()
+    server.signal(signal.SIGTTIN)
+    pids = server.wait_for(3)
+    for turn in range(2, 6):  # one stays
+        server.signal(signal.SIGTTOU)
+        assert server.stderr.wait_for(b"(?s)(number of workers is changed.*){%d}" % turn)
+    wait_until(lambda: sum(map(gone, pids)) == 2, "two have ended")
+    assert server.answering() in pids
+    server.server._resources = server.resources()
+
+
+def test_logs_are_opened_again(workers, tmp_path):
+    log = tmp_path / "access.log"
+    server = workers("--access-logfile", log)
+    server.answering()
+    log.rename(tmp_path / "access.log.1")
+    server.signal(signal.SIGUSR1)
+    wait_until(lambda: server.stderr.since().count(b"log files were opened again") == 2, "by both")
+    server.answering()
+    wait_until(lambda: log.exists() and "GET /" in log.read_text(), "the line is in the new file")
+
+
+def test_workers_end_when_their_master_is_killed(workers):
+    server = workers()
+    pids = server.started()
+    server.signal(signal.SIGKILL)
+    server.server.expected_status = -signal.SIGKILL
+    wait_until(lambda: all(map(gone, pids)), "they have ended")
+
+
+def test_a_worker_is_as_many_as_it_says(form):
+    for text in ("0", "-1", "many", "1.5"):
+        status, out, err = run(form, "--workers", text, "hello")
+        assert (status, out) == (2, "")
+        assert err == f'gowsgi: --workers does not accept "{text}": give a number from 1 to 1024, or auto\n'
+
+
+def test_an_application_that_cannot_be_loaded_ends_the_master(form, tmp_path):
+    status, _, err = run(form, "--workers", "2", "--bind", "127.0.0.1:0", "no_such_app")
+    assert status == 4 and "no_such_app" in err and "Traceback" not in err
+
+
+def test_an_address_in_use_is_the_masters_to_tell(form, workers):
+    server = workers(count=1)
+    status, _, err = run(form, "--workers", "2", "--bind", f"127.0.0.1:{server.port}", "hello")
+    assert status == 3 and err.count("is in use") == 1
