@@ -360,6 +360,14 @@ app = ContinuationMiddleware(app)
     assert server.get("/").text == "resumed"
 
 
+@pytest.mark.parametrize("name", ["meinheld", "meinheld.server"])
+def test_the_command_without_the_old_name_says_how_to_get_it(gowsgi, tmp_path, name):
+    (tmp_path / "uses_meinheld.py").write_text(f"import {name}\n")
+    status, _, stderr = gowsgi("--bind", "127.0.0.1:0", "uses_meinheld:app", cwd=tmp_path)
+    assert status == 4
+    assert stderr.splitlines()[-1].endswith("(gowsgi brings its own: set GOWSGI_COMPAT=meinheld in the environment)")
+
+
 def test_other_names(python):
     for value in ("mainheld", "meinheld,gunicorn"):
         done = subprocess.run(

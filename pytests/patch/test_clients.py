@@ -1,9 +1,12 @@
 """Libraries that know nothing of gowsgi, in many requests of one thread: their servers answer when all have asked."""
 
+import socket
+
 import pytest
 
 from harness.fakes import WORD, Fake, Meeting, http, mysql, postgres, redis
 from harness.load import in_parallel
+from harness.waiting import LIMIT
 
 # The client, what its server speaks, and whether that is under TLS.
 CLIENTS = [
@@ -50,6 +53,17 @@ def test_postgres(serve, client):
     if server.get(f"/there?module={client}").text == "False":
         pytest.skip(f"there is no wheel of {client} for this interpreter")
     at_once(server, [(client, postgres, False)], 6)
+
+
+@pytest.mark.core
+def test_postgres_that_does_not_answer(serve):
+    """psycopg2 hands its wait over without connect_timeout, which a program's own would have to know of."""
+    server = serve("patched_clients", "--threads", "1")
+    if server.get("/there?module=psycopg2").text == "False":
+        pytest.skip("there is no wheel of psycopg2 for this interpreter")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        answer = server.get(f"/in_no_time?port={silent.getsockname()[1]}", timeout=LIMIT).text
+    assert answer == "timeout expired\ntimeout expired"
 
 
 def test_with_threads_too(serve):

@@ -157,6 +157,7 @@ assert early.sleep is time.sleep and early.Event is threading.Event
     for name in ("early.lock (Lock)", "early.pool.data (local)", "early.Pool.guard (RLock)"):
         assert name in said, said
     assert "event" not in said and "patch_all() before" in said
+    assert "let all requests of one in at once (RLock)" in said
 
 
 def test_in_time_nothing_is_said(program):

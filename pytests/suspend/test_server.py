@@ -592,3 +592,29 @@ assert len(results) == 1
 refused(TypeError, server.set_watchdog, 5)
 """
     )
+
+
+def test_what_is_given_wrongly_is_said(program):
+    """The usual slips: a lonely argument, a str in its place, a coroutine, a time as it came from a form."""
+    program(
+        """
+async def coroutine():
+    pass
+
+for args, kind in ((1, "int"), ("name", "str"), (b"name", "bytes")):
+    said = refused(TypeError, gowsgi.spawn, print, args)
+    assert said == "args must be a tuple of arguments, as in spawn(func, (1, 2)); this is " + kind, said
+with_loop = coroutine()
+said = refused(TypeError, gowsgi.wait_for, with_loop)
+assert said == (
+    "future must be a concurrent.futures.Future; this is coroutine: asyncio.run_coroutine_threadsafe makes one of it"
+), said
+with_loop.close()
+said = refused(TypeError, gowsgi.wait_for, 3)
+assert said == "future must be a concurrent.futures.Future; this is int", said
+for function, more in ((gowsgi.sleep, ()), (gowsgi.schedule_call, (print,))):
+    assert refused(TypeError, function, "1", *more) == "seconds must be a number; this is str"
+    for seconds in (-1, float("nan")):
+        assert refused(ValueError, function, seconds, *more) == f"seconds must be 0 or more, not {seconds}"
+"""
+    )

@@ -91,6 +91,25 @@ def by_psycopg2(port):
         connection.close()
 
 
+def in_no_time(port):
+    """What psycopg2 says of a server that does not answer, in the request and in a thread that has no greenlets."""
+    import psycopg2
+
+    said = []
+
+    def connect():
+        try:
+            psycopg2.connect(postgres(port).replace("connect_timeout=10", "connect_timeout=2"))
+        except psycopg2.OperationalError as error:
+            said.append(str(error).strip())
+
+    connect()
+    thread = threading.Thread(target=connect)
+    thread.start()
+    thread.join()
+    return "\n".join(said)
+
+
 def hang(errors):
     """Until the server ends."""
     left, right = socket.socketpair()
@@ -113,6 +132,8 @@ def application(environ, start_response):
         return [str(threading.active_count()).encode()]
     if name == "hang":
         return hang(environ["wsgi.errors"])
+    if name == "in_no_time":
+        return [in_no_time(int(query)).encode()]
     if name == "close":
         session.close()
         pool.clear()

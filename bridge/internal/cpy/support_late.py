@@ -328,8 +328,18 @@ def _print_app_traceback(e):
 
 def _import_raised(shown, e):
     _print_app_traceback(e)
-    which = " (%s)" % _which_python() if isinstance(e, ModuleNotFoundError) else ""
-    return Told("The application could not be loaded: importing %r raised %s%s" % (shown, _last_line(e), which))
+    hint = _missing_here(e.name) if isinstance(e, ModuleNotFoundError) else ""
+    return Told("The application could not be loaded: importing %r raised %s%s" % (shown, _last_line(e), hint))
+
+
+def _missing_here(name):
+    """Where the module may be: in gowsgi.compat, or in another Python."""
+    from gowsgi.compat import PACKAGES
+
+    package = (name or "").partition(".")[0]
+    if package in PACKAGES:
+        return " (gowsgi brings its own: set GOWSGI_COMPAT=%s in the environment)" % package
+    return " (%s)" % _which_python()
 
 
 def _attribute(module, dotted, spec):

@@ -58,7 +58,8 @@ def say(found: list[str]) -> None:
 
     shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
     logging.getLogger("gowsgi.patch").warning(
-        "gowsgi.patch: patched after these were made, which go on blocking their thread, or are shared by all "
-        "requests of one: %s; call gowsgi.patch.patch_all() before their modules are imported",
+        "gowsgi.patch: patched after these were made, which keep the thread (Lock, SimpleQueue), let all requests of "
+        "one in at once (RLock), or are the same for all of them (local): %s; call gowsgi.patch.patch_all() before "
+        "their modules are imported",
         shown,
     )
