@@ -48,7 +48,7 @@ GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal p
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
 PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE $(TOOLS)/*.py) $(shell find python/gowsgi -name '*.py*' ! -name '*.pyc')
 
-.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-beside bench-micro mutate check clean
+.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-beside bench-micro mutate test-autobahn check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -160,6 +160,11 @@ bench-beside: binary ## how much others feel of one heavy client; BENCH='--only 
 
 bench-micro: binary ## what the steps of a request cost, compared with the last release; BENCH='--bench Call'
 	$(PYTHON) pytests/bench/micro.py $(BENCH)
+
+# Its suite is Python 2.7, which few machines have: it says so then. CASES='1.*,9.1.1' narrows it.
+test-autobahn: build envs ## the Autobahn TestSuite's WebSocket cases over binary and pip form (Python 2.7 needed)
+	$(PYTHON) $(TOOLS)/autobahn.py "binary=$(abspath $(BINARY)) --python $(abspath $(MAIN_PYTHON))" \
+		"pip=$(abspath $(MAIN_PYTHON)) -m gowsgi"
 
 # Options of mutate.py. Its survivors want a test, or a word in the code on why either is right.
 MUTATE ?= --minutes 30

@@ -35,6 +35,7 @@ const (
 	GroupLimits      Group = "Limits"
 	GroupDeadlines   Group = "Deadlines"
 	GroupBuffers     Group = "Bodies and buffers"
+	GroupWebSockets  Group = "WebSockets"
 	GroupProxies     Group = "Proxies in front"
 	GroupProcess     Group = "Process"
 	GroupServer      Group = "Server"
@@ -42,7 +43,7 @@ const (
 )
 
 var groups = []Group{
-	GroupListening, GroupApplication, GroupLogging, GroupLimits, GroupDeadlines, GroupBuffers, GroupProxies,
+	GroupListening, GroupApplication, GroupLogging, GroupLimits, GroupDeadlines, GroupBuffers, GroupWebSockets, GroupProxies,
 	GroupProcess, GroupServer, GroupOther,
 }
 

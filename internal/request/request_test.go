@@ -19,7 +19,7 @@ type fake struct {
 	calls             []string
 	result            bridge.WriteResult
 	full, gone, stuck bool // stuck: Drain never succeeds
-	read              int64
+	read, upgrade     int64
 }
 
 func (f *fake) note(format string, args ...any) {
@@ -60,7 +60,12 @@ func (f *fake) Read(dst []byte, wait bool) (got int64) {
 	f.note("read %d %v", len(dst), wait)
 	return f.read
 }
-func (f *fake) Over() { f.note("over") }
+func (f *fake) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
+	f.note("upgrade %q %v", ask.Key, wait)
+	return f.upgrade
+}
+func (f *fake) Leave(failed bool) (in, out int64) { f.note("leave %v", failed); return 3, 4 }
+func (f *fake) Over()                             { f.note("over") }
 func (f *fake) wants(t *testing.T, calls ...string) {
 	t.Helper()
 	if !slices.Equal(f.calls, calls) {

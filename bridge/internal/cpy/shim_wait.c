@@ -25,14 +25,14 @@ static const char *const exceptions[] = {
 
 enum { FOREVER = -1 };
 
-static int64_t now_ns(void) {
+int64_t gw_now_ns(void) {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
 /* Seconds or None. 0, or -1 with an exception set. */
-static int parse_timeout(PyObject *o, int64_t *ns) {
+int gw_parse_timeout(PyObject *o, int64_t *ns) {
 	*ns = FOREVER;
 	if (!o || o == Py_None)
 		return 0;
@@ -84,7 +84,7 @@ static int hand_back(gw_job *j, uint64_t number) {
 	return rc < 0 ? -1 : how;
 }
 
-static PyObject *raise(int how) {
+PyObject *gw_raise_wait(int how) {
 	static const char *const texts[] = {[GW_WAIT_TIMEOUT] = "timed out",
 		[GW_WAIT_GONE] = "the client has left",
 		[GW_WAIT_STOPPING] = "the server is stopping"};
@@ -144,7 +144,7 @@ enum { LOOK_EVERY = 1000000000 };
 /* The OS thread waits. GW_WAIT_…, or -1 with an exception set. */
 static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
 	waiter_object *w = GW_SELF(waiter_object, self);
-	int64_t end = timeout < 0 ? INT64_MAX : now_ns() + timeout;
+	int64_t end = timeout < 0 ? INT64_MAX : gw_now_ns() + timeout;
 	gw_conn *conn = client && gw_self && gw_self->job ? gw_self->job->conn : NULL;
 	sem_t sem;
 	int how = GW_WAIT_WOKEN;
@@ -152,7 +152,7 @@ static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
 	w->sem = &sem;
 	w->job = NULL;
 	while (!w->value) {
-		int64_t now = now_ns(), until = end;
+		int64_t now = gw_now_ns(), until = end;
 		if (now >= end) {
 			how = GW_WAIT_TIMEOUT;
 			break;
@@ -186,7 +186,7 @@ static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
 	int client = 0, turn = 0;
 	int64_t timeout;
 	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "|Opp:wait", names, &o, &client, &turn) ||
-		parse_timeout(o, &timeout) < 0)
+		gw_parse_timeout(o, &timeout) < 0)
 		return NULL;
 	if (w->waiting) {
 		py.PyErr_SetString(py.PyExc_RuntimeError, "already waiting");
@@ -195,7 +195,7 @@ static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
 	if (w->value)
 		return take_value(w);
 	if (timeout == 0)
-		return raise(GW_WAIT_TIMEOUT);
+		return gw_raise_wait(GW_WAIT_TIMEOUT);
 	if (gw_check_fork() < 0)
 		return NULL;
 	int how;
@@ -212,7 +212,7 @@ static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
 	w->waiting = 0;
 	w->job = NULL;
 	int woken = w->value && !(turn && how == GW_WAIT_STOPPING); /* a turn's wake comes always */
-	PyObject *value = how < 0 ? NULL : woken ? take_value(w) : raise(how);
+	PyObject *value = how < 0 ? NULL : woken ? take_value(w) : gw_raise_wait(how);
 	py.Py_DecRef(self);
 	return value;
 }
@@ -283,6 +283,49 @@ static void waiter_dealloc(PyObject *self) {
 		py.Py_DecRef(value);
 }
 
+/* ------------------------------------------------------------------------------------------------ anything */
+
+/* The OS thread waits for sem. */
+static int wait_for_sem(int64_t ns, sem_t *sem) {
+	int64_t until = ns < 0 ? INT64_MAX : gw_now_ns() + ns;
+	struct timespec ts = {.tv_sec = until / 1000000000};
+	ts.tv_nsec = until % 1000000000;
+	for (;;) {
+		int rc, err;
+		GW_ALLOW_THREADS(rc = until == INT64_MAX ? sem_wait(sem) : sem_clockwait(sem, CLOCK_MONOTONIC, &ts);
+			err = errno);
+		if (rc == 0)
+			return GW_WAIT_WOKEN;
+		if (err == ETIMEDOUT)
+			return GW_WAIT_TIMEOUT;
+		if (py.PyErr_CheckSignals() < 0)
+			return -1;
+	}
+}
+
+int gw_wait_for(int64_t ns, int (*begin)(void *arg, const gw_waits *w), void (*end)(void *arg), void *arg) {
+	if (gw_green_can()) {
+		gw_job *j = gw_self->job;
+		uint64_t number = arm(j, ns, -1, 0, 0);
+		if (!begin(arg, &(gw_waits){.job = j, .number = number >> GW_WAIT_BITS})) {
+			end_wait(j, number, GW_WAIT_OVER);
+			return GW_WAIT_OVER;
+		}
+		int how = hand_back(j, number);
+		end(arg);
+		return how;
+	}
+	sem_t sem;
+	sem_init(&sem, 0, 0);
+	int how = GW_WAIT_OVER;
+	if (begin(arg, &(gw_waits){.sem = &sem})) {
+		how = wait_for_sem(ns, &sem);
+		end(arg);
+	}
+	sem_destroy(&sem);
+	return how;
+}
+
 /* ------------------------------------------------------------------------------------------------ descriptors */
 
 static PyObject *no_descriptor(int err) {
@@ -292,10 +335,10 @@ static PyObject *no_descriptor(int err) {
 
 /* The OS thread waits. */
 static PyObject *poll_fd(int fd, int events, int64_t timeout) {
-	int64_t end = timeout < 0 ? INT64_MAX : now_ns() + timeout;
+	int64_t end = timeout < 0 ? INT64_MAX : gw_now_ns() + timeout;
 	struct pollfd p = {.fd = fd, .events = (short)((events & 1 ? POLLIN : 0) | (events & 2 ? POLLOUT : 0))};
 	for (;;) {
-		int64_t left = end == INT64_MAX ? -1 : end - now_ns();
+		int64_t left = end == INT64_MAX ? -1 : end - gw_now_ns();
 		int ms = left < 0                      ? end == INT64_MAX ? -1 : 0
 		         : left > 1000000000LL * 86400 ? 86400000
 		                                       : (int)((left + 999999) / 1000000);
@@ -312,8 +355,8 @@ static PyObject *poll_fd(int fd, int events, int64_t timeout) {
 			return no_descriptor(err);
 		if (n < 0 && py.PyErr_CheckSignals() < 0)
 			return NULL;
-		if (n == 0 && end != INT64_MAX && now_ns() >= end)
-			return raise(GW_WAIT_TIMEOUT);
+		if (n == 0 && end != INT64_MAX && gw_now_ns() >= end)
+			return gw_raise_wait(GW_WAIT_TIMEOUT);
 	}
 }
 
@@ -322,7 +365,7 @@ static PyObject *native_wait_fd(PyObject *self, PyObject *args) {
 	PyObject *o = NULL;
 	int64_t timeout;
 	(void)self;
-	if (!py.PyArg_ParseTuple(args, "ii|O:wait_fd", &fd, &events, &o) || parse_timeout(o, &timeout) < 0)
+	if (!py.PyArg_ParseTuple(args, "ii|O:wait_fd", &fd, &events, &o) || gw_parse_timeout(o, &timeout) < 0)
 		return NULL;
 	if (events < 1 || events > 3) {
 		py.PyErr_SetString(py.PyExc_ValueError, "events must be 1 (readable), 2 (writable) or 3 (either)");
@@ -338,7 +381,7 @@ static PyObject *native_wait_fd(PyObject *self, PyObject *args) {
 	if (how < 0)
 		return NULL;
 	if (how != GW_WAIT_FD)
-		return raise(how);
+		return gw_raise_wait(how);
 	return j->wait.got < 0 ? no_descriptor(-j->wait.got) : py.PyLong_FromLong(j->wait.got);
 }
 
@@ -460,7 +503,7 @@ static PyObject *native_schedule(PyObject *self, PyObject *args, PyObject *kw) {
 	int daemon = 0;
 	(void)self;
 	if (!py.PyArg_ParseTupleAndKeywords(args, kw, "OO|OOp:schedule", names, &seconds, &f, &a, &k, &daemon) ||
-		parse_timeout(seconds, &ns) < 0 || gw_check_fork() < 0)
+		gw_parse_timeout(seconds, &ns) < 0 || gw_check_fork() < 0)
 		return NULL;
 	if (ns < 0) {
 		py.PyErr_SetString(py.PyExc_TypeError, "must be a number of seconds, not None");
