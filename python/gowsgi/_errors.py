@@ -42,3 +42,8 @@ class WebSocketClosed(WebSocketError):
     """Nothing can be sent on a WebSocket any more: either side has begun to close it, or the client is gone."""
 
     __module__ = "gowsgi.websocket"
+
+    def __init__(self, message: str, websocket: object = None) -> None:
+        super().__init__(message)
+        # Which one.
+        self.websocket = websocket

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gowsgi import _native
 from gowsgi._continuation import CLIENT_KEY, CONTINUATION_KEY, new_continuation
+from gowsgi._errors import WebSocketClosed
 from gowsgi.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ class WebSocketMiddleware:
     """Makes a WebSocket of each request that asks for one: environ["wsgi.websocket"], a gowsgi.websocket.WebSocket.
 
     Other requests pass, without that key. What the application returns for a WebSocket goes nowhere; when it has
-    returned the WebSocket is closed with 1000, or, after an exception or a status of 500 and above, with 1011. Requests
-    can wait without a thread, and all have a Continuation, as by ContinuationMiddleware.
+    returned the WebSocket is closed with 1000, or, after an exception or a status of 500 and above, with 1011; that it
+    sends until its own WebSocket is closed (WebSocketClosed) is no error. Requests can wait without a thread, and all
+    have a Continuation, as by ContinuationMiddleware.
 
     protocols   subprotocols, the one we like best first: the first that the client offers is chosen. Or a function
                 (environ, offered) that returns one of those offered, or None
@@ -73,6 +75,11 @@ class WebSocketMiddleware:
         try:
             result: Any = self.app(environ, start)
             lasts = hasattr(result, "__next__")
+        except WebSocketClosed as error:
+            if error.websocket is not ws:
+                raise
+            # It has sent until its client left, which is no mistake.
+            result = ()
         except BaseException:
             if start.accepted:
                 ws.close(1011)

@@ -215,7 +215,7 @@ class WebSocket:
 
     def _send(self, data: str | bytes, opcode: int) -> None:
         if not self._native.send(data, opcode):
-            raise WebSocketClosed("the WebSocket is closed")
+            raise WebSocketClosed("the WebSocket is closed", self)
 
 
 class _NotYet:

@@ -72,6 +72,25 @@ static PyObject *message(gw_ws_message *m) {
 	                 : py.PyUnicode_DecodeUTF8(m->data, (Py_ssize_t)m->len, NULL);
 }
 
+/*
+ * Takes a message, None at the end; *rc tells. Apart from who waits, whose stack is kept as long as it does.
+ */
+__attribute__((noinline)) static PyObject *take(uint64_t ws, int *rc) {
+	char few[4096];
+	gw_ws_message m = {0};
+	EITHER_WAY(*rc, gwgo_ws_take(ws, few, sizeof few, &m, wait_));
+	if (*rc == GW_WS_OK) {
+		PyObject *r = message(&m);
+		if (m.data != few)
+			free(m.data);
+		return r;
+	}
+	if (*rc != GW_WS_CLOSED)
+		return NULL;
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
 static PyObject *ws_receive(PyObject *self, PyObject *args) {
 	PyObject *o = NULL;
 	int64_t ns;
@@ -80,20 +99,10 @@ static PyObject *ws_receive(PyObject *self, PyObject *args) {
 	uint64_t ws = number_of(self);
 	int64_t end = ns < 0 ? INT64_MAX : gw_now_ns() + ns;
 	for (;;) {
-		char few[4096];
-		gw_ws_message m = {0};
 		int rc;
-		EITHER_WAY(rc, gwgo_ws_take(ws, few, sizeof few, &m, wait_));
-		if (rc == GW_WS_OK) {
-			PyObject *r = message(&m);
-			if (m.data != few)
-				free(m.data);
+		PyObject *r = take(ws, &rc);
+		if (rc != GW_WS_NOTHING)
 			return r;
-		}
-		if (rc == GW_WS_CLOSED) {
-			py.Py_IncRef(Py_None);
-			return Py_None;
-		}
 		if (wait_until(ws, 0, end) < 0)
 			return NULL;
 	}
