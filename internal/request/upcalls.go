@@ -105,7 +105,7 @@ func (r *Request) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
 		return bridge.WSRefused
 	}
 	ws := r.Client.Upgrade(ask, wait)
-	if ws > 0 {
+	if ws > bridge.WSAgain {
 		r.head, r.status = true, 101
 		r.upgraded.Store(true)
 	}

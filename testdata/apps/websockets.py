@@ -46,7 +46,10 @@ def plain(action, options, environ, start_response):
         answer = _native.load().stats()
     elif action == "tell":
         for ws in list(listeners.get(options["name"], ())):
-            ws.send(options["text"])
+            try:
+                ws.send(options["text"])
+            except WebSocketClosed:
+                pass  # it is leaving
         answer = len(listeners.get(options["name"], ()))
     else:
         answer = {"websocket": "wsgi.websocket" in environ, "continuation": CONTINUATION_KEY in environ}
@@ -247,7 +250,7 @@ def deferred(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain")])
             return [str(error).encode()]
     ws.accept(protocol="chosen", headers=[("X-More", "yes")])
-    ws.send(ws.wait())
+    ws.send(ws.wait() or "gone")
     return []
 
 
