@@ -229,7 +229,9 @@ func (t *thread) socketTail(rc *reactor.Conn, k *socket) {
 		return
 	}
 	if c := rc.Owner.(*conn); c.phase == phaseSocket {
-		rc.Linger()
+		if !k.Clean() { // the peer may still be sending, and shall get to see why
+			rc.Linger()
+		}
 		c.close()
 	}
 }

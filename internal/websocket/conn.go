@@ -302,6 +302,13 @@ func (c *Conn) doneLocked() bool {
 	return (c.sentClose && c.gotClose || c.failed || c.lost) && len(c.pending) == 0
 }
 
+// Clean reports whether both sides have closed.
+func (c *Conn) Clean() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sentClose && c.gotClose
+}
+
 // Lost says that the connection has ended below. Any goroutine.
 func (c *Conn) Lost(here int) {
 	c.mu.Lock()
