@@ -132,6 +132,13 @@ type link struct{ k *socket }
 
 // Send implements websocket.Link.
 func (l link) Send(head, body []byte, wait bool) bool {
+	if len(body) == 0 {
+		if wait {
+			_ = l.k.rc.SendBytes(head)
+			return true
+		}
+		return l.k.rc.TrySendBytes(head)
+	}
 	ps := [2]reactor.Piece{{Bytes: head}, {Bytes: body}}
 	if wait {
 		_, _ = l.k.rc.Send(ps[:]...)

@@ -89,7 +89,7 @@ func (c *Conn) sendLocked(op byte, data []byte, wait bool) Sent {
 	h.Length = int64(len(body))
 	var head [ws.MaxHeaderSize]byte
 	k := putHead(head[:], h)
-	if !c.link.Send(head[:k], body, wait) {
+	if !c.give(head[:k], body, wait) {
 		return SendAgain
 	}
 	if deflated {
@@ -106,6 +106,20 @@ func (c *Conn) sendLocked(op byte, data []byte, wait bool) Sent {
 		c.mu.Unlock()
 	}
 	return SendOK
+}
+
+// copyBelow is the size up to which a message is copied behind its head: one piece is sent faster than two.
+const copyBelow = 4 << 10
+
+// give is Link.Send, for what is large and what is small.
+func (c *Conn) give(head, body []byte, wait bool) bool {
+	if len(body) > copyBelow {
+		return c.link.Send(head, body, wait)
+	}
+	b := buffers.Get().(*[]byte)
+	defer buffers.Put(b)
+	*b = append(append((*b)[:0], head...), body...)
+	return c.link.Send(*b, nil, wait)
 }
 
 func (c *Conn) sent(n int64) {
