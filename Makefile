@@ -163,8 +163,8 @@ bench-micro: binary ## what the steps of a request cost, compared with the last 
 
 # Its suite is Python 2.7, which few machines have: it says so then. CASES='1.*,9.1.1' narrows it.
 test-autobahn: build envs ## the Autobahn TestSuite's WebSocket cases over binary and pip form (Python 2.7 needed)
-	$(PYTHON) $(TOOLS)/autobahn.py "binary=$(abspath $(BINARY)) --python $(abspath $(MAIN_PYTHON))" \
-		"pip=$(abspath $(MAIN_PYTHON)) -m gowsgi"
+	$(PYTHON) $(TOOLS)/autobahn.py "binary=$(CURDIR)/$(BINARY) --python $(CURDIR)/$(MAIN_PYTHON)" \
+		"pip=$(CURDIR)/$(MAIN_PYTHON) -m gowsgi"
 
 # Options of mutate.py. Its survivors want a test, or a word in the code on why either is right.
 MUTATE ?= --minutes 30

@@ -91,7 +91,7 @@ def run(name, command, python, cases):
                 stdout=log,
                 stderr=log,
                 check=True,
-                timeout=3600,
+                timeout=4 * 3600,
             )
         assert server.poll() is None, "the server died"
     finally:

@@ -93,6 +93,21 @@ def test_an_application_that_is_a_generator(ws):
     client.leave()
 
 
+def test_generators_that_end_otherwise(server, ws):
+    assert ws("/generator_closed").closed() == (1000, "")
+    start = server.stderr.position()
+    assert ws("/generator_fails").closed() == (1011, "")
+    server.expect_error(rb"RuntimeError: in a block", start)
+
+
+def test_a_continuation_ends_when_the_client_leaves(ws, end_of):
+    client = ws("/suspend?name=suspend")
+    assert client.message() == "ready"
+    client.say("not looked at")
+    client.close()
+    assert "Disconnected" in end_of("suspend")
+
+
 @pytest.mark.parametrize(
     "sent, code",
     [

@@ -71,10 +71,12 @@ class WebSocketMiddleware:
             ws.accept(protocol)
         else:
             start.protocol = protocol
-        lasts = False
+        result: Any = ()
         try:
-            result: Any = self.app(environ, start)
-            lasts = hasattr(result, "__next__")
+            result = self.app(environ, start)
+            if start.accepted:
+                _drain(result)
+                result = ()
         except WebSocketClosed as error:
             if error.websocket is not ws:
                 raise
@@ -85,12 +87,10 @@ class WebSocketMiddleware:
                 ws.close(1011)
             raise
         finally:
-            if not lasts:
+            if not hasattr(result, "__next__"):
                 # They refer to each other, and would wait for the garbage collector.
                 environ.pop(WEBSOCKET_KEY, None)
                 start.ws = None
-        if start.accepted and (result is None or isinstance(result, (str, bytes))):
-            return ()
         blocks: Iterable[bytes] = result
         return blocks
 
@@ -177,6 +177,19 @@ class _Start:
         if status[:1] == "5" and self.ws is not None:
             self.ws.close(1011)
         return _nowhere
+
+
+def _drain(result: Any) -> None:
+    """Runs what an application has returned to its end. None and text, which no WSGI application returns, have one."""
+    if result is None or isinstance(result, (str, bytes)):
+        return
+    try:
+        for _ in result:
+            pass
+    finally:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
 
 
 def _nowhere(data: bytes) -> None:

@@ -128,6 +128,29 @@ def do_generator(ws, options):
     return blocks()
 
 
+def do_generator_closed(ws, options):
+    def blocks():
+        yield b"this goes nowhere"
+        ws.close()
+        ws.send("too late")
+
+    return blocks()
+
+
+def do_generator_fails(ws, options):
+    def blocks():
+        yield b"this goes nowhere"
+        raise RuntimeError("in a block")
+
+    return blocks()
+
+
+def do_suspend(ws, options):
+    """Waits for something else than a message."""
+    ws.send("ready")
+    ws.environ[CONTINUATION_KEY].suspend(timeout=60)
+
+
 def do_timeout(ws, options):
     try:
         ws.wait(timeout=float(options["seconds"]))
