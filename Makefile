@@ -48,7 +48,7 @@ GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal p
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
 PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE $(TOOLS)/*.py) $(shell find python/gowsgi -name '*.py*' ! -name '*.pyc')
 
-.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-beside bench-micro mutate check clean
+.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-beside bench-micro mutate test-autobahn check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,7 +129,7 @@ fuzz: ## every fuzz test for FUZZTIME (30s) each
 
 # The server is driven from outside by the live suite, so each of these also runs part of that on a binary built its way.
 # Only on the main Python: what is looked for does not depend on its version.
-LIVE ?= pytests/conformance pytests/bodies pytests/faults pytests/threads pytests/lifecycle pytests/waiting
+LIVE ?= pytests/conformance pytests/bodies pytests/faults pytests/threads pytests/lifecycle pytests/waiting pytests/websocket
 LIVE_TEST = GOWSGI_FORMS=binary GOWSGI_PYTHONS= $(MAIN_PYTHON) -m pytest -q -m 'not slow and not memory' -p no:cacheprovider
 
 race: envs ## Go's tests, and the live suite on a binary, under the race detector
@@ -148,10 +148,10 @@ sanitize: export ASAN_OPTIONS := detect_leaks=0
 sanitize: envs ## the same with C and Go under AddressSanitizer
 	$(GO) test $(GOBUILD) -asan -timeout 15m $(PKG) $(ARGS)
 	$(GO) build $(GOBUILD) -asan -o build/asan/gowsgi ./cmd/gowsgi
-	GOWSGI_BINARY=$(abspath build/asan/gowsgi) $(LIVE_TEST) $(filter-out pytests/waiting,$(LIVE))
+	GOWSGI_BINARY=$(abspath build/asan/gowsgi) $(LIVE_TEST) $(filter-out pytests/waiting pytests/websocket,$(LIVE))
 	CGO_CFLAGS='-O2 -g --param asan-stack=0' $(GO) build $(GOBUILD) -asan -o build/asan/gowsgi-greenlets ./cmd/gowsgi
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
-		GOWSGI_BINARY=$(abspath build/asan/gowsgi-greenlets) $(LIVE_TEST) $(filter pytests/waiting,$(LIVE))
+		GOWSGI_BINARY=$(abspath build/asan/gowsgi-greenlets) $(LIVE_TEST) $(filter pytests/waiting pytests/websocket,$(LIVE))
 
 bench: binary ## gowsgi beside its peers; BENCH='--only plain --servers gowsgi,fastwsgi,floor' narrows it, --help tells more
 	$(PYTHON) pytests/bench/run.py $(BENCH)
@@ -161,6 +161,11 @@ bench-beside: binary ## how much others feel of one heavy client; BENCH='--only 
 
 bench-micro: binary ## what the steps of a request cost, compared with the last release; BENCH='--bench Call'
 	$(PYTHON) pytests/bench/micro.py $(BENCH)
+
+# Its suite is Python 2.7, which few machines have: it says so then. CASES='1.*,9.1.1' narrows it.
+test-autobahn: build envs ## the Autobahn TestSuite's WebSocket cases over binary and pip form (Python 2.7 needed)
+	$(PYTHON) $(TOOLS)/autobahn.py "binary=$(CURDIR)/$(BINARY) --python $(CURDIR)/$(MAIN_PYTHON)" \
+		"pip=$(CURDIR)/$(MAIN_PYTHON) -m gowsgi"
 
 # Options of mutate.py. Its survivors want a test, or a word in the code on why either is right.
 MUTATE ?= --minutes 30

@@ -4,6 +4,9 @@ go 1.26.0
 
 require (
 	github.com/evanphx/wildcat v0.0.0-20141114174135-e7012f664567
+	github.com/gobwas/httphead v0.1.0
+	github.com/gobwas/ws v1.5.0
+	github.com/klauspost/compress v1.20.4
 	github.com/urfave/cli/v2 v2.27.7
 	golang.org/x/sys v0.49.0
 	golang.org/x/time v0.16.0

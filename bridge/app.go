@@ -101,6 +101,12 @@ const (
 	TallyRefused            = cpy.TallyRefused            // requests_refused
 	TallyResponsesUnspooled = cpy.TallyResponsesUnspooled // responses_unspooled
 	TallyBodiesUnspooled    = cpy.TallyBodiesUnspooled    // bodies_unspooled
+
+	TallyWebSockets  = cpy.TallyWebSockets  // websockets, which goes down as well
+	TallyMessagesIn  = cpy.TallyMessagesIn  // websocket_messages_in
+	TallyMessagesOut = cpy.TallyMessagesOut // websocket_messages_out
+	TallyBytesIn     = cpy.TallyBytesIn     // websocket_bytes_in
+	TallyBytesOut    = cpy.TallyBytesOut    // websocket_bytes_out
 )
 
 // TouchGIL takes the GIL and lets go of it, on any goroutine: it returns when it is to be had.
@@ -112,6 +118,9 @@ func TouchGIL() {
 
 // Tally adds one. Any goroutine.
 func Tally(which int) { cpy.Tally(which) }
+
+// TallyAdd adds n. Any goroutine.
+func TallyAdd(which int, n int64) { cpy.TallyAdd(which, n) }
 
 // UTCOffset is how many seconds local time, as Python's module time has it, is ahead of UTC at that time. Any goroutine.
 func UTCOffset(unix int64) int { return cpy.UTCOffset(unix) }
@@ -238,7 +247,7 @@ func SetEntry(e Entry) { cpy.Module = e }
 // Counters are the live native objects by name, for leak tests.
 func Counters() map[string]int64 {
 	names := [...]string{"inputs", "start_responses", "file_wrappers", "clients", "held_blocks", "descriptors", "bodies",
-		"greenlets", "waiters", "timers"}
+		"greenlets", "waiters", "timers", "websockets"}
 	m := make(map[string]int64, len(names))
 	for i, n := range cpy.Counters() {
 		m[names[i]] = n

@@ -69,6 +69,8 @@ type Responder interface {
 	EarlyHints(lines []byte, wait bool) WriteResult
 	// SocketTaken says that the app has the raw socket: no further request on this connection. WriteOK or Again.
 	SocketTaken(wait bool) WriteResult
+	// Upgrade makes a WebSocket of the request: its number, see AddWebSocket, or WSAgain or WSRefused.
+	Upgrade(ask UpgradeRequest, wait bool) int64
 	// Ready says that the job, suspended, is to be resumed, as its wait has ended. local: on its thread. With the GIL; must not
 	// wait.
 	Ready(local bool)

@@ -37,6 +37,7 @@ const (
 	stMissed                       // the leader found mu taken and left the flush to whoever has it
 	stPending                      // something is queued; changed under mu
 	stTell                         // WatchGone
+	stWatch                        // WatchInput
 
 	// stInput makes a released connection Ready.
 	stInput = stReadable | stGone | stBroken | stKick
@@ -198,6 +199,13 @@ func (c *Conn) WatchGone(on bool) {
 		c.state.And(^stTell)
 	}
 }
+
+// WatchInput has the Handler told of input (InputOwned) from now on while c is owned, until c is closed. Its
+// output waits in memory only, owned or not. Owner.
+func (c *Conn) WatchInput() { c.state.Or(stWatch) }
+
+// Watched reports whether WatchInput was called. Any thread.
+func (c *Conn) Watched() bool { return c.state.Load()&stWatch != 0 }
 
 // Readable reports that there may be something to read (data or its end).
 func (c *Conn) Readable() bool { return c.state.Load()&stReadable != 0 }

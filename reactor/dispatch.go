@@ -194,6 +194,9 @@ func (l *Loop) dispatchConn(c *Conn) bool {
 
 // dispatchOwned is dispatchConn for an owned connection. Most notes stay where they are: Release looks at them.
 func (l *Loop) dispatchOwned(c *Conn, s uint32) bool {
+	if s&stWatch != 0 {
+		return l.dispatchWatched(c, s)
+	}
 	c.event = false
 	if s&stFailed != 0 {
 		c.state.And(^uint32(stFailed))
@@ -225,6 +228,50 @@ func (l *Loop) dispatchOwned(c *Conn, s uint32) bool {
 		return true
 	}
 	return false
+}
+
+// dispatchWatched is dispatchOwned for a connection whose input is the Handler's in spite of that.
+func (l *Loop) dispatchWatched(c *Conn, s uint32) bool {
+	if s&stFire != 0 {
+		c.state.And(^uint32(stFire))
+		if c.expired() {
+			l.again(c, s&^stFire)
+			l.h.ExpiredOwned(c)
+			return true
+		}
+		l.schedule(c)
+	}
+	if s&stDrained != 0 {
+		c.state.And(^uint32(stDrained))
+		if !c.Pending() {
+			l.again(c, s&^(stFire|stDrained))
+			l.h.Drained(c)
+			return true
+		}
+	}
+	gone := s&stTell != 0 && s&stGone != 0
+	switch {
+	case c.event || s&(stKick|stFailed) != 0:
+		c.event = false
+		c.state.And(^uint32(stKick | stFailed))
+		if gone { // told when the end is read
+			l.enqueue(c)
+		}
+		l.h.InputOwned(c)
+		return true
+	case gone:
+		c.state.And(^uint32(stTell))
+		l.h.GoneOwned(c)
+		return true
+	}
+	return false
+}
+
+// again puts c back into the queue if more than what is being called for is due.
+func (l *Loop) again(c *Conn, s uint32) {
+	if c.event || s&(stKick|stFailed|stFire|stDrained) != 0 {
+		l.enqueue(c)
+	}
 }
 
 // expired verifies an expiry: the deadline may have been moved after it was noted.

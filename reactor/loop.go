@@ -33,6 +33,8 @@ type Handler interface {
 	ExpiredOwned(c *Conn)
 	// GoneOwned: the peer of c closed its write side, or reset, while c is owned and WatchGone was called.
 	GoneOwned(c *Conn)
+	// InputOwned: as Ready, and also after a write of the leader's that failed, while c is owned and WatchInput was called.
+	InputOwned(c *Conn)
 	// Closed: the descriptor is closed; the last call for c.
 	Closed(c *Conn)
 }
@@ -333,7 +335,8 @@ func (l *Loop) Post(fn func()) {
 	l.Wake()
 }
 
-// PostConn makes Dispatch call Ready(c), or nothing if c is closed by then. If c is owned, Ready follows its release.
+// PostConn makes Dispatch call Ready(c), or nothing if c is closed by then. If c is owned, Ready follows its release, or
+// InputOwned comes.
 // Several calls may lead to one Ready. Any goroutine.
 func (l *Loop) PostConn(c *Conn) { c.post(stKick) }
 

@@ -285,7 +285,7 @@ func (c *Conn) settleLocked() {
 		}
 		size := int64(len(s.b))
 		off := q.spoolEnd
-		spool := c.bound.loop.opt.Spool != nil && inMemory+size > c.bound.loop.opt.SpoolAbove && c.spoolWrite(q, s.b)
+		spool := c.bound.loop.opt.Spool != nil && !c.Watched() && inMemory+size > c.bound.loop.opt.SpoolAbove && c.spoolWrite(q, s.b)
 		if !spool && s.hold != 0 && len(s.b) >= keepHeld {
 			q.loose--
 			inMemory += size

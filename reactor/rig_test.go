@@ -19,8 +19,8 @@ const patience = 20 * time.Second
 
 // hooks is a Handler made of functions; nil ones do nothing.
 type hooks struct {
-	accepted, ready, drained, progress, expired, expiredOwned, goneOwned, closed func(*Conn)
-	failed                                                                       func(*Conn, error)
+	accepted, ready, drained, progress, expired, expiredOwned, goneOwned, inputOwned, closed func(*Conn)
+	failed                                                                                   func(*Conn, error)
 }
 
 func call(f func(*Conn), c *Conn) {
@@ -36,6 +36,7 @@ func (h *hooks) Progress(c *Conn)     { call(h.progress, c) }
 func (h *hooks) Expired(c *Conn)      { call(h.expired, c) }
 func (h *hooks) ExpiredOwned(c *Conn) { call(h.expiredOwned, c) }
 func (h *hooks) GoneOwned(c *Conn)    { call(h.goneOwned, c) }
+func (h *hooks) InputOwned(c *Conn)   { call(h.inputOwned, c) }
 func (h *hooks) Closed(c *Conn)       { call(h.closed, c) }
 func (h *hooks) Failed(c *Conn, err error) {
 	if h.failed != nil {

@@ -235,6 +235,23 @@ func (c *Conn) SetDeadline(nanos int64) {
 	c.bound.loop.schedule(c)
 }
 
+// MoveDeadline is SetDeadline for any goroutine; calls for one connection must not overlap.
+func (c *Conn) MoveDeadline(nanos int64) {
+	if nanos != 0 {
+		nanos = tickFor(nanos) << tickShift
+	}
+	c.deadline.Store(nanos)
+	if c.state.Load()&stExpired != 0 {
+		c.state.And(^uint32(stExpired | stFire))
+	}
+	if nanos == 0 {
+		return
+	}
+	if t := int64(c.timer.tick.Load()); t == 0 || tickFor(nanos) < t {
+		c.post(stResched)
+	}
+}
+
 // Deadline returns what SetDeadline set. Any thread.
 func (c *Conn) Deadline() int64 { return c.deadline.Load() }
 

@@ -102,7 +102,7 @@ func (c *Conn) putLocked(ps []Piece, flush bool) (queued int, err error) {
 
 // maySpool tells whether ps might have to go to the disk. With c.mu.
 func (c *Conn) maySpool(ps []Piece) bool {
-	if c.bound.loop.opt.Spool == nil {
+	if c.bound.loop.opt.Spool == nil || c.Watched() {
 		return false
 	}
 	size, _ := c.queuedLocked()

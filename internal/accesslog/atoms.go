@@ -40,6 +40,13 @@ var atoms = map[string]atom{
 	"B": func(_ *Format, dst []byte, r *Record, _ string) []byte {
 		return strconv.AppendInt(dst, r.ResponseBytes, 10)
 	},
+	// I: bytes that have come on a WebSocket, "-" for other requests.
+	"I": func(_ *Format, dst []byte, r *Record, _ string) []byte {
+		if !r.WebSocket {
+			return append(dst, '-')
+		}
+		return strconv.AppendInt(dst, r.ReceivedBytes, 10)
+	},
 	// f and a: Referer and User-Agent.
 	"f": func(_ *Format, dst []byte, r *Record, _ string) []byte { return requestHeader(nil, dst, r, "referer") },
 	"a": func(_ *Format, dst []byte, r *Record, _ string) []byte {

@@ -36,6 +36,10 @@ func AppendJSON(dst []byte, r *Record) []byte {
 	dst = strconv.AppendInt(dst, int64(r.Status), 10)
 	dst = append(dst, `,"response_bytes":`...)
 	dst = strconv.AppendInt(dst, r.ResponseBytes, 10)
+	if r.WebSocket {
+		dst = append(dst, `,"received_bytes":`...)
+		dst = strconv.AppendInt(dst, r.ReceivedBytes, 10)
+	}
 	dst = append(dst, `,"duration_ms":`...)
 	dst = appendDecimal(dst, int64(r.Duration/time.Microsecond), 3)
 	dst = append(dst, `,"host":`...)

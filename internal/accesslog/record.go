@@ -25,7 +25,9 @@ type Record struct {
 	Proto      string // HTTP/1.1
 
 	Status        int
-	ResponseBytes int64 // of the body, as sent
+	ResponseBytes int64 // of the body, as sent; of a WebSocket's frames
+	WebSocket     bool
+	ReceivedBytes int64 // by a WebSocket
 	Start         time.Time
 	Duration      time.Duration
 	Pid           int

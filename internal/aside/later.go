@@ -369,9 +369,10 @@ func (sp *spawned) done() {
 	}
 }
 
-// Write, Read, EarlyHints, SocketTaken and Over implement bridge.Responder.
+// Write, Read, EarlyHints, SocketTaken, Upgrade and Over implement bridge.Responder.
 func (*spawned) Write(*bridge.Response, []byte, bool) bridge.WriteResult { return bridge.WriteGone }
 func (*spawned) Read([]byte, bool) int64                                 { return bridge.ReadOver }
 func (*spawned) EarlyHints([]byte, bool) bridge.WriteResult              { return bridge.WriteGone }
 func (*spawned) SocketTaken(bool) bridge.WriteResult                     { return bridge.WriteGone }
+func (*spawned) Upgrade(bridge.UpgradeRequest, bool) int64               { return bridge.WSRefused }
 func (*spawned) Over()                                                   {}

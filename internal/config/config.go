@@ -107,6 +107,13 @@ type Config struct {
 	ResponseSpoolTotal int64
 	BodySpoolTotal     int64
 
+	// WebSockets.
+	WebSocketMaxMessage   int
+	WebSocketSendBuffer   int
+	WebSocketPingInterval time.Duration
+	WebSocketPingTimeout  time.Duration
+	WebSocketCompression  bool
+
 	TempDir  string // "" the system's
 	Sendfile bool
 

@@ -32,6 +32,8 @@ func TestDefaults(t *testing.T) {
 		WriteTimeout: time.Minute, LingerTimeout: 2 * time.Second, GracefulTimeout: 30 * time.Second,
 		BodyBuffer: 2 << 20, ExpectContinue: "server", ResponseBuffer: 1 << 20, ResponseSpool: 1 << 30,
 		ResponseSpoolTotal: 1 << 30, BodySpoolTotal: 1 << 30, Sendfile: true,
+		WebSocketMaxMessage: 1 << 20, WebSocketSendBuffer: 1 << 20, WebSocketPingInterval: 20 * time.Second,
+		WebSocketPingTimeout: 20 * time.Second, WebSocketCompression: true,
 		Timeout: 30 * time.Second, Umask: -1, ServerHeader: "gowsgi", HandoverAfter: time.Millisecond,
 	}
 	if got := Default(); !reflect.DeepEqual(got, want) {

@@ -36,6 +36,7 @@ const (
 	GroupLimits      Group = "Limits"
 	GroupDeadlines   Group = "Deadlines"
 	GroupBuffers     Group = "Bodies and buffers"
+	GroupWebSockets  Group = "WebSockets"
 	GroupProxies     Group = "Proxies in front"
 	GroupProcess     Group = "Process"
 	GroupServer      Group = "Server"
@@ -43,8 +44,8 @@ const (
 )
 
 var groups = []Group{
-	GroupListening, GroupWorkers, GroupApplication, GroupLogging, GroupLimits, GroupDeadlines, GroupBuffers, GroupProxies,
-	GroupProcess, GroupServer, GroupOther,
+	GroupListening, GroupWorkers, GroupApplication, GroupLogging, GroupLimits, GroupDeadlines, GroupBuffers, GroupWebSockets,
+	GroupProxies, GroupProcess, GroupServer, GroupOther,
 }
 
 // Option is one row of the table.

@@ -68,7 +68,7 @@ var tableOfListening = []Option{
 		at: func(c *Config) any { return &c.AccessLog }},
 	{Name: "access_log_format", Flags: []string{"--access-logformat"}, Type: String, Metavar: "FORMAT",
 		Default: DefaultAccessLogFormat, Group: GroupLogging,
-		Help: "Format of the access log, from gunicorn's atoms: h l u t r s m U q H b B f a T D M L p, {NAME}i request " +
+		Help: "Format of the access log, from gunicorn's atoms: h l u t r s m U q H b B f a T D M L p, I for bytes received on a WebSocket, {NAME}i request " +
 			"header, {NAME}o response header, {NAME}e environ.",
 		validate: oneLine, at: func(c *Config) any { return &c.AccessLogFormat }},
 	{Name: "access_log_json", Flags: []string{"--access-log-json"}, Type: Bool, Default: "false", Group: GroupLogging,

@@ -354,6 +354,28 @@ func TestWishBeforeTheStandbyIsUp(t *testing.T) {
 	}
 }
 
+// A thread's own tasks tell that calls are short as others do: where all requests are suspended ones there is nothing else.
+func TestOwnTasksUseUpTheCredit(t *testing.T) {
+	c, _ := quietCrew(2, 1)
+	c.pooled, c.standby.leading = true, true
+	c.watch.Credit.Store(2)
+	th := c.threads[1]
+	for range 2 {
+		if c.wished.Load() {
+			t.Fatal("a wish too early")
+		}
+		c.PostTo(th, Func(nothing))
+		c.Post(Func(nothing)) // so that next returns
+		th.parker.give()
+		th.next()
+		th.state = idle
+		c.idle = []*Thread{th}
+	}
+	if !c.wished.Load() {
+		t.Fatal("the standby would lead for ever")
+	}
+}
+
 // What a leader has left for itself is somebody else's when it blocks.
 func TestLeave(t *testing.T) {
 	c, h := quietCrew(3, 2)

@@ -137,6 +137,11 @@ func (t *Thread) follow(task Task) {
 	if !t.gil.HasGIL() {
 		t.Fair(t.crew.host.Clock())
 	}
+	t.passed()
+}
+
+// passed is called when t has done a task that did not block, while another leads.
+func (t *Thread) passed() {
 	c := t.crew
 	if credit := c.watch.Credit; credit.Load() > 0 && credit.Add(-1) <= 0 {
 		// Calls are short again: the standby is to give the lead when it next has an idle thread in hand, this one, perhaps.
@@ -179,6 +184,7 @@ func (t *Thread) next() (task Task, lead, ok bool) {
 			t.state = chores
 			c.mu.Unlock()
 			own.Run(t)
+			t.passed()
 			first = true // it has brought the GIL
 			continue
 		}

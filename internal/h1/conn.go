@@ -25,6 +25,7 @@ const (
 	phaseRun                  // with the app
 	phaseWriting              // response complete, not all of it is taken by the client
 	phaseClosing
+	phaseSocket // a WebSocket whose request is over
 )
 
 // conn is what the server knows of one connection; reactor.Conn.Owner. Nearly all of them are idle: what is needed only
@@ -62,6 +63,7 @@ type rare struct {
 	from   *origin       // whom a PROXY header named
 	finish bridge.Finish // close() due when the queue has drained
 	on     *crew.Thread  // that does it; nil: any
+	socket *socket       // what it has become; set for good before WatchInput
 }
 
 func (c *conn) withRare() *rare {
@@ -102,6 +104,10 @@ func (s *Server) Ready(rc *reactor.Conn) {
 
 // Drained implements reactor.Handler.
 func (s *Server) Drained(rc *reactor.Conn) {
+	if k := socketOf(rc); k != nil {
+		s.cur.socketMoved(rc, k)
+		return
+	}
 	c := rc.Owner.(*conn)
 	if !rc.Owned() && c.phase == phaseWriting {
 		s.cur.written(c)
@@ -111,6 +117,10 @@ func (s *Server) Drained(rc *reactor.Conn) {
 // Progress implements reactor.Handler.
 func (s *Server) Progress(rc *reactor.Conn) {
 	c := rc.Owner.(*conn)
+	if k := socketOf(rc); k != nil && (rc.Owned() || c.phase == phaseSocket) {
+		s.cur.socketMoved(rc, k)
+		return
+	}
 	if !rc.Owned() && (c.phase == phaseWriting || c.phase == phaseClosing) {
 		c.expireIn(s.cfg.WriteTimeout)
 	}
@@ -120,7 +130,11 @@ func (s *Server) Progress(rc *reactor.Conn) {
 func (s *Server) Failed(rc *reactor.Conn, _ error) { rc.Abort() }
 
 // ExpiredOwned implements reactor.Handler. The thread that owns the connection has deadlines of its own.
-func (s *Server) ExpiredOwned(*reactor.Conn) {}
+func (s *Server) ExpiredOwned(rc *reactor.Conn) {
+	if k := socketOf(rc); k != nil {
+		s.cur.socketTick(rc, k)
+	}
+}
 
 // Expired implements reactor.Handler.
 func (s *Server) Expired(rc *reactor.Conn) {
@@ -132,6 +146,8 @@ func (s *Server) Expired(rc *reactor.Conn) {
 		s.cur.reject(c, 408, "the request head took too long")
 	case phaseBody:
 		s.cur.reject(c, 408, "the request body took too long")
+	case phaseSocket:
+		s.cur.socketTick(rc, c.rare.socket)
 	default:
 		rc.Abort()
 	}
@@ -141,6 +157,10 @@ func (s *Server) Expired(rc *reactor.Conn) {
 func (s *Server) Closed(rc *reactor.Conn) {
 	c := rc.Owner.(*conn)
 	s.left(c)
+	if k := socketOf(rc); k != nil {
+		k.Lost(s.cur.Index())
+		k.Finished()
+	}
 	c.dropInput()
 	if c.x != nil {
 		s.putExchange(c.x)
@@ -306,6 +326,9 @@ func (t *thread) input(c *conn) {
 			return
 		case c.phase == phaseClosing:
 			return
+		case c.phase == phaseSocket:
+			t.socketInput(rc, c.rare.socket)
+			return
 		case c.phase == phaseWriting:
 			if rc.Pending() {
 				return // one response at a time; Drained goes on
@@ -362,11 +385,11 @@ func (t *thread) letGo(c *conn, r ran) (again bool) {
 		t.release(c)
 		return false
 	}
-	return c.rc.ReleaseLocal() || c.phase == phaseWriting && !c.rc.Pending()
+	return c.rc.ReleaseLocal() || c.phase == phaseWriting && !c.rc.Pending() || c.phase == phaseSocket
 }
 
 func (t *thread) release(c *conn) {
-	writing, idle := c.phase == phaseWriting, c.phase == phaseIdle
+	writing, idle := c.phase == phaseWriting || c.phase == phaseSocket, c.phase == phaseIdle
 	rc, s := c.rc, t.s
 	rc.Release()
 	// The queue may have drained while nobody was to be told; a stop passes over connections that are owned.

@@ -131,6 +131,13 @@ func (t *thread) begins(c *conn) *exchange {
 
 // answer is called when x is answered. Not over: c.x is the next request of the input.
 func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
+	if x.Upgraded() {
+		c.x = nil
+		t.recycle(x)
+		t.dropInput(c)
+		c.phase = phaseSocket
+		return runDone, true
+	}
 	gathered := t.gather // c is no more ours to close: only to be left as it is between requests
 	keep := t.settleInput(c, x) && !(t.s.stopping.Load() && c.r == c.w)
 	c.x = nil

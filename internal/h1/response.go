@@ -63,6 +63,10 @@ func (x *exchange) appendHead(dst []byte, res *bridge.Response, length int64) []
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	}
 	switch {
+	case status == 426 && x.keep: // RFC 9110 7.8: it has an Upgrade field
+		dst = append(dst, "Connection: Upgrade\r\n"...)
+	case status == 426:
+		dst = append(dst, "Connection: close, Upgrade\r\n"...)
 	case !x.keep:
 		dst = append(dst, "Connection: close\r\n"...)
 	case x.p.Minor == 0:

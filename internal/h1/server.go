@@ -18,6 +18,7 @@ import (
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/request"
+	"github.com/gowsgi/gowsgi/internal/websocket"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
@@ -33,6 +34,7 @@ type Server struct {
 	crew     *crew.Crew
 	log      *slog.Logger
 	requests request.Service
+	sockets  websocket.Options
 
 	templates map[*reactor.Listener]uint8
 	threads   []*thread // of Python
@@ -83,7 +85,7 @@ const keepOut = 256 << 10
 
 // New makes a server of so many Python threads that logs to log.
 func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
-	s := &Server{cfg: cfg, log: log, templates: map[*reactor.Listener]uint8{}}
+	s := &Server{cfg: cfg, log: log, templates: map[*reactor.Listener]uint8{}, sockets: socketOptions(cfg)}
 	s.limits = httpparse.DefaultLimits()
 	s.limits.RequestLine = cfg.LimitRequestLine
 	s.limits.Fields = cfg.LimitRequestFields
@@ -228,6 +230,7 @@ func (s *Server) BeginStop() {
 			c.close()
 		}
 	})
+	s.closeSockets()
 }
 
 // Stopping reports whether Stop was called. Any goroutine.

@@ -170,7 +170,9 @@ func (r *Request) logAccess(t *crew.Thread, l *Local, res *bridge.Response) {
 		Proto: protocol(h), Status: r.status, ResponseBytes: r.sent, Pid: os.Getpid(),
 		RequestHeader: requestFields{r}, Environ: environFields{r}, RequestID: r.ID(),
 	}
-	if res != nil && res.Flags&bridge.HasHead != 0 {
+	if r.Upgraded() {
+		rec.WebSocket, rec.ReceivedBytes = true, r.received
+	} else if res != nil && res.Flags&bridge.HasHead != 0 {
 		rec.ResponseHeader = responseFields{res.Head()}
 	}
 	rec.Start = r.At

@@ -52,6 +52,11 @@ type Client interface {
 	Hints(lines []byte, wait bool) bridge.WriteResult
 	Push(wait bool) bridge.WriteResult
 	Read(dst []byte, wait bool) int64
+	// Upgrade makes a WebSocket of what the request came on and sends the 101: its number (bridge.AddWebSocket), bridge.WSAgain
+	// or bridge.WSRefused. As Write. Leave follows, on the request's thread, when the application has ended, failed or not:
+	// the closing handshake begins, unless it has. in, out: bytes of frames so far.
+	Upgrade(ask bridge.UpgradeRequest, wait bool) int64
+	Leave(failed bool) (in, out int64)
 	// Over ends the waits of other threads in Drain and Read, now and until the request is settled. Any goroutine.
 	Over()
 }

@@ -55,6 +55,8 @@ type Request struct {
 	excess bool
 
 	hijacked atomic.Bool // the application has the socket
+	upgraded atomic.Bool // it is a WebSocket
+	received int64       // bytes that came on that
 }
 
 // ending is why the application's iterable is closed before its end.
@@ -74,6 +76,10 @@ func (r *Request) Reset() {
 	if r.hijacked.Load() {
 		r.hijacked.Store(false)
 	}
+	if r.Upgraded() {
+		r.upgraded.Store(false)
+		r.received = 0
+	}
 }
 
 // Status is that of the response, 0 as long as there is none.
@@ -90,6 +96,9 @@ func (r *Request) Exact() bool { return r.left <= 0 }
 
 // Hijacked reports whether the application has the socket.
 func (r *Request) Hijacked() bool { return r.hijacked.Load() }
+
+// Upgraded reports whether the request has become a WebSocket.
+func (r *Request) Upgraded() bool { return r.upgraded.Load() }
 
 // Run calls the application and gives its response to the client. On return nobody else has r; or, not done, it is suspended:
 // it goes on by Client.Resume, later on the same thread.
@@ -117,7 +126,12 @@ func (r *Request) proceed(t *crew.Thread, local *Local, step bridge.Step, res *b
 	if step != bridge.More && step != bridge.Suspended {
 		r.settle(t)
 	}
-	if step == bridge.End && r.ending == notEnding && res.Flags&(bridge.Sized|bridge.Written) == bridge.Sized {
+	if r.Upgraded() {
+		if step = r.leave(t, step, res); step == bridge.Suspended {
+			r.Client.Suspended(r.parked.Park().Client)
+			return false
+		}
+	} else if step == bridge.End && r.ending == notEnding && res.Flags&(bridge.Sized|bridge.Written) == bridge.Sized {
 		r.whole(t, res)
 	} else if step = r.steps(t, step, res); step == bridge.Suspended {
 		r.Client.Suspended(r.parked.Park().Client)
@@ -269,6 +283,23 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 	case bridge.Hijacked:
 		r.Client.Close()
 	}
+	return step
+}
+
+// leave goes on with the application of a WebSocket to its end: what it returns goes nowhere. Suspended, or whatever it ended with.
+func (r *Request) leave(t *crew.Thread, step bridge.Step, res *bridge.Response) bridge.Step {
+	for step == bridge.More {
+		t.Blocking(func() { step = t.Py.Next() })
+		r.settle(t)
+	}
+	switch step {
+	case bridge.Suspended:
+		return step
+	case bridge.File:
+		r.Client.File(int(res.FileFD), res.FileOff, 0, bridge.Finish(res.Finish), res.Flags&bridge.Loose != 0)
+	}
+	t.Py.Release()
+	r.received, r.sent = r.Client.Leave(step == bridge.Failed)
 	return step
 }
 

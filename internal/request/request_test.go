@@ -19,7 +19,7 @@ type fake struct {
 	calls             []string
 	result            bridge.WriteResult
 	full, gone, stuck bool // stuck: Drain never succeeds
-	read              int64
+	read, upgrade     int64
 }
 
 func (f *fake) note(format string, args ...any) {
@@ -60,7 +60,12 @@ func (f *fake) Read(dst []byte, wait bool) (got int64) {
 	f.note("read %d %v", len(dst), wait)
 	return f.read
 }
-func (f *fake) Over() { f.note("over") }
+func (f *fake) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
+	f.note("upgrade %q %v", ask.Key, wait)
+	return f.upgrade
+}
+func (f *fake) Leave(failed bool) (in, out int64) { f.note("leave %v", failed); return 3, 4 }
+func (f *fake) Over()                             { f.note("over") }
 func (f *fake) wants(t *testing.T, calls ...string) {
 	t.Helper()
 	if !slices.Equal(f.calls, calls) {
@@ -427,4 +432,55 @@ func TestBeforeHead(t *testing.T) {
 	if !r.BeforeHead(false, send) || sent != 1 {
 		t.Fatal("sent behind the head")
 	}
+}
+
+// A request that becomes a WebSocket: once, before its answer, and what the application answers then goes nowhere.
+func TestUpgrade(t *testing.T) {
+	ask := bridge.UpgradeRequest{Key: []byte("key")}
+	r, f, _ := asked("GET")
+	r.Req.Head.Minor = 1
+	f.upgrade = bridge.WSAgain
+	if got := r.Upgrade(ask, false); got != bridge.WSAgain || r.Upgraded() {
+		t.Error("it would have to wait: ", got)
+	}
+	f.upgrade = 7
+	if got := r.Upgrade(ask, true); got != 7 || !r.Upgraded() || r.Status() != 101 {
+		t.Error(got, r.Status())
+	}
+	f.wants(t, `upgrade "key" false`, `upgrade "key" true`)
+	if got := r.Upgrade(ask, true); got != bridge.WSRefused {
+		t.Error("twice: ", got)
+	}
+	if got := r.Write(status(200, -1), []byte("x"), false); got != bridge.WriteOK {
+		t.Error("write: ", got)
+	}
+	if got := r.EarlyHints([]byte("Link: </a>\r\n"), false); got != bridge.WriteOK {
+		t.Error("hints: ", got)
+	}
+	f.wants(t)
+	r.Reset()
+	if r.Upgraded() {
+		t.Error("left for the next")
+	}
+	for name, spoil := range map[string]func(r *Request){
+		"HTTP/1.0":     func(r *Request) { r.Req.Head.Minor = 0 },
+		"answered":     func(r *Request) { r.start(status(200, -1), -1) },
+		"socket taken": func(r *Request) { r.SocketTaken(false) },
+	} {
+		r, f, _ := asked("GET")
+		r.Req.Head.Minor = 1
+		spoil(r)
+		f.calls = nil
+		if got := r.Upgrade(ask, true); got != bridge.WSRefused {
+			t.Errorf("%s: %v", name, got)
+		}
+		f.wants(t)
+	}
+	r, _, _ = asked("GET")
+	r.Req.Head.Minor = 1
+	r.mu.Lock()
+	if got := r.Upgrade(ask, false); got != bridge.WSAgain {
+		t.Error("another thread answers: ", got)
+	}
+	r.mu.Unlock()
 }

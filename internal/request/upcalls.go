@@ -30,6 +30,9 @@ func (r *Request) Write(res *bridge.Response, data []byte, wait bool) bridge.Wri
 		return bridge.Again
 	}
 	defer r.mu.Unlock()
+	if r.Upgraded() {
+		return bridge.WriteOK // it goes nowhere, as all that is returned
+	}
 	if r.Client.Full() {
 		if !wait {
 			return bridge.Again
@@ -90,6 +93,23 @@ func (r *Request) SocketTaken(wait bool) bridge.WriteResult {
 	}
 	defer r.mu.Unlock()
 	return r.Client.Push(wait)
+}
+
+// Upgrade implements bridge.Responder.
+func (r *Request) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
+	if !r.lock(wait) {
+		return bridge.WSAgain
+	}
+	defer r.mu.Unlock()
+	if r.head || r.Hijacked() || r.Req.Head.Minor == 0 {
+		return bridge.WSRefused
+	}
+	ws := r.Client.Upgrade(ask, wait)
+	if ws > bridge.WSAgain {
+		r.head, r.status = true, 101
+		r.upgraded.Store(true)
+	}
+	return ws
 }
 
 // Read implements bridge.Responder: the body of a request that was handed to the application before it had come.

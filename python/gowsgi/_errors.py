@@ -5,7 +5,7 @@ Plain Python, apart from the native module: an application that catches these ma
 
 from __future__ import annotations
 
-__all__ = ["ContinuationError", "Disconnected", "Stopping", "Timeout"]
+__all__ = ["ContinuationError", "Disconnected", "Stopping", "Timeout", "WebSocketClosed", "WebSocketError"]
 
 
 class Timeout(TimeoutError):
@@ -30,3 +30,20 @@ class ContinuationError(RuntimeError):
     """A request was suspended or resumed at a time when it cannot be."""
 
     __module__ = "gowsgi"
+
+
+class WebSocketError(ConnectionError):
+    """Something that a WebSocket cannot do; a ConnectionError, and so an OSError, as it is in gevent-websocket."""
+
+    __module__ = "gowsgi.websocket"
+
+
+class WebSocketClosed(WebSocketError):
+    """Nothing can be sent on a WebSocket any more: either side has begun to close it, or the client is gone."""
+
+    __module__ = "gowsgi.websocket"
+
+    def __init__(self, message: str, websocket: object = None) -> None:
+        super().__init__(message)
+        # Which one.
+        self.websocket = websocket

@@ -24,6 +24,7 @@ type Upcalls interface {
 	EarlyHints(job uint32, gen uint64, lines []byte, wait bool) int
 	SocketTaken(job uint32, gen uint64, wait bool) int
 	Ready(job uint32, gen uint64, local bool)
+	Upgrade(job uint32, gen uint64, ask WSAsk, wait bool) int64
 }
 
 // Later is what spawn, schedule and cancel_fd need from Go.

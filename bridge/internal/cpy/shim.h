@@ -180,7 +180,17 @@ static inline void gw_sysmon_made(void) {}
 void gw_crash_go_began(void);
 
 /* What Go counts for stats(), beside the counters below; it adds to them atomically. Indexes of gw_tally. */
-enum { GW_TALLY_REFUSED, GW_TALLY_RESPONSES, GW_TALLY_BODIES, GW_TALLY_N };
+enum {
+	GW_TALLY_REFUSED,
+	GW_TALLY_RESPONSES,
+	GW_TALLY_BODIES,
+	GW_TALLY_WS_OPEN, /* WebSockets; those that are open, this one goes down as well */
+	GW_TALLY_WS_MESSAGES_IN,
+	GW_TALLY_WS_MESSAGES_OUT,
+	GW_TALLY_WS_BYTES_IN,
+	GW_TALLY_WS_BYTES_OUT,
+	GW_TALLY_N
+};
 extern uint64_t gw_tally[GW_TALLY_N];
 
 /* Seconds that local time is ahead of UTC at that time, by libc, whose zone time.tzset() sets. Any thread. Blocks: no. */
@@ -198,6 +208,7 @@ enum {
 	GW_CNT_GREENLETS,
 	GW_CNT_WAITERS,
 	GW_CNT_TIMERS,
+	GW_CNT_WEBSOCKETS,
 	GW_CNT_N
 };
 
@@ -411,6 +422,70 @@ extern int gwgo_early_hints(uint32_t job, uint64_t gen, char *lines, size_t len,
  * out. 0, 2, or -1. GIL: must not be held if wait. Blocks: if wait.
  */
 extern int gwgo_socket_taken(uint32_t job, uint64_t gen, int wait);
+
+/* What the calls about a WebSocket may return, besides what each says. */
+enum {
+	GW_WS_OK = 0,
+	GW_WS_NOTHING =
+		1, /* no message is there; for a sender: the client has enough to take. gwgo_ws_await waits for more */
+	GW_WS_AGAIN = 2, /* it would have to wait, and may not */
+	GW_WS_CLOSED = -1, /* nothing more comes, or goes */
+	GW_WS_REFUSED = -2, /* no WebSocket can be made of the request any more */
+};
+
+/*
+ * Makes a WebSocket of the connection of a request, which must not have been answered, and sends the 101. ask: four texts,
+ * one after the other, each of so many bytes: Sec-WebSocket-Key, the protocol that was chosen or none, Sec-WebSocket-Extensions, more
+ * lines for the 101. Result: its number, which no other one of the process has, greater than 2; GW_WS_AGAIN or GW_WS_REFUSED. GIL: must
+ * not be held if wait. Blocks: if wait.
+ */
+typedef struct gw_ws_ask {
+	const char *text;
+	uint32_t len[4];
+} gw_ws_ask;
+extern int64_t gwgo_ws_open(uint32_t job, uint64_t gen, gw_ws_ask *ask, int wait);
+
+/*
+ * Takes the next message: into buf, if it has room for it, else into a block of malloc's, which is the caller's. GW_WS_OK,
+ * GW_WS_NOTHING, GW_WS_AGAIN or GW_WS_CLOSED. GIL: must not be held if wait. Blocks: if wait.
+ */
+typedef struct gw_ws_message {
+	char *data;
+	size_t len;
+	int binary;
+} gw_ws_message;
+extern int gwgo_ws_take(uint64_t ws, char *buf, size_t cap, gw_ws_message *m, int wait);
+
+/*
+ * Has a waiter woken when there may be a message, or, room, when the client may have taken enough: job's wait of that number
+ * ended by GW_WAIT_WOKEN, or, gen 0, sem posted. thread: the job's. Result: a number for gwgo_ws_forget, after which nobody
+ * is woken any more; 0: what is waited for may be there. GIL: held. Blocks: no.
+ */
+typedef struct gw_ws_waiter {
+	uint64_t gen, number;
+	uintptr_t sem; /* a sem_t * */
+	uint32_t job;
+	int32_t thread;
+} gw_ws_waiter;
+extern uint64_t gwgo_ws_await(uint64_t ws, int room, gw_ws_waiter *w);
+extern void gwgo_ws_forget(uint64_t ws, uint64_t waiter);
+
+/* Sends a frame. GW_WS_OK, GW_WS_NOTHING, GW_WS_AGAIN or GW_WS_CLOSED. GIL: must not be held if wait. Blocks: if wait. */
+extern int gwgo_ws_send(uint64_t ws, int opcode, char *data, size_t len, int wait);
+
+/* Begins the closing handshake; code 0: none is given. GIL: held. Blocks: no. */
+extern void gwgo_ws_close(uint64_t ws, int code, char *reason, size_t len);
+
+/* How it ends or has ended. reason: the callee's, at most 123 bytes. GIL: held. Blocks: no. */
+typedef struct gw_ws_state {
+	int32_t closed, code; /* code 0: it has not */
+	uint32_t reason_len;
+	char reason[128];
+} gw_ws_state;
+extern void gwgo_ws_state(uint64_t ws, gw_ws_state *state);
+
+/* Python has let go of it. GIL: held. Blocks: no. */
+extern void gwgo_ws_drop(uint64_t ws);
 
 /*
  * The job, whose wait has ended by GW_WAIT_WOKEN, is to be resumed. local: the caller is on its thread. GIL: held. Blocks: no.

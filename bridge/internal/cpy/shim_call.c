@@ -287,7 +287,7 @@ static int started(gw_job *j) {
 
 /* The end of the blocks. */
 static int end_blocks(gw_job *j, const char *what) {
-	if (GW_UNLIKELY(j->socket_taken) && !(j->res.flags & GW_RES_STARTED)) {
+	if (GW_UNLIKELY(j->upgraded) || (GW_UNLIKELY(j->socket_taken) && !(j->res.flags & GW_RES_STARTED))) {
 		end_request(j);
 		return GW_HIJACK;
 	}
@@ -307,7 +307,7 @@ static int step(gw_job *j) {
 		return end_blocks(j, "while iterating the response");
 	}
 	int rc = add_piece(j, item);
-	if (rc < 0 || (rc > 0 && !started(j)))
+	if (rc < 0 || (rc > 0 && !j->upgraded && !started(j)))
 		return fail(j, "while iterating the response");
 	if (rc > 0)
 		j->head_gone = 1;
@@ -451,7 +451,7 @@ int gw_call(
 
 	t->job = j;
 	j->gen = rq->gen;
-	j->socket_taken = j->head_gone = 0;
+	j->socket_taken = j->head_gone = j->upgraded = 0;
 	j->starting = 0;
 	j->at = j->blocks = 0;
 	if (GW_UNLIKELY(j->head_cap > KEEP_HEAD)) {

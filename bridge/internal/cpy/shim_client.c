@@ -176,6 +176,41 @@ static PyObject *client_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 	return py.PyBool_FromLong(gone);
 }
 
+int gw_head_lines(PyObject *headers, const char *what, char **buf, size_t *len) {
+	*buf = NULL;
+	*len = 0;
+	PyObject *seq = py.PySequence_List(headers);
+	if (!seq)
+		return -1;
+	size_t cap = 0;
+	gw_response facts = {.content_length = -1};
+	int rc = 0;
+	for (Py_ssize_t i = 0; rc == 0 && i < py.PyList_Size(seq); i++) {
+		PyObject *pair = py.PySequence_Tuple(py.PyList_GetItem(seq, i));
+		if (!pair || py.PyTuple_Size(pair) != 2) {
+			if (!py.PyErr_Occurred())
+				py.PyErr_Format(py.PyExc_TypeError, "%s a list of (name, value)", what);
+			rc = -1;
+		} else {
+			rc = gw_head_field(
+				py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), &facts, buf, len, &cap, 1);
+		}
+		if (pair)
+			py.Py_DecRef(pair);
+	}
+	py.Py_DecRef(seq);
+	return rc;
+}
+
+gw_job *gw_client_job(PyObject *client) {
+	gw_job *j = NULL;
+	if (gw_type_of(client) == (PyTypeObject *)gw_type_client)
+		j = running(GW_SELF(client_object, client));
+	if (!j)
+		py.PyErr_SetString(py.PyExc_RuntimeError, "the request is over, or not one of gowsgi's");
+	return j;
+}
+
 /* early_hints(headers): 103 with these fields, RFC 8297. headers: list of (name, value). */
 static PyObject *hints_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 	client_object *c = GW_SELF(client_object, self);
@@ -190,27 +225,9 @@ static PyObject *hints_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 			py.PyErr_SetString(py.PyExc_RuntimeError, "early hints after the request had ended");
 		return NULL;
 	}
-	PyObject *seq = py.PySequence_List(headers);
-	if (!seq)
-		return NULL;
-	char *buf = NULL;
-	size_t len = 0, cap = 0;
-	gw_response facts = {.content_length = -1};
-	int rc = 0;
-	for (Py_ssize_t i = 0; rc == 0 && i < py.PyList_Size(seq); i++) {
-		PyObject *pair = py.PySequence_Tuple(py.PyList_GetItem(seq, i));
-		if (!pair || py.PyTuple_Size(pair) != 2) {
-			if (!py.PyErr_Occurred())
-				py.PyErr_SetString(py.PyExc_TypeError, "early hints take a list of (name, value)");
-			rc = -1;
-		} else {
-			rc = gw_head_field(
-				py.PyTuple_GetItem(pair, 0), py.PyTuple_GetItem(pair, 1), &facts, &buf, &len, &cap, 1);
-		}
-		if (pair)
-			py.Py_DecRef(pair);
-	}
-	py.Py_DecRef(seq);
+	char *buf;
+	size_t len;
+	int rc = gw_head_lines(headers, "early hints take", &buf, &len);
 	/* The list may have run code of the app, and another request may have begun on the connection. */
 	if (rc == 0 && len > 0 && j->gen == gen && !j->head_gone && gwgo_early_hints(j->index, gen, buf, len, 0) == 2)
 		GW_ALLOW_THREADS(gwgo_early_hints(j->index, gen, buf, len, 1));
@@ -231,6 +248,10 @@ static PyObject *real_socket(client_object *c) {
 		if (!py.PyErr_Occurred())
 			py.PyErr_SetString(
 				py.PyExc_RuntimeError, "the socket was asked for after its request had ended");
+		return NULL;
+	}
+	if (j->upgraded) {
+		py.PyErr_SetString(py.PyExc_RuntimeError, "the socket is that of a WebSocket, and the server's");
 		return NULL;
 	}
 	PyObject *f = py.PyObject_GetAttrString(gw_support, "open_socket");

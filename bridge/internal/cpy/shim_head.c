@@ -256,7 +256,7 @@ int gw_head_field(PyObject *name, PyObject *value, gw_response *res, char **buf,
 			res->flags |= GW_RES_CLOSE;
 		goto done;
 	case F_UPGRADE:
-		if (res->status == 101)
+		if (res->status == 101 || res->status == 426) /* RFC 9110 15.5.22 */
 			break;
 		goto done;
 	case F_HOP:

@@ -44,6 +44,7 @@ struct gw_job {
 	uint64_t gen; /* of the running request; 0 between requests */
 	uint32_t index; /* that upcalls carry */
 	int socket_taken; /* gunicorn.socket was used */
+	int upgraded; /* it is a WebSocket: what the application returns goes nowhere */
 	gw_conn *conn; /* of the running request */
 	int head_gone; /* the head was handed to Go: start_response can no longer replace it */
 	uint64_t starting; /* gen of the request for which start_response is under way */
@@ -176,6 +177,34 @@ int gw_wait_broken_off(void);
 
 /* What is to be called for an object that Go has: of a Timer, or it is that itself. owned: by the callee. NULL: cancelled. */
 PyObject *gw_timer_take(PyObject *owned);
+
+/* What gw_wait_for's callee is told: who waits. job: in its greenlet, in the wait of that number; else sem, of the OS thread. */
+typedef struct gw_waits {
+	gw_job *job;
+	uint64_t number;
+	void *sem;
+} gw_waits;
+
+/*
+ * Waits, for ns nanoseconds at most or, if negative, without limit. begin is told who waits, and says whether there is a wait at
+ * all; end follows, if so. GW_WAIT_…: GW_WAIT_OVER if there was none; -1 with an exception set. GIL: held, and let go of meanwhile.
+ */
+int gw_wait_for(int64_t ns, int (*begin)(void *arg, const gw_waits *w), void (*end)(void *arg), void *arg);
+
+/* Seconds or None as nanoseconds, negative for None. 0, or -1 with an exception set. */
+int gw_parse_timeout(PyObject *o, int64_t *ns);
+int64_t gw_now_ns(void);
+
+/* Sets the exception that a wait ends with; NULL. */
+PyObject *gw_raise_wait(int how);
+
+/* The request that runs on the connection of a Client object, NULL with an exception set. Borrowed. */
+gw_job *gw_client_job(PyObject *client);
+
+/* Header fields, a list of (name, value), as checked lines in *buf, which is the caller's to free. 0, or -1 with an exception set. */
+int gw_head_lines(PyObject *headers, const char *what, char **buf, size_t *len);
+
+int gw_websocket_init(PyObject *module);
 
 /* Makes the type Waiter, and the functions that go with it. 0, or -1 with an exception set. GIL: held. */
 int gw_wait_init(PyObject *module);

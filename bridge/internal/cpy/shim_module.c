@@ -97,8 +97,9 @@ static PyObject *native_stop(PyObject *self, PyObject *args) {
 
 static PyObject *native_stats(PyObject *self, PyObject *ignored) {
 	static const char *names[GW_CNT_N + GW_TALLY_N] = {"inputs", "start_responses", "file_wrappers", "clients",
-		"held_blocks", "descriptors", "bodies", "greenlets", "waiters", "timers", "requests_refused",
-		"responses_unspooled", "bodies_unspooled"};
+		"held_blocks", "descriptors", "bodies", "greenlets", "waiters", "timers", "websocket_objects",
+		"requests_refused", "responses_unspooled", "bodies_unspooled", "websockets", "websocket_messages_in",
+		"websocket_messages_out", "websocket_bytes_in", "websocket_bytes_out"};
 	int64_t counts[GW_CNT_N + GW_TALLY_N];
 	(void)self;
 	(void)ignored;
@@ -221,7 +222,8 @@ int gw_module_exec(PyObject *module) {
 		{NULL, NULL, 0, NULL},
 	};
 	if (gw_add_functions(module, functions) < 0 || gw_input_init(module) < 0 || gw_file_init(module) < 0 ||
-		gw_start_init(module) < 0 || gw_client_init(module) < 0 || gw_wait_init(module) < 0)
+		gw_start_init(module) < 0 || gw_client_init(module) < 0 || gw_wait_init(module) < 0 ||
+		gw_websocket_init(module) < 0)
 		return -1;
 	py.Py_IncRef(module);
 	gw_native = module;

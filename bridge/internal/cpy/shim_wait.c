@@ -24,14 +24,14 @@ static const char *const exceptions[] = {
 
 enum { FOREVER = -1 };
 
-static int64_t now_ns(void) {
+int64_t gw_now_ns(void) {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
 /* Seconds or None. 0, or -1 with an exception set. */
-static int parse_timeout(PyObject *o, int64_t *ns) {
+int gw_parse_timeout(PyObject *o, int64_t *ns) {
 	*ns = FOREVER;
 	if (!o || o == Py_None)
 		return 0;
@@ -83,7 +83,7 @@ static int hand_back(gw_job *j, uint64_t number) {
 	return rc < 0 ? -1 : how;
 }
 
-static PyObject *raise(int how) {
+PyObject *gw_raise_wait(int how) {
 	static const char *const texts[] = {[GW_WAIT_TIMEOUT] = "timed out",
 		[GW_WAIT_GONE] = "the client has left",
 		[GW_WAIT_STOPPING] = "the server is stopping"};
@@ -143,7 +143,7 @@ enum { LOOK_EVERY = 1000000000 };
 /* The OS thread waits. GW_WAIT_…, or -1 with an exception set. */
 static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
 	waiter_object *w = GW_SELF(waiter_object, self);
-	int64_t end = timeout < 0 ? INT64_MAX : now_ns() + timeout;
+	int64_t end = timeout < 0 ? INT64_MAX : gw_now_ns() + timeout;
 	gw_conn *conn = client && gw_self && gw_self->job ? gw_self->job->conn : NULL;
 	gw_parked parked;
 	int how = GW_WAIT_WOKEN;
@@ -151,7 +151,7 @@ static int wait_in_thread(PyObject *self, int64_t timeout, int client) {
 	w->sem = &parked.sem;
 	w->job = NULL;
 	while (!w->value) {
-		int64_t now = now_ns(), until = end;
+		int64_t now = gw_now_ns(), until = end;
 		if (gw_parked_is_over(&parked)) {
 			how = GW_WAIT_STOPPING;
 			break;
@@ -190,7 +190,7 @@ static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
 	int client = 0, turn = 0;
 	int64_t timeout;
 	if (!py.PyArg_ParseTupleAndKeywords(args, kwargs, "|Opp:wait", names, &o, &client, &turn) ||
-		parse_timeout(o, &timeout) < 0)
+		gw_parse_timeout(o, &timeout) < 0)
 		return NULL;
 	if (w->waiting) {
 		py.PyErr_SetString(py.PyExc_RuntimeError, "already waiting");
@@ -199,7 +199,7 @@ static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
 	if (w->value)
 		return take_value(w);
 	if (timeout == 0)
-		return raise(GW_WAIT_TIMEOUT);
+		return gw_raise_wait(GW_WAIT_TIMEOUT);
 	if (gw_check_fork() < 0)
 		return NULL;
 	int how;
@@ -216,7 +216,7 @@ static PyObject *waiter_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
 	w->waiting = 0;
 	w->job = NULL;
 	int woken = w->value && !(turn && how == GW_WAIT_STOPPING); /* a turn's wake comes always */
-	PyObject *value = how < 0 ? NULL : woken ? take_value(w) : raise(how);
+	PyObject *value = how < 0 ? NULL : woken ? take_value(w) : gw_raise_wait(how);
 	py.Py_DecRef(self);
 	return value;
 }
@@ -287,6 +287,52 @@ static void waiter_dealloc(PyObject *self) {
 		py.Py_DecRef(value);
 }
 
+/* ------------------------------------------------------------------------------------------------ anything */
+
+/* The OS thread waits for p->sem. */
+static int wait_parked(int64_t ns, gw_parked *p) {
+	int64_t until = ns < 0 ? INT64_MAX : gw_now_ns() + ns;
+	struct timespec ts = {.tv_sec = until / 1000000000};
+	ts.tv_nsec = until % 1000000000;
+	for (;;) {
+		int rc, err;
+		if (gw_parked_is_over(p))
+			return GW_WAIT_STOPPING;
+		GW_ALLOW_THREADS(
+			rc = until == INT64_MAX ? sem_wait(&p->sem) : sem_clockwait(&p->sem, CLOCK_MONOTONIC, &ts);
+			err = errno);
+		if (rc == 0)
+			return gw_parked_is_over(p) ? GW_WAIT_STOPPING : GW_WAIT_WOKEN;
+		if (err == ETIMEDOUT)
+			return GW_WAIT_TIMEOUT;
+		if (py.PyErr_CheckSignals() < 0)
+			return -1;
+	}
+}
+
+int gw_wait_for(int64_t ns, int (*begin)(void *arg, const gw_waits *w), void (*end)(void *arg), void *arg) {
+	if (gw_green_can()) {
+		gw_job *j = gw_self->job;
+		uint64_t number = arm(j, ns, -1, 0, 0);
+		if (!begin(arg, &(gw_waits){.job = j, .number = number >> GW_WAIT_BITS})) {
+			end_wait(j, number, GW_WAIT_OVER);
+			return GW_WAIT_OVER;
+		}
+		int how = hand_back(j, number);
+		end(arg);
+		return how;
+	}
+	gw_parked parked;
+	gw_parked_enter(&parked);
+	int how = GW_WAIT_OVER;
+	if (begin(arg, &(gw_waits){.sem = &parked.sem})) {
+		how = wait_parked(ns, &parked);
+		end(arg);
+	}
+	gw_parked_leave(&parked);
+	return how;
+}
+
 /* ------------------------------------------------------------------------------------------------ descriptors */
 
 static PyObject *no_descriptor(int err) {
@@ -296,13 +342,13 @@ static PyObject *no_descriptor(int err) {
 
 /* The OS thread waits. */
 static PyObject *poll_fd(int fd, int events, int64_t timeout) {
-	int64_t end = timeout < 0 ? INT64_MAX : now_ns() + timeout;
+	int64_t end = timeout < 0 ? INT64_MAX : gw_now_ns() + timeout;
 	struct pollfd both[2] = {
 		{.fd = fd, .events = (short)((events & 1 ? POLLIN : 0) | (events & 2 ? POLLOUT : 0))},
 		{.fd = gw_parked_bell(), .events = POLLIN},
 	};
 	for (;;) {
-		int64_t left = end == INT64_MAX ? -1 : end - now_ns();
+		int64_t left = end == INT64_MAX ? -1 : end - gw_now_ns();
 		int ms = left < 0                      ? end == INT64_MAX ? -1 : 0
 		         : left > 1000000000LL * 86400 ? 86400000
 		                                       : (int)((left + 999999) / 1000000);
@@ -310,7 +356,7 @@ static PyObject *poll_fd(int fd, int events, int64_t timeout) {
 		GW_ALLOW_THREADS(n = poll(both, 2, ms); err = errno);
 		short revents = both[0].revents;
 		if (n > 0 && !revents)
-			return raise(GW_WAIT_STOPPING);
+			return gw_raise_wait(GW_WAIT_STOPPING);
 		if (n > 0) {
 			if (revents & POLLNVAL)
 				return no_descriptor(EBADF);
@@ -322,8 +368,8 @@ static PyObject *poll_fd(int fd, int events, int64_t timeout) {
 			return no_descriptor(err);
 		if (n < 0 && py.PyErr_CheckSignals() < 0)
 			return NULL;
-		if (n == 0 && end != INT64_MAX && now_ns() >= end)
-			return raise(GW_WAIT_TIMEOUT);
+		if (n == 0 && end != INT64_MAX && gw_now_ns() >= end)
+			return gw_raise_wait(GW_WAIT_TIMEOUT);
 	}
 }
 
@@ -332,7 +378,7 @@ static PyObject *native_wait_fd(PyObject *self, PyObject *args) {
 	PyObject *o = NULL;
 	int64_t timeout;
 	(void)self;
-	if (!py.PyArg_ParseTuple(args, "ii|O:wait_fd", &fd, &events, &o) || parse_timeout(o, &timeout) < 0)
+	if (!py.PyArg_ParseTuple(args, "ii|O:wait_fd", &fd, &events, &o) || gw_parse_timeout(o, &timeout) < 0)
 		return NULL;
 	if (events < 1 || events > 3) {
 		py.PyErr_SetString(py.PyExc_ValueError, "events must be 1 (readable), 2 (writable) or 3 (either)");
@@ -348,7 +394,7 @@ static PyObject *native_wait_fd(PyObject *self, PyObject *args) {
 	if (how < 0)
 		return NULL;
 	if (how != GW_WAIT_FD)
-		return raise(how);
+		return gw_raise_wait(how);
 	return j->wait.got < 0 ? no_descriptor(-j->wait.got) : py.PyLong_FromLong(j->wait.got);
 }
 
@@ -470,7 +516,7 @@ static PyObject *native_schedule(PyObject *self, PyObject *args, PyObject *kw) {
 	int daemon = 0;
 	(void)self;
 	if (!py.PyArg_ParseTupleAndKeywords(args, kw, "OO|OOp:schedule", names, &seconds, &f, &a, &k, &daemon) ||
-		parse_timeout(seconds, &ns) < 0 || gw_check_fork() < 0)
+		gw_parse_timeout(seconds, &ns) < 0 || gw_check_fork() < 0)
 		return NULL;
 	if (ns < 0) {
 		py.PyErr_SetString(py.PyExc_TypeError, "must be a number of seconds, not None");
@@ -559,7 +605,7 @@ static PyObject *native_check_stopping(PyObject *self, PyObject *ignored) {
 	(void)self;
 	(void)ignored;
 	if (gw_parked_check())
-		return raise(GW_WAIT_STOPPING);
+		return gw_raise_wait(GW_WAIT_STOPPING);
 	py.Py_IncRef(Py_None);
 	return Py_None;
 }

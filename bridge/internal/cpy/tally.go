@@ -13,10 +13,19 @@ const (
 	TallyRefused            = C.GW_TALLY_REFUSED   // requests that the server has refused
 	TallyResponsesUnspooled = C.GW_TALLY_RESPONSES // responses that found no room in temporary files
 	TallyBodiesUnspooled    = C.GW_TALLY_BODIES    // request bodies of which that is true
+
+	TallyWebSockets  = C.GW_TALLY_WS_OPEN // those that are open
+	TallyMessagesIn  = C.GW_TALLY_WS_MESSAGES_IN
+	TallyMessagesOut = C.GW_TALLY_WS_MESSAGES_OUT
+	TallyBytesIn     = C.GW_TALLY_WS_BYTES_IN
+	TallyBytesOut    = C.GW_TALLY_WS_BYTES_OUT
 )
 
 // Tally adds one to a counter. Any goroutine.
 func Tally(which int) { atomic.AddUint64((*uint64)(&C.gw_tally[which]), 1) }
+
+// TallyAdd adds n, which may be negative. Any goroutine.
+func TallyAdd(which int, n int64) { atomic.AddUint64((*uint64)(&C.gw_tally[which]), uint64(n)) }
 
 // SetRequestIDs says whether requests have an X-Request-Id, which is for the error log. Before the first request.
 func SetRequestIDs(on bool) { C.gw_request_ids = cbool(on) }

@@ -1,7 +1,11 @@
 package cpy
 
 /*
+#include <semaphore.h>
 #include "shim.h"
+#cgo nocallback sem_wake
+
+static void sem_wake(uintptr_t sem) { sem_post((sem_t *)sem); }
 */
 import "C"
 
@@ -12,6 +16,7 @@ import (
 
 // How a wait has ended; GW_WAIT_* in shim.h.
 const (
+	WaitWoken    = C.GW_WAIT_WOKEN
 	WaitTimeout  = C.GW_WAIT_TIMEOUT
 	WaitGone     = C.GW_WAIT_GONE
 	WaitStopping = C.GW_WAIT_STOPPING
@@ -41,6 +46,9 @@ func (w *Wait) End(number uint64, how int, got int32) bool {
 	w.got = got // before the job is resumed, which the caller sees to
 	return true
 }
+
+// Post wakes the OS thread. Any goroutine, while it waits.
+func (w *WSWaiter) Post() { C.sem_wake(C.uintptr_t(w.sem)) }
 
 // cWait is the size of gw_wait and the places of its fields, in Go and in C, for the test.
 func cWait() map[string][2]uintptr {

@@ -1,7 +1,7 @@
 """meinheld's package on gowsgi: names, arguments and quirks of version 1.0.2, without its defects.
 
-Write `from gowsgi.compat import meinheld`, or keep `import meinheld` and see gowsgi.compat. Not here yet: websocket and
-gmeinheld. What differs on purpose is listed in docs/migrate-meinheld.md.
+Write `from gowsgi.compat import meinheld`, or keep `import meinheld` and see gowsgi.compat. Not here yet: gmeinheld.
+What differs on purpose is listed in docs/migrate-meinheld.md.
 """
 
 from __future__ import annotations

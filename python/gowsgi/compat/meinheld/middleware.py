@@ -1,17 +1,24 @@
-"""meinheld.middleware: a Continuation for each request. WebSockets are not here yet."""
+"""meinheld.middleware: a Continuation for each request, and WebSockets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable
+from typing import TYPE_CHECKING, Any, Iterable
 
-from gowsgi import _native
+from gowsgi import _native, _upgrade
 from gowsgi.compat.meinheld._application import Client
 from gowsgi.compat.meinheld.common import CLIENT_KEY, CONTINUATION_KEY, Continuation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["CLIENT_KEY", "CONTINUATION_KEY", "Continuation", "ContinuationMiddleware", "SpawnMiddleware"]
+__all__ = [
+    "CLIENT_KEY",
+    "CONTINUATION_KEY",
+    "Continuation",
+    "ContinuationMiddleware",
+    "SpawnMiddleware",
+    "WebSocketMiddleware",
+]
 
 
 class ContinuationMiddleware:
@@ -31,3 +38,13 @@ class ContinuationMiddleware:
 
 # Its name up to 0.3.
 SpawnMiddleware = ContinuationMiddleware
+
+
+class WebSocketMiddleware(ContinuationMiddleware):
+    """Makes a WebSocket of each request that asks for one, and a Continuation for all of them.
+
+    Options as of gowsgi.middleware.WebSocketMiddleware.
+    """
+
+    def __init__(self, app: WSGIApplication, **options: Any) -> None:
+        super().__init__(_upgrade.WebSocketMiddleware(app, **options))

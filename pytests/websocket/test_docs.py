@@ -1,0 +1,74 @@
+"""The programs in docs/websockets.md, as they stand there."""
+
+import re
+
+import pytest
+
+from harness.forms import ROOT
+from harness.websocket import handshake, open_websocket
+
+pytestmark = pytest.mark.core
+
+ECHO, CHAT, ORIGINS, ACCEPTS, FUNCTION = re.findall(
+    r"^```python\n(.*?)^```$", (ROOT / "docs/websockets.md").read_text(encoding="utf-8"), re.M | re.S
+)
+
+
+@pytest.fixture
+def served(serve, tmp_path):
+    def start(text):
+        (tmp_path / "documented.py").write_text(text)
+        return serve("documented", cwd=tmp_path)
+
+    return start
+
+
+def test_echo(served):
+    server = served(ECHO)
+    assert server.get("/").text == "This is for WebSockets."
+    client = open_websocket(server, "/")
+    client.say("hello")
+    assert client.message() == "hello"
+    client.leave()
+
+
+def test_chat(served):
+    server = served(CHAT)
+    clients = [open_websocket(server, "/") for _ in range(3)]
+    for client in clients:
+        # Its own answer tells that it takes part.
+        client.say("here")
+        assert client.message() == "here"
+    clients[0].say("hello")
+    for client in reversed(clients):
+        while client.message() != "hello":
+            pass
+        client.leave()
+
+
+def test_origins(served):
+    server = served(ORIGINS)
+    headers = {"Origin": "https://example.org", "Sec-WebSocket-Protocol": "v1.chat, v2.chat"}
+    client = open_websocket(server, "/", headers)
+    assert client.answer.get("Sec-WebSocket-Protocol") == "v2.chat"
+    assert client.message() == "welcome"
+    assert client.closed() == (1000, "")
+    assert server.request("GET", "/", handshake({"Origin": "https://example.net"})).status == 403
+
+
+def test_accept(served):
+    server = served(ACCEPTS)
+    assert server.request("GET", "/", handshake()).status == 401
+    client = open_websocket(server, "/", {"Authorization": "Bearer secret"})
+    assert client.answer.get("X-Session") == "1"
+    assert client.message() == "welcome"
+    assert client.closed() == (1000, "")
+
+
+def test_a_function(served):
+    server = served(FUNCTION)
+    assert server.get("/").status_code == 400
+    client = open_websocket(server, "/")
+    client.say(b"hello")
+    assert client.message() == b"hello"
+    client.leave()

@@ -1,0 +1,161 @@
+"""Who gets a 101, and what others get."""
+
+import json
+
+import pytest
+
+from harness.client import head
+from harness.websocket import KEY, WebSocket, frame, handshake
+
+pytestmark = pytest.mark.core
+
+
+def test_what_the_application_gets(ws):
+    headers = {"Origin": "http://localhost", "Sec-WebSocket-Protocol": "v1, other,v2"}
+    client = ws("/describe/this?name=describe", headers)
+    said = json.loads(client.message())
+    assert said.pop("suspendable") in (True, False)
+    assert said == {
+        "origin": "http://localhost",
+        "protocol": "v2",
+        "path": "/describe/this",
+        "version": 13,
+        "closed": [False, False],
+        "code": None,
+        "reason": None,
+        "environ": True,
+        "continuation": True,
+        "disconnected": False,
+    }
+    assert client.answer.get("Sec-WebSocket-Protocol") == "v2"
+    assert client.answer.get("Sec-WebSocket-Extensions") is None
+    assert client.leave() == []
+
+
+def test_other_requests_pass(server):
+    assert server.get("/anything").json() == {"websocket": False, "continuation": True}
+    for headers in (
+        {"Connection": "Upgrade", "Upgrade": "h2c"},
+        {"Connection": "keep-alive", "Upgrade": "websocket"},
+        {"Connection": "Upgrade"},
+    ):
+        assert server.get("/anything", headers=headers).json()["websocket"] is False
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Connection": "keep-alive, upgrade"},
+        {"Connection": "UPGRADE", "Upgrade": "WebSocket"},
+        {"Upgrade": "h2c, websocket"},
+        {"Sec-WebSocket-Version": " 13 "},
+    ],
+)
+def test_spellings(ws, fields):
+    ws("/echo", fields).leave()
+
+
+@pytest.mark.parametrize(
+    "status, change",
+    [
+        (400, {"without": ["Sec-WebSocket-Key"]}),
+        (400, {"extra": {"Sec-WebSocket-Key": ""}}),
+        (400, {"extra": {"Sec-WebSocket-Key": KEY[:-4]}}),
+        (400, {"extra": {"Sec-WebSocket-Key": "!" + KEY[1:]}}),
+        (400, {"extra": {"Sec-WebSocket-Key": KEY + "," + KEY}}),
+        (400, {"method": "POST"}),
+        (400, {"method": "HEAD"}),
+        (400, {"version": "HTTP/1.0"}),
+        (400, {"host": None}),
+        (426, {"without": ["Sec-WebSocket-Version"]}),
+        (426, {"extra": {"Sec-WebSocket-Version": "8"}}),
+        (426, {"extra": {"Sec-WebSocket-Version": "13, 8"}}),
+    ],
+)
+def test_what_is_no_handshake(server, status, change):
+    method = change.get("method", "GET")
+    fields = handshake(change.get("extra", {}), change.get("without", ()))
+    rest = {name: change[name] for name in change if name in ("version", "host")}
+    with server.connect() as client:
+        client.send(head(method, "/echo", fields, **rest))
+        response = client.response(method)
+    assert response.status == status
+    if status == 426:
+        assert response.get("Sec-WebSocket-Version") == "13" and response.get("Upgrade") == "websocket"
+
+
+@pytest.mark.parametrize(
+    "path, origin, opened",
+    [
+        ("/echo", "http://localhost", True),
+        ("/echo", "http://localhost:80", True),
+        ("/echo", "http://LOCALHOST", True),
+        ("/echo", "https://localhost", False),
+        ("/echo", "http://localhost:81", False),
+        ("/echo", "http://localhost.evil.example", False),
+        ("/echo", "http://evil.example", False),
+        ("/echo", "null", False),
+        ("/echo", "http://[", False),
+        ("/listed/echo", "https://a.example", True),
+        ("/listed/echo", "https://A.example", True),
+        ("/listed/echo", "http://a.example", False),
+        ("/listed/echo", "http://localhost", False),
+        ("/listed/echo", None, True),
+        ("/anybody/echo", "null", True),
+        ("/asked/echo", "http://x.test", True),
+        ("/asked/echo", "http://x.example", False),
+    ],
+)
+def test_origins(server, path, origin, opened):
+    with WebSocket(("127.0.0.1", server.port)) as client:
+        client.request("GET", path, handshake({"Origin": origin} if origin else {}))
+        assert client.response().status == (101 if opened else 403)
+
+
+@pytest.mark.parametrize(
+    "path, offered, chosen",
+    [
+        ("/listed/echo", "two, one", "one"),
+        ("/listed/echo", "two", "two"),
+        ("/listed/echo", "three", None),
+        ("/echo", "v1", "v1"),
+        ("/echo", "other", None),
+        ("/deferred/app", "listed", "chosen"),
+    ],
+)
+def test_subprotocols(ws, path, offered, chosen):
+    client = ws(path, {"Sec-WebSocket-Protocol": offered})
+    assert client.answer.get("Sec-WebSocket-Protocol") == chosen
+
+
+def test_a_choice_that_was_not_offered(server):
+    start = server.stderr.position()
+    response = server.request("GET", "/wrong", handshake({"Sec-WebSocket-Protocol": "v1"}))
+    assert response.status == 500
+    server.expect_error(b"never offered", start)
+
+
+def test_the_application_accepts(ws):
+    client = ws("/deferred/app")
+    assert client.answer.get("X-More") == "yes"
+    client.say("hello")
+    assert client.message() == "hello"
+    assert client.closed() == (1000, "")
+
+
+def test_the_application_refuses(server):
+    response = server.request("GET", "/deferred/refuse", handshake())
+    assert (response.status, response.text) == (401, "no")
+    response = server.request("GET", "/deferred/unaccepted", handshake())
+    assert (response.status, response.text) == (200, "the WebSocket is not accepted yet")
+
+
+def test_frames_right_behind_the_handshake(server):
+    """And before it: the connection had requests."""
+    with WebSocket(("127.0.0.1", server.port)) as client:
+        client.send(head("GET", "/anything") + head("GET", "/echo", handshake()) + frame(1, b"one"))
+        assert client.response().status == 200
+        assert client.response().status == 101
+        assert client.message() == "one"
+        client.say("two")
+        assert client.message() == "two"

@@ -1,0 +1,240 @@
+"""From a request to a WebSocket: the middleware, the handshake, and who may open one."""
+
+from __future__ import annotations
+
+import binascii
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence, Union
+from urllib.parse import urlsplit
+
+from gowsgi import _native
+from gowsgi._continuation import CLIENT_KEY, CONTINUATION_KEY, new_continuation
+from gowsgi._errors import WebSocketClosed
+from gowsgi.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    Protocols = Union[Sequence[str], Callable[[WSGIEnvironment, list[str]], Union[str, None]], None]
+    Origins = Union[str, Iterable[str], Callable[[str, WSGIEnvironment], bool]]
+
+__all__ = ["WEBSOCKET_KEY", "WebSocketMiddleware", "WebSocketWSGI"]
+
+# Where the WebSocket of a request is in environ.
+WEBSOCKET_KEY = "wsgi.websocket"
+
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+class WebSocketMiddleware:
+    """Makes a WebSocket of each request that asks for one: environ["wsgi.websocket"], a gowsgi.websocket.WebSocket.
+
+    Other requests pass, without that key. What the application returns for a WebSocket goes nowhere; when it has
+    returned the WebSocket is closed with 1000, or, after an exception or a status of 500 and above, with 1011; that it
+    sends until its own WebSocket is closed (WebSocketClosed) is no error. Requests can wait without a thread, and all
+    have a Continuation, as by ContinuationMiddleware.
+
+    protocols   subprotocols, the one we like best first: the first that the client offers is chosen. Or a function
+                (environ, offered) that returns one of those offered, or None
+    origins     which pages may open one, by the Origin that browsers send: "same-host", the default, those of the
+                request's Host; "*" all; a list such as ["https://example.org"] those; or a function (origin, environ).
+                Others get 403. A request without an Origin is no browser's, and passes
+    accept      True: the client has its 101 before the application is called. False: the application calls
+                `environ["wsgi.websocket"].accept()`, or refuses by answering as usual
+
+    A broken handshake gets 400, another version than 13 gets 426. Raises ValueError for an `origins` that is another
+    string. Source: meinheld's WebSocketMiddleware.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, protocols: Protocols = None, origins: Origins = "same-host", accept: bool = True
+    ) -> None:
+        if isinstance(origins, str) and origins not in ("*", "same-host"):
+            raise ValueError(f"origins must be 'same-host', '*', a list or a function, not {origins!r}")
+        self.app = app
+        self.protocols = protocols if protocols is None or callable(protocols) else list(protocols)
+        self.origins = origins if isinstance(origins, str) or callable(origins) else {o.lower() for o in origins}
+        self.accept = accept
+        _native.want_suspend()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ[CONTINUATION_KEY] = new_continuation()
+        if not wants_websocket(environ):
+            return self.app(environ, start_response)
+        refusal = _fault(environ) or self._foreign(environ)
+        if refusal is not None:
+            return _refuse(refusal, start_response)
+        start = _Start(environ, start_response)
+        ws = environ[WEBSOCKET_KEY] = WebSocket(environ, start.accept)
+        start.ws = ws
+        protocol = self._choose(environ)
+        if self.accept:
+            ws.accept(protocol)
+        else:
+            start.protocol = protocol
+        result: Any = ()
+        try:
+            result = self.app(environ, start)
+            if start.accepted:
+                _drain(result)
+                result = ()
+        except WebSocketClosed as error:
+            if error.websocket is not ws:
+                raise
+            # It has sent until its client left, which is no mistake.
+            result = ()
+        except BaseException:
+            if start.accepted:
+                ws.close(1011)
+            raise
+        finally:
+            if not hasattr(result, "__next__"):
+                # They refer to each other, and would wait for the garbage collector.
+                environ.pop(WEBSOCKET_KEY, None)
+                start.ws = None
+        blocks: Iterable[bytes] = result
+        return blocks
+
+    def _choose(self, environ: WSGIEnvironment) -> str | None:
+        offered = _tokens(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", ""))
+        if self.protocols is None or not offered:
+            return None
+        if callable(self.protocols):
+            chosen = self.protocols(environ, offered)
+            if chosen is not None and chosen not in offered:
+                raise ValueError(f"the subprotocol {chosen!r} is none of those offered: {offered}")
+            return chosen
+        return next((p for p in self.protocols if p in offered), None)
+
+    def _foreign(self, environ: WSGIEnvironment) -> str | None:
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None or self.origins == "*":
+            return None
+        if callable(self.origins):
+            allowed = self.origins(origin, environ)
+        elif isinstance(self.origins, str):
+            allowed = _same_host(origin, environ)
+        else:
+            allowed = origin.lower() in self.origins
+        return None if allowed else "403 Forbidden"
+
+
+class WebSocketWSGI:
+    """An application of one function, that gets the WebSocket; other requests get 400. May be used as a decorator.
+
+    Options as of WebSocketMiddleware; behind one of those it takes that one's WebSocket. Source: meinheld.
+    """
+
+    def __init__(self, handler: Callable[[WebSocket], object], **options: Any) -> None:
+        self.handler = handler
+        self._upgrading = WebSocketMiddleware(self._run, **options)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if WEBSOCKET_KEY in environ:
+            return self._run(environ, start_response)
+        return self._upgrading(environ, start_response)
+
+    def _run(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        ws = environ.get(WEBSOCKET_KEY)
+        if ws is None:
+            return _refuse("400 Bad Request", start_response)
+        self.handler(ws)
+        return ()
+
+
+class _Start:
+    """start_response: the server's, until the request is a WebSocket."""
+
+    __slots__ = ("_environ", "_start", "accepted", "protocol", "ws")
+
+    def __init__(self, environ: WSGIEnvironment, start_response: StartResponse) -> None:
+        self._environ = environ
+        self._start = start_response
+        self.accepted = False
+        # That the middleware has chosen, for an application that names none.
+        self.protocol: str | None = None
+        self.ws: WebSocket | None = None
+
+    def accept(self, protocol: str | None, headers: Iterable[tuple[str, str]]) -> tuple[Any, str | None]:
+        """Sends the 101. The native WebSocket, and the subprotocol."""
+        environ = self._environ
+        protocol = protocol or self.protocol
+        native = _native.load().websocket(
+            environ[CLIENT_KEY],
+            environ["HTTP_SEC_WEBSOCKET_KEY"].strip(),
+            protocol or "",
+            environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", ""),
+            headers,
+        )
+        self.accepted = True
+        # Nobody is sent this: it is for the middlewares around, which may want to know what has become of the request.
+        self._start("101 Switching Protocols", [("Upgrade", "websocket")])
+        return native, protocol
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+        if not self.accepted:
+            return self._start(status, headers, exc_info) if exc_info else self._start(status, headers)
+        # A framework that has caught what its view raised.
+        if status[:1] == "5" and self.ws is not None:
+            self.ws.close(1011)
+        return _nowhere
+
+
+def _drain(result: Any) -> None:
+    """Runs what an application has returned to its end. None and text, which no WSGI application returns, have one."""
+    if result is None or isinstance(result, (str, bytes)):
+        return
+    try:
+        for _ in result:
+            pass
+    finally:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
+
+
+def _nowhere(data: bytes) -> None:
+    """The write callable of a WebSocket's application."""
+
+
+def wants_websocket(environ: WSGIEnvironment) -> bool:
+    """Whether the request asks for a WebSocket, well or badly."""
+    if "websocket" not in _tokens(environ.get("HTTP_UPGRADE", "").lower()):
+        return False
+    return "upgrade" in _tokens(environ.get("HTTP_CONNECTION", "").lower())
+
+
+def _fault(environ: WSGIEnvironment) -> str | None:
+    """What is wrong with a handshake, RFC 6455 4.2.1: the status that tells."""
+    if environ["REQUEST_METHOD"] != "GET" or environ["SERVER_PROTOCOL"] != "HTTP/1.1" or not environ.get("HTTP_HOST"):
+        return "400 Bad Request"
+    if environ.get("HTTP_SEC_WEBSOCKET_VERSION", "").strip() != "13":
+        return "426 Upgrade Required"
+    key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
+    try:
+        right = len(key) == 24 and len(binascii.a2b_base64(key.encode("ascii"))) == 16
+    except ValueError:
+        right = False
+    return None if right else "400 Bad Request"
+
+
+def _refuse(status: str, start_response: StartResponse) -> Iterable[bytes]:
+    text = status[4:].encode() + b"\n"
+    headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
+    if status.startswith("426"):
+        headers += [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+    start_response(status, headers)
+    return [text]
+
+
+def _tokens(field: str) -> list[str]:
+    return [token for token in (t.strip() for t in field.split(",")) if token]
+
+
+def _same_host(origin: str, environ: WSGIEnvironment) -> bool:
+    try:
+        theirs = urlsplit(origin)
+        ours = urlsplit("//" + environ["HTTP_HOST"])
+        default = _PORTS.get(environ["wsgi.url_scheme"])
+        return (theirs.hostname, theirs.port or _PORTS.get(theirs.scheme)) == (ours.hostname, ours.port or default)
+    except ValueError:
+        return False

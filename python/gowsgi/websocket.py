@@ -1,0 +1,236 @@
+"""WebSockets of a WSGI application: environ["wsgi.websocket"], made by gowsgi.middleware.WebSocketMiddleware.
+
+::
+
+    from gowsgi.middleware import WebSocketMiddleware
+
+    def app(environ, start_response):
+        ws = environ["wsgi.websocket"]
+        for message in ws:
+            ws.send(message)
+        return []
+
+    app = WebSocketMiddleware(app)
+
+One object with the names of meinheld's and of gevent-websocket's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
+
+from gowsgi._errors import WebSocketClosed, WebSocketError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["WebSocket", "WebSocketClosed", "WebSocketError"]
+
+
+class WebSocket:
+    """A WebSocket. Every method may be called from any thread or greenlet, by several at a time."""
+
+    OPCODE_CONTINUATION = 0x0
+    OPCODE_TEXT = 0x1
+    OPCODE_BINARY = 0x2
+    OPCODE_CLOSE = 0x8
+    OPCODE_PING = 0x9
+    OPCODE_PONG = 0xA
+
+    __slots__ = ("__weakref__", "_accept", "_native", "environ", "origin", "path", "protocol", "version")
+
+    # The native object: receive, send, close, state.
+    _native: Any
+    # Of the request.
+    environ: WSGIEnvironment
+    # What the client's Origin said; None: it said nothing.
+    origin: str | None
+    # The subprotocol that was chosen; None: none was.
+    protocol: str | None
+    # PATH_INFO of the request.
+    path: str
+    # Of the protocol; 13.
+    version: int
+
+    def __init__(
+        self,
+        environ: WSGIEnvironment,
+        accept: Callable[[str | None, Iterable[tuple[str, str]]], tuple[Any, str | None]],
+    ) -> None:
+        self._accept = accept
+        self._native = _NotYet
+        self.environ = environ
+        self.origin = environ.get("HTTP_ORIGIN")
+        self.path = environ.get("PATH_INFO", "")
+        self.protocol = None
+        self.version = 13
+
+    def accept(self, protocol: str | None = None, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Sends the client its 101; only with WebSocketMiddleware(accept=False), which leaves that to the application.
+
+        protocol    the subprotocol, in place of the one that the middleware has chosen
+        headers     more fields for the 101, a list of (name, value)
+
+        Raises WebSocketError if it was accepted already, RuntimeError if the request is answered, ValueError
+        for what is no header field.
+        """
+        if self._native is not _NotYet:
+            raise WebSocketError("the WebSocket is accepted already")
+        if protocol and not _is_token(protocol):
+            raise ValueError(f"a subprotocol must be a token, not {protocol!r}")
+        self._native, self.protocol = self._accept(protocol, headers)
+
+    def wait(self, timeout: float | None = None) -> str | bytes | None:
+        """The next message: str if it is text, bytes if it is binary, None when none will come any more.
+
+        It gives the thread back meanwhile where the request can suspend. Messages that came before the end are
+        returned before None.
+
+        timeout     seconds, with fractions; None sets no limit, 0 only looks
+
+        Raises gowsgi.Timeout, and gowsgi.Stopping at the end of a stopping server's grace. Source: meinheld.
+        """
+        message: str | bytes | None = self._native.receive(timeout)
+        return message
+
+    # Its name in gevent-websocket.
+    receive = wait
+
+    def send(self, data: str | bytes | bytearray | memoryview, binary: bool | None = None) -> None:
+        """Sends a message: text if data is str, binary if it is bytes or the like; binary says it otherwise.
+
+        Messages of several senders go one after the other, each as a whole. If more than --websocket-send-buffer waits
+        for the client, this waits as well, without a thread where the request can suspend.
+
+        Raises WebSocketClosed if nothing can be sent any more, TypeError for other types, UnicodeDecodeError for bytes
+        that are to be text and are not UTF-8. Source: gevent-websocket.
+        """
+        if not isinstance(data, (str, bytes)):
+            data = bytes(memoryview(data))
+        if binary is None:
+            binary = not isinstance(data, str)
+        if not binary and isinstance(data, bytes):
+            data = data.decode()
+        opcode = self.OPCODE_BINARY if binary else self.OPCODE_TEXT
+        self._send(data, opcode)
+
+    def send_frame(self, message: str | bytes | bytearray | memoryview, opcode: int) -> None:
+        """Sends a whole message, a ping or a pong, by its opcode, or begins the end (8, with a Close's payload).
+
+        Raises WebSocketClosed as `send` does, ValueError for any other opcode. Source: gevent-websocket.
+        """
+        if opcode in (self.OPCODE_TEXT, self.OPCODE_BINARY):
+            self.send(message, binary=opcode == self.OPCODE_BINARY)
+        elif opcode in (self.OPCODE_PING, self.OPCODE_PONG):
+            self._control(message, opcode)
+        elif opcode == self.OPCODE_CLOSE:
+            payload = message.encode() if isinstance(message, str) else bytes(message)
+            code = int.from_bytes(payload[:2], "big") if payload else 1005
+            self.close(code, payload[2:])
+        else:
+            raise ValueError(f"opcode must be one of 1, 2, 8, 9 and 10, not {opcode!r}")
+
+    def ping(self, data: str | bytes = b"") -> None:
+        """Sends a ping; the server does so by itself as well (--websocket-ping-interval), and takes the answers.
+
+        Raises WebSocketClosed as `send` does, ValueError for more than 125 bytes.
+        """
+        self._control(data, self.OPCODE_PING)
+
+    def close(self, code: int = 1000, reason: str | bytes = "", *, message: str | bytes | None = None) -> None:
+        """Begins the end: the client is sent this, and answers it. Does nothing if it has begun already.
+
+        Whoever waits for a message gets None, and what has come and was not taken is dropped. It does not wait for the
+        client's answer; the server does.
+
+        code        1000 to 1003, 1007 to 1014, or an application's own, 3000 to 4999
+        reason      text of at most 123 bytes of UTF-8; what is longer is cut off
+        message     the same, its name in gevent-websocket
+
+        Raises ValueError for any other code. Source: gevent-websocket, meinheld.
+        """
+        if message is not None:
+            reason = message
+        if code == 1005:
+            # "No code": a Close without a payload.
+            code = 0
+        elif not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):
+            raise ValueError(f"a connection cannot be closed with the code {code!r}")
+        if isinstance(reason, bytes):
+            reason = reason.decode("utf-8", "replace")
+        self._native.close(code, reason.replace("\0", "\ufffd"))
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more, as the end has begun or the client has gone."""
+        closed: bool = self._native.state()[0]
+        return closed
+
+    # Its name in meinheld.
+    websocket_closed = closed
+
+    @property
+    def close_code(self) -> int | None:
+        """Why it ends: the code that the client has sent, else that of our side; 1006 if the client is just gone.
+
+        1005 if the client gave none; None as long as it is open.
+        """
+        code: int = self._native.state()[1]
+        return code or None
+
+    @property
+    def close_reason(self) -> str | None:
+        """The text that came with `close_code`; None as long as it is open."""
+        _, code, reason = self._native.state()
+        return str(reason) if code else None
+
+    @property
+    def socket(self) -> Any:
+        """environ["gunicorn.socket"], whose attributes raise RuntimeError: what is written there would tear frames."""
+        return self.environ.get("gunicorn.socket")
+
+    def __iter__(self) -> Iterator[str | bytes]:
+        """The messages, until none will come any more."""
+        while True:
+            message = self.wait()
+            if message is None:
+                return
+            yield message
+
+    def __enter__(self) -> WebSocket:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        """Closes it: with 1000, or, after an exception, 1011."""
+        self.close(1000 if kind is None else 1011)
+
+    def __repr__(self) -> str:
+        return f"<WebSocket of {self.path}, {'closed' if self.closed else 'open'}>"
+
+    def _control(self, data: str | bytes | bytearray | memoryview, opcode: int) -> None:
+        payload = data.encode() if isinstance(data, str) else bytes(data)
+        if len(payload) > 125:
+            raise ValueError(f"a ping or pong has at most 125 bytes, not {len(payload)}")
+        self._send(payload, opcode)
+
+    def _send(self, data: str | bytes, opcode: int) -> None:
+        if not self._native.send(data, opcode):
+            raise WebSocketClosed("the WebSocket is closed", self)
+
+
+class _NotYet:
+    """In place of the native object of one that is not accepted."""
+
+    @staticmethod
+    def state() -> tuple[bool, int, str]:
+        return False, 0, ""
+
+    @staticmethod
+    def receive(*_: Any) -> Any:
+        raise WebSocketError("the WebSocket is not accepted yet")
+
+    send = close = receive
+
+
+def _is_token(text: str) -> bool:
+    return text.isascii() and all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in text)

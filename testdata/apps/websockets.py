@@ -1,0 +1,292 @@
+"""WebSockets, by the first part of the path; what happened to them is in /ends as JSON, by the query's `name`."""
+
+import json
+import os
+import sys
+import threading
+from urllib.parse import parse_qs
+
+if os.environ.get("WITHOUT_GREENLET"):
+    sys.modules["greenlet"] = None  # as where it is not installed
+
+import gowsgi
+from gowsgi import _native
+from gowsgi.middleware import CONTINUATION_KEY, WebSocketMiddleware
+from gowsgi.websocket import WebSocketClosed, WebSocketError
+
+ends = {}
+# Those that wait for what /tell says.
+listeners = {}
+refs = []
+
+
+def application(environ, start_response):
+    action = environ["PATH_INFO"].strip("/").split("/")[0]
+    options = {key: values[0] for key, values in parse_qs(environ["QUERY_STRING"]).items()}
+    ws = environ.get("wsgi.websocket")
+    if ws is None:
+        return plain(action, options, environ, start_response)
+    name = options.get("name", action)
+    ends[name] = "running"
+    try:
+        result = globals()["do_" + action](ws, options)
+        ends[name] = {"code": ws.close_code, "reason": ws.close_reason, "closed": ws.closed}
+    except BaseException as error:
+        ends[name] = repr(error)
+        raise
+    # As a framework does that has caught what its view raised.
+    start_response("500 Oops" if action == "caught" else "200 OK", [("Content-Type", "text/plain")])
+    return result or [b"this goes nowhere"]
+
+
+def plain(action, options, environ, start_response):
+    if action == "ends":
+        answer = ends
+    elif action == "stats":
+        answer = _native.load().stats()
+    elif action == "tell":
+        for ws in list(listeners.get(options["name"], ())):
+            try:
+                ws.send(options["text"])
+            except WebSocketClosed:
+                pass  # it is leaving
+        answer = len(listeners.get(options["name"], ()))
+    else:
+        answer = {"websocket": "wsgi.websocket" in environ, "continuation": CONTINUATION_KEY in environ}
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(answer).encode()]
+
+
+def do_echo(ws, options):
+    for message in ws:
+        try:
+            ws.send(message)
+        except WebSocketClosed:
+            break
+
+
+def do_listen(ws, options):
+    """Gets what /tell is told."""
+    with ws:
+        listeners.setdefault(options["name"], set()).add(ws)
+        ws.send("ready")
+        try:
+            for _ in ws:
+                pass
+        finally:
+            listeners[options["name"]].discard(ws)
+
+
+def do_describe(ws, options):
+    ws.send(
+        json.dumps(
+            {
+                "origin": ws.origin,
+                "protocol": ws.protocol,
+                "path": ws.path,
+                "version": ws.version,
+                "closed": [ws.closed, ws.websocket_closed],
+                "code": ws.close_code,
+                "reason": ws.close_reason,
+                "environ": ws.environ["wsgi.websocket"] is ws,
+                "continuation": CONTINUATION_KEY in ws.environ,
+                "disconnected": ws.environ["gowsgi.client_disconnected"](),
+                "suspendable": _native.load().suspendable(),
+            }
+        )
+    )
+    ws.receive()
+
+
+def do_close(ws, options):
+    """Closes by itself, and says what happens then."""
+    ws.close(int(options.get("code", 1000)), options.get("reason", ""))
+    try:
+        ws.send("too late")
+    except WebSocketError as error:
+        assert isinstance(error, OSError)
+        ends["send after close"] = type(error).__name__
+    assert ws.wait() is None
+    assert ws.closed
+
+
+def do_fail(ws, options):
+    ws.wait()
+    raise RuntimeError("on purpose")
+
+
+def do_caught(ws, options):
+    ws.wait()
+
+
+def do_generator(ws, options):
+    def blocks():
+        for message in ws:
+            ws.send(message)
+            yield b"this goes nowhere"
+
+    return blocks()
+
+
+def do_generator_closed(ws, options):
+    def blocks():
+        yield b"this goes nowhere"
+        ws.close()
+        ws.send("too late")
+
+    return blocks()
+
+
+def do_generator_fails(ws, options):
+    def blocks():
+        yield b"this goes nowhere"
+        raise RuntimeError("in a block")
+
+    return blocks()
+
+
+def do_suspend(ws, options):
+    """Waits for something else than a message."""
+    ws.send("ready")
+    ws.environ[CONTINUATION_KEY].suspend(timeout=60)
+
+
+def do_timeout(ws, options):
+    try:
+        ws.wait(timeout=float(options["seconds"]))
+    except gowsgi.Timeout:
+        ws.send("Timeout")
+    try:
+        ws.wait(timeout=0)
+    except gowsgi.Timeout as error:
+        assert isinstance(error, OSError)
+        ws.send("Timeout")
+    ws.send(ws.wait(timeout=60))
+
+
+def do_kinds(ws, options):
+    """Every way to send."""
+    ws.send("text")
+    ws.send(b"bytes")
+    ws.send(bytearray(b"bytearray"))
+    ws.send(memoryview(b"memoryview"))
+    ws.send(b"as text", binary=False)
+    ws.send("as bytes", binary=True)
+    ws.send_frame("frame", ws.OPCODE_TEXT)
+    ws.send_frame(b"frame", ws.OPCODE_BINARY)
+    ws.ping("ping")
+    ws.send_frame(b"pong", ws.OPCODE_PONG)
+    for wrong, error in [(b"\xff", UnicodeDecodeError), (1, TypeError), (None, TypeError)]:
+        try:
+            ws.send(wrong, binary=False)
+        except error:
+            pass
+        else:
+            raise AssertionError(wrong)
+    for call, error in [
+        (lambda: ws.ping(b"x" * 126), ValueError),
+        (lambda: ws.close(1006), ValueError),
+        (lambda: ws.send_frame(b"", 3), ValueError),
+        (lambda: ws.accept(), WebSocketError),
+        (lambda: ws.socket.fileno(), RuntimeError),
+    ]:
+        try:
+            call()
+        except error:
+            pass
+        else:
+            raise AssertionError(error)
+    ws.send_frame(b"\x0f\xa0bye", ws.OPCODE_CLOSE)
+    ws.wait()
+
+
+def do_senders(ws, options):
+    """Messages of several threads and greenlets, each of which says who it is and counts."""
+    number, size = int(options["messages"]), int(options.get("size", 10))
+    left = [2 * 4]
+    done = gowsgi._native.suspending().Waiter()
+    lock = threading.Lock()
+
+    def send(who):
+        for i in range(number):
+            ws.send(f"{who} {i} {'x' * size}")
+        with lock:
+            left[0] -= 1
+            if not left[0]:
+                done.wake()
+
+    for i in range(4):
+        threading.Thread(target=send, args=(f"thread{i}",)).start()
+        gowsgi.spawn(send, (f"greenlet{i}",))
+    done.wait(60)
+
+
+def do_flood(ws, options):
+    """Sends until nobody takes it any more."""
+    data = os.urandom(int(options.get("size", 65536)))
+    while True:
+        ws.send(data)
+
+
+def do_slow(ws, options):
+    """Takes a message only when it is told by another one."""
+    name = options["name"]
+    waiter = _native.suspending().Waiter()
+    refs.append(waiter)
+    listeners.setdefault(name, set()).add(_Wake(waiter))
+    ws.send("ready")
+    waiter.wait(60)
+    count = 0
+    for _ in ws:
+        count += 1
+    ends[name + " count"] = count
+
+
+class _Wake:
+    def __init__(self, waiter):
+        self._waiter = waiter
+
+    def send(self, text):
+        self._waiter.wake()
+
+
+def protocols(environ, offered):
+    if environ["PATH_INFO"].startswith("/wrong"):
+        return "never offered"
+    return next((p for p in ("v2", "v1") if p in offered), None)
+
+
+app = WebSocketMiddleware(application, protocols=protocols)
+
+
+def deferred(environ, start_response):
+    """The application accepts, or does not."""
+    ws = environ.get("wsgi.websocket")
+    action = environ["PATH_INFO"].rsplit("/", 1)[1]
+    if action == "refuse":
+        start_response("401 Unauthorized", [("Content-Type", "text/plain")])
+        return [b"no"]
+    if action == "unaccepted":
+        try:
+            ws.send("early")
+        except WebSocketError as error:
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [str(error).encode()]
+    ws.accept(protocol="chosen", headers=[("X-More", "yes")])
+    ws.send(ws.wait() or "gone")
+    return []
+
+
+deferred = WebSocketMiddleware(deferred, accept=False, protocols=["listed"])
+listed = WebSocketMiddleware(application, origins=["https://a.example"], protocols=["one", "two"])
+anybody = WebSocketMiddleware(application, origins="*")
+asked = WebSocketMiddleware(application, origins=lambda origin, environ: origin.endswith(".test"))
+
+
+def everything(environ, start_response):
+    path = environ["PATH_INFO"]
+    for name, other in (("deferred", deferred), ("listed", listed), ("anybody", anybody), ("asked", asked)):
+        if path.startswith("/" + name + "/"):
+            environ["PATH_INFO"] = path[len(name) + 1 :]
+            return other(environ, start_response)
+    return app(environ, start_response)
