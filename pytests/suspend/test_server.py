@@ -189,6 +189,44 @@ assert len(results) == 100 and "are cut" not in text, (results, text)
     )
 
 
+def test_a_loop_of_asyncio_is_not_seen_by_others_while_it_waits(program):
+    program(
+        """
+import asyncio
+from concurrent.futures import Future
+
+left, right = socket.socketpair()
+never = Future()
+waits = {
+    "sleep": lambda: gowsgi.sleep(0.001),
+    "a turn": lambda: gowsgi.sleep(0),
+    "wait_for": lambda: refused(gowsgi.Timeout, gowsgi.wait_for, never, 0.001),
+    "a descriptor": lambda: refused(server.timeout, server.trampoline, left.fileno(), read=True, timeout=0.001),
+    "a time": lambda: refused(server.timeout, server.trampoline, 0, timeout=0.001),
+}
+
+def work(name):
+    async def talk():
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        for _ in range(5):
+            waits[name]()
+            assert asyncio.get_running_loop() is loop and asyncio.current_task() is task
+        return name
+    try:
+        results.append(asyncio.run(talk()))
+    except BaseException as error:
+        results.append(error)
+
+for name in waits:
+    del results[:]
+    for _ in range(2):
+        gowsgi.spawn(work, (name,))
+    server.run(log_level="error")
+    assert results == [name] * 2, results
+"""
+    )
+
+
 def test_listen_and_run_again_and_again(program):
     program(
         """

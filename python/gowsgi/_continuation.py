@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-from gowsgi import _native, _waiting
+from gowsgi import _loops, _native, _waiting
 from gowsgi._errors import ContinuationError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Continuation:
             raise ContinuationError("the request is suspended already")
         if waiter.over:
             raise ContinuationError("the request is over, and cannot be suspended")
-        return waiter.wait(timeout, client=client)
+        return _loops.around(waiter.wait, timeout, client=client)
 
     def resume(self, *args: Any, **kwargs: Any) -> None:
         """Lets the request go on, on its own thread and not before this call has returned; from anywhere.

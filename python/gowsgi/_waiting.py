@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence, TypeVar
 
-from gowsgi import _native
+from gowsgi import _loops, _native
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -73,13 +73,13 @@ def sleep(seconds: float) -> None:
     native = _native.suspending()
     if seconds > 0:
         try:
-            native.Waiter().wait(seconds)
+            _loops.around(native.Waiter().wait, seconds)
         except native.Timeout:
             pass
     elif native.suspendable():
         turn = native.Waiter()
         native.schedule(0, turn.wake)
-        turn.wait(turn=True)
+        _loops.around(turn.wait, turn=True)
     else:
         os.sched_yield()
         native.check_stopping()
@@ -116,5 +116,5 @@ def wait_for(future: Future[_Result], timeout: float | None = None, *, client: b
     if not future.done():
         waiter = _native.suspending().Waiter()
         future.add_done_callback(lambda _: waiter.wake())
-        waiter.wait(timeout, client=client)
+        _loops.around(waiter.wait, timeout, client=client)
     return future.result()

@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, AbstractSet, Any, Callable, Sequence, Union
 
-from gowsgi import _native
+from gowsgi import _loops, _native
 from gowsgi._errors import Timeout as timeout
 from gowsgi._host import Host
 from gowsgi._waiting import schedule_call, sleep, spawn, wait_for
@@ -262,11 +262,11 @@ def trampoline(fileno: int, read: object = None, write: object = None, timeout: 
         raise ValueError(f"timeout must be 0 or more, not {timeout!r}")
     native = _native.suspending()
     if events:
-        ready: int = native.wait_fd(fileno, events, timeout)
+        ready: int = _loops.around(native.wait_fd, fileno, events, timeout)
         return ready
     if not timeout:
         raise ValueError("nothing to wait for: neither read nor write, and no timeout")
-    native.Waiter().wait(timeout)
+    _loops.around(native.Waiter().wait, timeout)
     raise AssertionError("nobody can wake this waiter")
 
 

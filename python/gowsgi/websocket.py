@@ -90,7 +90,7 @@ class WebSocket:
 
         Raises gowsgi.Timeout, and gowsgi.Stopping at the end of a stopping server's grace. Source: meinheld.
         """
-        message: str | bytes | None = self._native.receive(timeout)
+        message: str | bytes | None = _loops.around(self._native.receive, timeout)
         return message
 
     # Its name in gevent-websocket.

@@ -7,12 +7,11 @@ it did before.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from types import ModuleType
 from typing import Any, Callable
 
-from gowsgi import _native
+from gowsgi import _loops, _native
 
 __all__ = [
     "READ",
@@ -92,12 +91,12 @@ def waiter() -> Any:
 
 def park(waiter: Any, timeout: float | None = None, turn: bool = False) -> object:
     """Gives the thread back until somebody wakes this; TimeoutError if nobody does for so many seconds."""
-    loop = _set_loop_aside()
+    loop = _loops.set_aside()
     try:
         return waiter.wait(timeout, False, turn)
     finally:
         if loop is not None:
-            _bring_loop_back(loop)
+            _loops.bring_back(loop)
 
 
 def is_stopping(error: BaseException) -> bool:
@@ -113,12 +112,12 @@ def wake(waiter: Any) -> None:
 
 def wait_fd(fd: int, events: int, timeout: float | None = None) -> int:
     """Gives the thread back until fd is ready; which events it is. TimeoutError, OSError (EBADF) if it is closed."""
-    loop = _set_loop_aside()
+    loop = _loops.set_aside()
     try:
         ready: int = _module.wait_fd(fd, events, timeout)
     finally:
         if loop is not None:
-            _bring_loop_back(loop)
+            _loops.bring_back(loop)
     return ready
 
 
@@ -137,12 +136,12 @@ def turn() -> None:
 
 def resolve(host: str, family: int) -> list[str]:
     """The addresses of a name; OSError with the code and text of getaddrinfo."""
-    loop = _set_loop_aside()
+    loop = _loops.set_aside()
     try:
         addresses: list[str] = _module.resolve(host, family)
     finally:
         if loop is not None:
-            _bring_loop_back(loop)
+            _loops.bring_back(loop)
     return addresses
 
 
@@ -171,29 +170,3 @@ def offload(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     finally:
         outcome.clear()  # its traceback holds this frame
         del value
-
-
-# An asyncio loop that runs in a greenlet is the loop of its OS thread, as far as asyncio knows. While the greenlet
-# waits, other greenlets of the thread must neither find it nor be refused one of their own.
-
-
-def _set_loop_aside() -> Any:
-    # Perhaps it is being imported, and has nothing yet.
-    running = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
-    loop = running and running()
-    if loop is None:
-        return None
-    task = None
-    if sys.version_info >= (3, 14):
-        # The running task belongs to the thread as well.
-        task = sys.modules["asyncio.tasks"]._swap_current_task(loop, None)
-    sys.modules["asyncio.events"]._set_running_loop(None)
-    return loop, task
-
-
-def _bring_loop_back(aside: Any) -> None:
-    loop, task = aside
-    events = sys.modules["asyncio.events"]
-    events._set_running_loop(loop)
-    if task is not None:
-        sys.modules["asyncio.tasks"]._swap_current_task(loop, task)

@@ -6,7 +6,7 @@ import io
 import tempfile
 from typing import TYPE_CHECKING, Any, Callable, Iterable
 
-from gowsgi import _native
+from gowsgi import _loops, _native
 from gowsgi.server import get_ident
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Client:
         self._waiter = _native.suspending().Waiter()
         self._suspended = True
         try:
-            return self._waiter.wait(timeout, client=True)
+            return _loops.around(self._waiter.wait, timeout, client=True)
         finally:
             self._suspended = False
 
