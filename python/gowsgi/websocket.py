@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
+from gowsgi import _loops
 from gowsgi._errors import WebSocketClosed, WebSocketError
 
 if TYPE_CHECKING:
