@@ -227,6 +227,58 @@ for name in waits:
     )
 
 
+def test_a_forked_child_may_touch_what_it_has_inherited(program):
+    """Timers and waiters: it does not come into the server, whose locks may be held for ever."""
+    program(
+        """
+timers = [gowsgi.schedule_call(1000 + n, print) for n in range(20000)]
+waiter = gowsgi._native.load().Waiter()
+over, ends = threading.Event(), []
+
+def busy():
+    while not over.is_set():
+        gowsgi.schedule_call(1000, print).cancel()
+
+def waits():
+    assert waiter.wait() == "woken"
+    results.append("woken")
+
+def forks():
+    try:
+        for _ in range(40):
+            gowsgi.sleep(0.001)
+            child = os.fork()
+            if not child:
+                signal.alarm(5)
+                for timer in timers[:300]:
+                    timer.cancel()
+                waiter.wake("by a child")
+                os._exit(0)
+            status = None
+            while not status or not status[0]:
+                gowsgi.sleep(0.001)
+                status = os.waitpid(child, os.WNOHANG)
+            ends.append(status[1])
+    finally:
+        over.set()
+        waiter.wake("woken")
+        for timer in timers:
+            timer.cancel()
+
+signal.signal(signal.SIGALRM, signal.SIG_DFL)
+threads = [threading.Thread(target=busy) for _ in range(3)]
+for thread in threads:
+    thread.start()
+gowsgi.spawn(waits)
+gowsgi.spawn(forks)
+server.run(log_level="error")
+for thread in threads:
+    thread.join()
+assert results == ["woken"] and ends == [0] * 40, ends
+"""
+    )
+
+
 def test_listen_and_run_again_and_again(program):
     program(
         """

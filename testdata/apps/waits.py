@@ -1,6 +1,7 @@
 """Requests that wait for each other, in every way there is; what they came to is in their answers.
 
 /wait?name=&client=&timeout=    waits until it is woken; "woken VALUE", or the name of the exception
+/uncaught?name=&client=         the same, and raises what ends the wait
 /wake?name=&value=              wakes it: "True" or "False"
 /steps?name=&count=             a generator that waits before each of its blocks
 /closes?name=                   its close() waits
@@ -183,6 +184,15 @@ def application(environ, start_response):
     if path == "/wait":
         timeout = float(query["timeout"]) if "timeout" in query else None
         return answer(start_response, wait(name, timeout, "client" in query))
+    if path == "/uncaught":
+        with changed:
+            waiter = waiters[name] = _gowsgi.Waiter()
+            changed.notify_all()
+        try:
+            return answer(start_response, waiter.wait(None, "client" in query))
+        finally:
+            waiters.pop(name)
+            ended.append(name + " let go")
     if path == "/wake":
         with changed:
             changed.wait_for(lambda: name in waiters, 0 if _gowsgi.suspendable() else 10)

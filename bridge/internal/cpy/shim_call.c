@@ -226,7 +226,7 @@ static int fail(gw_job *j, const char *what) {
 		end_request(j);
 		return GW_HIJACK;
 	}
-	if (GW_UNLIKELY(gw_green_on) && gw_wait_broken_off())
+	if (gw_wait_broken_off())
 		py.PyErr_Clear(); /* what ended its wait is no mistake of the app's, and has been said */
 	else
 		gw_log_exception(j, what);
@@ -511,7 +511,7 @@ static int call_tuple(PyObject *call) {
 	int result = r ? GW_END : GW_FAILED;
 	if (r)
 		py.Py_DecRef(r);
-	else if (gw_green_on && gw_wait_broken_off())
+	else if (gw_wait_broken_off())
 		py.PyErr_Clear();
 	else
 		gw_log_exception(NULL, "in a spawned function");

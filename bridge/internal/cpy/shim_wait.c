@@ -46,6 +46,8 @@ int gw_parse_timeout(PyObject *o, int64_t *ns) {
 	return 0;
 }
 
+static int broke_off; /* whether a wait has ever ended so */
+
 /* ------------------------------------------------------------------------------------------------ in a greenlet */
 
 /* The number << GW_WAIT_BITS that the next wait of j has. */
@@ -96,6 +98,7 @@ PyObject *gw_raise_wait(int how) {
 	if (e) {
 		py.PyErr_SetString(e, texts[how]);
 		py.Py_DecRef(e);
+		broke_off = 1;
 	}
 	return NULL;
 }
@@ -103,6 +106,8 @@ PyObject *gw_raise_wait(int how) {
 int gw_wait_broken_off(void) {
 	PyObject *type, *value, *tb;
 	int is = 0;
+	if (GW_LIKELY(!broke_off))
+		return 0;
 	py.PyErr_Fetch(&type, &value, &tb);
 	for (int how = GW_WAIT_GONE; type && !is && how <= GW_WAIT_STOPPING; how++) {
 		PyObject *e = py.PyObject_GetAttrString(gw_native, exceptions[how]);
@@ -233,7 +238,7 @@ static PyObject *waiter_wake(PyObject *self, PyObject *args) {
 	if (w->job) {
 		gw_job *j = w->job;
 		uint64_t gen = j->gen;
-		if (end_wait(j, w->number, GW_WAIT_WOKEN))
+		if (!gw_in_forked_child && end_wait(j, w->number, GW_WAIT_WOKEN)) /* where nobody waits any more */
 			gwgo_ready(j->index, gen, gw_self == j->on);
 	} else if (w->sem) {
 		sem_post(w->sem);
@@ -403,7 +408,7 @@ static PyObject *native_cancel_fd(PyObject *self, PyObject *arg) {
 	long fd = py.PyLong_AsLong(arg);
 	if (fd == -1 && py.PyErr_Occurred())
 		return NULL;
-	return py.PyLong_FromLong(gw_green_on ? gwgo_cancel_fd((int)fd) : 0);
+	return py.PyLong_FromLong(gw_green_on && !gw_in_forked_child ? gwgo_cancel_fd((int)fd) : 0);
 }
 
 /* ------------------------------------------------------------------------------------------------ names */
@@ -548,7 +553,7 @@ static PyObject *timer_cancel(PyObject *self, PyObject *ignored) {
 	(void)ignored;
 	PyObject *call = drop_call(t);
 	if (call) {
-		if (gwgo_timer_cancel(t->number))
+		if (!gw_in_forked_child && gwgo_timer_cancel(t->number))
 			py.Py_DecRef(self);
 		py.Py_DecRef(call);
 	}
