@@ -67,8 +67,9 @@ type Responder interface {
 	Read(dst []byte, wait bool) int64
 	// EarlyHints sends a 103 with these lines. WriteOK, Again or WriteGone.
 	EarlyHints(lines []byte, wait bool) WriteResult
-	// SocketTaken says that the app has the raw socket: no further request on this connection. WriteOK or Again.
-	SocketTaken(wait bool) WriteResult
+	// SocketTaken gives the app the raw socket, and with it input behind the request: no further request on this connection.
+	// A descriptor of the caller's, SocketOver, SocketAgain, or an errno less than 0.
+	SocketTaken(wait bool) (fd int)
 	// Upgrade makes a WebSocket of the request: its number, see AddWebSocket, or WSAgain or WSRefused.
 	Upgrade(ask UpgradeRequest, wait bool) int64
 	// Ready says that the job, suspended, is to be resumed, as its wait has ended. local: on its thread. With the GIL; must not
@@ -88,6 +89,12 @@ const (
 	Again        WriteResult = 2
 	WriteGone    WriteResult = -1
 	WriteTooMuch WriteResult = -2
+)
+
+// Results of Responder.SocketTaken besides a descriptor.
+const (
+	SocketOver  = -1 // the request is over
+	SocketAgain = -2
 )
 
 // Results of Responder.Read besides a count of bytes; 0 is the end of the body.
@@ -229,10 +236,10 @@ func (upcalls) EarlyHints(job uint32, gen uint64, lines []byte, wait bool) int {
 func (upcalls) SocketTaken(job uint32, gen uint64, wait bool) int {
 	who, j := enter(job, gen)
 	if j == nil {
-		return int(WriteGone)
+		return SocketOver
 	}
 	defer j.leave()
-	return int(who.SocketTaken(wait))
+	return who.SocketTaken(wait)
 }
 
 func (upcalls) Ready(job uint32, gen uint64, local bool) {

@@ -89,13 +89,13 @@ func (l *Loop) closeNow(c *Conn, rst bool) {
 	l.table[c.fd] = nil
 	c.mu.Lock()
 	c.dropLocked(ErrClosed)
-	shared := c.state.Or(stClosed)&stShared != 0
+	s := c.state.Or(stClosed)
 	forked := l.forked()
-	if shared || forked {
+	if s&stShared != 0 || forked {
 		// The duplicate keeps the socket, and with it our registration, alive.
 		_ = l.poll.remove(int(c.fd), true)
 	}
-	endSocket(int(c.fd), rst, forked && !shared)
+	endSocket(int(c.fd), rst, others(s, forked))
 	c.mu.Unlock()
 	l.conns.Add(-1)
 	l.roomAgain()
@@ -114,19 +114,22 @@ func (c *Conn) orphaned() {
 		resetSocket(int(c.fd))
 		return
 	}
-	shared := c.state.Or(stClosed)&stShared != 0
-	endSocket(int(c.fd), true, c.bound.loop.forked() && !shared)
+	s = c.state.Or(stClosed)
+	endSocket(int(c.fd), true, others(s, c.bound.loop.forked()))
 	c.bound.loop.conns.Add(-1)
 }
 
+// others tells whether duplicates are to end with c: in forked children, or lent ones. Those that Dup made stay.
+func others(s uint32, forked bool) bool { return s&stLent != 0 || forked && s&stShared == 0 }
+
 func (l *Loop) forked() bool { return l.opt.Forked != nil && l.opt.Forked() }
 
-// endSocket closes fd. forked: a child may have a duplicate, which would keep the connection open for as long as it lives.
-func endSocket(fd int, rst, forked bool) {
+// endSocket closes fd. others: somebody may have a duplicate, which would keep the connection open for as long as it lives.
+func endSocket(fd int, rst, others bool) {
 	switch {
-	case forked && rst:
+	case others && rst:
 		resetSocket(fd)
-	case forked:
+	case others:
 		_ = unix.Shutdown(fd, unix.SHUT_RDWR)
 	case rst:
 		setReset(fd)

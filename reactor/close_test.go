@@ -341,6 +341,41 @@ func TestDupOutlivesConn(t *testing.T) {
 	}
 }
 
+// TestLentEndsWithConn: for whoever has the descriptor that was lent, and for the peer.
+func TestLentEndsWithConn(t *testing.T) {
+	r := newRig(t, &hooks{}, Options{}, ListenOptions{})
+	for name, end := range map[string]func(*Conn){
+		"closed": (*Conn).CloseAfterFlush,
+		"ended":  func(c *Conn) { c.EndLent(); c.Abort() },
+	} {
+		c, nc := r.connect()
+		fd, err := c.Lend()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeFD(fd)
+		end(c)
+		r.until(name, func() bool { return r.l.Conns() == 0 })
+		nc.SetReadDeadline(time.Now().Add(patience))
+		if n, err := nc.Read(make([]byte, 1)); n > 0 || timedOut(err) {
+			t.Errorf("%s: the peer has not been told: %v", name, err)
+		}
+		if n, errno := recv(fd, make([]byte, 1), 0); n > 0 || errno == syscall.EAGAIN {
+			t.Errorf("%s: the descriptor is open still: %v", name, errno)
+		}
+	}
+	c, nc := r.connect()
+	c.EndLent() // it was not
+	if _, err := nc.Write([]byte("x")); err != nil || c.Peek() {
+		t.Error("a connection of nobody else's was ended")
+	}
+}
+
+func timedOut(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
 func TestLoopCloseLeavesOwnedToTheirOwners(t *testing.T) {
 	r := newRig(t, &hooks{}, Options{}, ListenOptions{})
 	c, nc := r.connect()

@@ -33,6 +33,7 @@ const (
 	stLingering                    // write side shut down, throwing input away
 	stPosted                       // on the stack of posted connections
 	stShared                       // the descriptor was duplicated
+	stLent                         // for somebody who is to lose it with c
 	stClosed                       // the descriptor is closed
 	stMissed                       // the leader found mu taken and left the flush to whoever has it
 	stPending                      // something is queued; changed under mu
@@ -274,6 +275,23 @@ func (c *Conn) Peek() (gone bool) {
 	var one [1]byte
 	n, errno := recv(int(c.fd), one[:], syscall.MSG_PEEK)
 	return errno == 0 && n == 0 || errno != 0 && errno != syscall.EAGAIN
+}
+
+// Lend returns a second descriptor for the socket, close-on-exec: when c is closed the connection ends for who has it as
+// well. Owner.
+func (c *Conn) Lend() (int, error) {
+	fd, err := dupCloexec(int(c.fd))
+	if err == nil {
+		c.state.Or(stShared | stLent)
+	}
+	return fd, err
+}
+
+// EndLent ends the connection for whoever it was lent to, who finds its input at an end. Any thread, while c is owned.
+func (c *Conn) EndLent() {
+	if c.state.Load()&stLent != 0 {
+		_ = syscall.Shutdown(int(c.fd), syscall.SHUT_RDWR)
+	}
 }
 
 // Dup returns a second descriptor for the socket, close-on-exec. Owner or leader.

@@ -373,6 +373,6 @@ func (sp *spawned) done() {
 func (*spawned) Write(*bridge.Response, []byte, bool) bridge.WriteResult { return bridge.WriteGone }
 func (*spawned) Read([]byte, bool) int64                                 { return bridge.ReadOver }
 func (*spawned) EarlyHints([]byte, bool) bridge.WriteResult              { return bridge.WriteGone }
-func (*spawned) SocketTaken(bool) bridge.WriteResult                     { return bridge.WriteGone }
+func (*spawned) SocketTaken(bool) int                                    { return bridge.SocketOver }
 func (*spawned) Upgrade(bridge.UpgradeRequest, bool) int64               { return bridge.WSRefused }
 func (*spawned) Over()                                                   {}

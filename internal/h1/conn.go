@@ -60,10 +60,12 @@ var (
 
 // rare is what few connections have.
 type rare struct {
-	from   *origin       // whom a PROXY header named
-	finish bridge.Finish // close() due when the queue has drained
-	on     *crew.Thread  // that does it; nil: any
-	socket *socket       // what it has become; set for good before WatchInput
+	from    *origin       // whom a PROXY header named
+	finish  bridge.Finish // close() due when the queue has drained
+	on      *crew.Thread  // that does it; nil: any
+	carrier *carrier      // of the socket that the application has taken
+	lent    int           // or its descriptor; 0: none
+	socket  *socket       // the WebSocket that it has become; set for good before WatchInput
 }
 
 func (c *conn) withRare() *rare {

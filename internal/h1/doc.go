@@ -10,7 +10,8 @@
 //	response.go  framing and sending what the application gives: exchange as request.Client
 //	stream.go    what a running request may ask for, from any thread
 //	suspend.go   suspended requests, which own their connection without a thread
-//	socket.go    WebSockets, on a connection that has been one of HTTP
+//	websocket.go WebSockets, on a connection that has been one of HTTP
+//	socket.go    sockets that the application takes, and carrier.go what was read behind the request
 //	gather.go    staging and gathering; outbox.go, what waits to be sent together
 //
 // A connection is touched by the thread that leads, or, between Acquire and Release, by the thread that owns it: the one

@@ -104,7 +104,7 @@ const (
 	runDone      ran = iota
 	runGathered      // the connection is among those whose answers are gathered, and is released with those
 	runTurn          // its turn is over: it goes to the end of the ready queue
-	runSuspended     // the request is suspended, and owns the connection
+	runSuspended     // the request is suspended, or its socket still carried, and owns the connection
 )
 
 // run serves c.x and then whatever complete requests follow it in the input, for a turn, answers in order. c is owned by t.
@@ -139,6 +139,7 @@ func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
 		return runDone, true
 	}
 	gathered := t.gather // c is no more ours to close: only to be left as it is between requests
+	awaitEnd := t.s.takeBack(c)
 	keep := t.settleInput(c, x) && !(t.s.stopping.Load() && c.r == c.w)
 	c.x = nil
 	sent := x.Sent()
@@ -146,6 +147,18 @@ func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
 	if gathered {
 		t.dropInput(c)
 		return runGathered, true
+	}
+	if awaitEnd != nil {
+		t.flushAll(c)
+		c.phase = phaseClosing
+		go func() {
+			awaitEnd()
+			t.s.loop.Post(func() {
+				c.close()
+				c.rc.Release()
+			})
+		}()
+		return runSuspended, true
 	}
 	if !keep {
 		t.flushAll(c)

@@ -239,8 +239,12 @@ func (x *exchange) Error(status int) (size int64) {
 	return size
 }
 
-// Close implements request.Client.
-func (x *exchange) Close() { x.keep = false }
+// Close implements request.Client. The peer may not have read the end of the application's answer when what it still sends is
+// thrown away.
+func (x *exchange) Close() {
+	x.keep = false
+	x.c.rc.Linger()
+}
 
 // Cut implements request.Client.
 func (x *exchange) Cut() {

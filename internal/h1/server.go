@@ -27,6 +27,7 @@ type Server struct {
 	frontState
 	spaceState
 	suspendState
+	socketState
 
 	cfg      *config.Config
 	limits   httpparse.Limits

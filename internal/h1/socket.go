@@ -1,265 +1,138 @@
 package h1
 
-// WebSockets: what has become of a connection after a 101. The request that it was goes on and owns it, as long as the application
-// does; the leader reads all the same, and says what happens to internal/websocket. Afterwards the connection is the leader's
-// alone, until the closing handshake is over.
+// Sockets that the application takes (environ["gunicorn.socket"]): exchange as request.Client, and the server's list of them.
 
 import (
 	"errors"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/bridge"
-	"github.com/gowsgi/gowsgi/internal/config"
-	"github.com/gowsgi/gowsgi/internal/websocket"
-	"github.com/gowsgi/gowsgi/reactor"
+	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
-// socketOptions are those of all WebSockets of a server.
-func socketOptions(cfg *config.Config) websocket.Options {
-	counters := []int{
-		websocket.Open: bridge.TallyWebSockets, websocket.MessagesIn: bridge.TallyMessagesIn,
-		websocket.MessagesOut: bridge.TallyMessagesOut, websocket.BytesIn: bridge.TallyBytesIn,
-		websocket.BytesOut: bridge.TallyBytesOut,
-	}
-	return websocket.Options{
-		MaxMessage: cfg.WebSocketMaxMessage, SendBuffer: cfg.WebSocketSendBuffer, PingInterval: cfg.WebSocketPingInterval,
-		PingTimeout: cfg.WebSocketPingTimeout, WriteTimeout: cfg.WriteTimeout,
-		Count: func(what websocket.Counter, n int64) { bridge.TallyAdd(counters[what], n) },
-	}
+// socketState is the part of Server that this file is about.
+type socketState struct {
+	socketMu rules.Short
+	// taken are the connections, all owned, whose sockets running requests have.
+	taken map[*conn]struct{}
 }
 
-// socket is a WebSocket, as the application uses it and as what it is on.
-type socket struct {
-	*websocket.Conn
-	rc *reactor.Conn
+// Socket implements request.Client: what was to leave before has left. Any thread.
+func (x *exchange) Socket(wait bool) (fd int) {
+	c := x.c
+	if !x.t.box.push(wait) {
+		return bridge.SocketAgain
+	}
+	if wait {
+		if err := c.rc.WaitQueued(0, 0, c.s.cfg.WriteTimeout, &x.alarm); err != nil {
+			return -int(syscall.EPIPE)
+		}
+	} else if !c.rc.TryFlush() || c.rc.Pending() {
+		return bridge.SocketAgain
+	}
+	input, ok := x.behind(wait)
+	if !ok {
+		return bridge.SocketAgain
+	}
+	fd, err := c.handOut(input)
+	if err != nil {
+		errno := syscall.EIO
+		_ = errors.As(err, &errno)
+		return -int(errno)
+	}
+	return fd
 }
 
-// socketOf is nil for nearly all connections; for those it must not look at what their owner has.
-func socketOf(rc *reactor.Conn) *socket {
-	if !rc.Watched() {
+// behind is input behind the request that was read already.
+func (x *exchange) behind(wait bool) (input []byte, ok bool) {
+	c := x.c
+	if x.Req.Body == bridge.BodyStream { // else nobody touches the input while the request runs
+		if wait {
+			x.reading.Lock()
+		} else if !x.reading.TryLock() {
+			return nil, false
+		}
+		defer x.reading.Unlock()
+	}
+	return c.buf[c.r:c.w], true
+}
+
+// handOut gives out a descriptor: of the connection or, if there is input, of a socket that has it.
+func (c *conn) handOut(input []byte) (fd int, err error) {
+	if len(input) == 0 {
+		if fd, err = c.rc.Lend(); err == nil {
+			c.withRare().lent = fd
+		}
+	} else {
+		fd, err = c.carry(input)
+	}
+	if err != nil {
+		return -1, err
+	}
+	s := c.s
+	s.socketMu.Lock()
+	if s.taken == nil {
+		s.taken = map[*conn]struct{}{}
+	}
+	s.taken[c] = struct{}{}
+	s.socketMu.Unlock()
+	return fd, nil
+}
+
+// takeBack is called at the end of the request: what Socket began is over. If there is something to be awaited before c, owned,
+// may be closed, it returns what waits for that.
+func (s *Server) takeBack(c *conn) (await func()) {
+	if !c.x.Hijacked() {
 		return nil
 	}
-	return rc.Owner.(*conn).rare.socket
+	s.socketMu.Lock()
+	delete(s.taken, c)
+	s.socketMu.Unlock()
+	switch r := c.rare; {
+	case r == nil:
+	case r.carrier != nil:
+		await, r.carrier = r.carrier.end, nil
+	case r.lent > 0 && c.has(r.lent):
+		fd := r.lent
+		await = func() { c.awaitLent(fd) }
+	}
+	return await
 }
 
-// Upgrade implements request.Client.
-func (x *exchange) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
-	c := x.c
-	s := c.s
-	if x.Req.Body == bridge.BodyStream && !x.body.Done() {
-		return bridge.WSRefused // what comes is not the WebSocket's
-	}
-	var d websocket.Deflate
-	if s.cfg.WebSocketCompression {
-		d = websocket.Negotiate(ask.Extensions)
-	}
-	lines := s.ownLines()
-	out := append([]byte("HTTP/1.1 101 Switching Protocols\r\n"), lines.server...)
-	out = websocket.AppendAnswer(append(out, lines.date...), ask.Key, ask.Protocol, d, ask.Lines)
-	if !x.sendNow(out, wait) {
-		return bridge.WSAgain
-	}
-	k := &socket{rc: c.rc}
-	k.Conn = websocket.New(link{k}, &s.sockets, d, c.buf[c.r:c.w])
-	if c.r < c.w {
-		c.w = c.r
-	}
-	c.withRare().socket = k
-	c.rc.WatchInput()
-	if !k.Fed() || c.rc.Readable() {
-		s.loop.PostConn(c.rc)
-	}
-	if s.stopping.Load() { // BeginStop may have missed it
-		k.Conn.Close(goingAway, "", true, wait, websocket.Elsewhere)
-	}
-	return bridge.AddWebSocket(k)
-}
+// handBack is how long the application may still have the socket when the request is over. simple-websocket has a thread of its
+// own that reads, answers a close frame and closes: behind its back the request ends when that begins.
+const handBack = time.Second
 
-// Codes of a Close, RFC 6455 7.4.1.
-const (
-	normal      = 1000
-	goingAway   = 1001
-	internalErr = 1011
-)
-
-// Leave implements request.Client.
-func (x *exchange) Leave(failed bool) (in, out int64) {
-	k := socketOf(x.c.rc)
-	code := normal
-	if failed {
-		code = internalErr
-	}
-	x.t.Blocking(func() { k.Conn.Close(code, "", false, true, websocket.Elsewhere) })
-	return k.Bytes()
-}
-
-// Take, Send, Await, Close and State implement bridge.WebSocket.
-
-func (k *socket) Take(wait bool) (data []byte, binary bool, result int) {
-	m, how := k.Conn.Take(wait)
-	return m.Data, m.Binary, [...]int{
-		websocket.Got: bridge.WSOK, websocket.Nothing: bridge.WSNothing, websocket.Again: bridge.WSAgain, websocket.Ended: bridge.WSClosed,
-	}[how]
-}
-
-func (k *socket) Send(opcode byte, data []byte, wait bool) int {
-	return [...]int{
-		websocket.SendOK: bridge.WSOK, websocket.SendAgain: bridge.WSAgain, websocket.SendFull: bridge.WSNothing,
-		websocket.SendClosed: bridge.WSClosed,
-	}[k.Conn.Send(opcode, data, wait)]
-}
-
-func (k *socket) Await(w *bridge.WebSocketWaiter, room bool) uint64 {
-	what := websocket.ForMessage
-	if room {
-		what = websocket.ForRoom
-	}
-	return k.Conn.Await(w, what)
-}
-
-func (k *socket) Close(code int, reason string) {
-	k.Conn.Close(code, reason, false, false, websocket.Elsewhere)
-}
-
-func (k *socket) State() bridge.WebSocketState {
-	s := k.Conn.State()
-	return bridge.WebSocketState{Closed: s.Closed, Code: s.Code, Reason: s.Reason}
-}
-
-// link is a socket as websocket.Link.
-type link struct{ k *socket }
-
-// Send implements websocket.Link.
-func (l link) Send(head, body []byte, wait bool) bool {
-	if len(body) == 0 {
-		if wait {
-			_ = l.k.rc.SendBytes(head)
-			return true
-		}
-		return l.k.rc.TrySendBytes(head)
-	}
-	ps := [2]reactor.Piece{{Bytes: head}, {Bytes: body}}
-	if wait {
-		_, _ = l.k.rc.Send(ps[:]...)
-		return true
-	}
-	return l.k.rc.TrySend(ps[:]...)
-}
-
-// Queued implements websocket.Link.
-func (l link) Queued(wait bool) (int64, bool) {
-	rc := l.k.rc
-	if !rc.Pending() {
-		return 0, true
-	}
-	if wait {
-		return rc.QueuedBytes(), true
-	}
-	n, _, ok := rc.TryQueued()
-	return n, ok
-}
-
-// Broken implements websocket.Link.
-func (l link) Broken() bool { return l.k.rc.Broken() || l.k.rc.Closing() }
-
-// Look implements websocket.Link.
-func (l link) Look() { l.k.rc.Loop().PostConn(l.k.rc) }
-
-// Move implements websocket.Link.
-func (l link) Move(at int64) { l.k.rc.MoveDeadline(at) }
-
-// Now implements websocket.Link.
-func (l link) Now() int64 { return l.k.rc.Loop().NowNanos() }
-
-// Abort implements websocket.Link.
-func (l link) Abort() { l.k.rc.Abort() }
-
-// InputOwned implements reactor.Handler.
-func (s *Server) InputOwned(rc *reactor.Conn) { s.cur.socketInput(rc, socketOf(rc)) }
-
-// socketInput reads, for a turn. Leader.
-func (t *thread) socketInput(rc *reactor.Conn, k *socket) {
-	here := t.Index()
-	k.Feed(nil, here)
-	if k.Wants() && rc.Readable() {
-		t.socketRead(rc, k, here)
-	}
-	if rc.Broken() {
-		k.Lost(here)
-	}
-	t.socketTail(rc, k)
-}
-
-func (t *thread) socketRead(rc *reactor.Conn, k *socket, here int) {
-	buf := reactor.GetBuffer()
-	defer reactor.PutBuffer(buf)
-	for n := 0; ; n++ {
-		if n == mostReads { // others first
-			t.s.loop.PostConn(rc)
-			return
-		}
-		got, err := rc.Read(buf)
-		if err != nil {
-			if !errors.Is(err, reactor.ErrWouldBlock) {
-				k.Lost(here)
-			}
-			return
-		}
-		k.Feed(buf[:got], here)
-		if !k.Wants() || !rc.Readable() {
-			return
-		}
+// awaitLent waits until the application has closed fd.
+func (c *conn) awaitLent(fd int) {
+	for pause, end := time.Millisecond, time.Now().Add(handBack); c.has(fd) && time.Now().Before(end); pause *= 2 {
+		time.Sleep(min(pause, handBack/20))
 	}
 }
 
-// socketTail sends what is due, and ends what is over. Leader; what it may wait for comes last.
-func (t *thread) socketTail(rc *reactor.Conn, k *socket) {
-	if !k.Flush(false) {
-		t.s.loop.PostConn(rc) // to go on here
-		if t.Py == nil {
-			k.Flush(true)
-			return
-		}
-		t.Py.Pause()
-		t.Blocking(func() { k.Flush(true) })
-		return
-	}
-	if !k.Done() {
-		return
-	}
-	k.Finished()
-	if rc.Owned() {
-		if !rc.Pending() && !rc.Broken() { // else Drained comes here again
-			_ = unix.Shutdown(rc.FD(), unix.SHUT_WR)
-		}
-		return
-	}
-	if c := rc.Owner.(*conn); c.phase == phaseSocket {
-		if !k.Clean() { // the peer may still be sending, and shall get to see why
-			rc.Linger()
-		}
-		c.close()
-	}
+// has reports whether fd is a descriptor of c's socket still. c is owned, so that its own is.
+func (c *conn) has(fd int) bool {
+	var own, other unix.Stat_t
+	return unix.Fstat(c.rc.FD(), &own) == nil && unix.Fstat(fd, &other) == nil && own.Ino == other.Ino && own.Dev == other.Dev
 }
 
-// socketMoved is called when the peer has taken some of the output.
-func (t *thread) socketMoved(rc *reactor.Conn, k *socket) {
-	k.Moved(t.Index())
-	t.socketTail(rc, k)
+// EndSockets ends the connections whose sockets the application has, which finds its input at an end. How many these were.
+// Any goroutine.
+func (s *Server) EndSockets() int {
+	s.socketMu.Lock()
+	defer s.socketMu.Unlock()
+	for c := range s.taken {
+		c.rc.EndLent()
+	}
+	return len(s.taken)
 }
 
-// socketTick is called when its deadline has passed.
-func (t *thread) socketTick(rc *reactor.Conn, k *socket) {
-	k.Tick(t.Index())
-	t.socketTail(rc, k)
-}
-
-// closeSockets tells every WebSocket that the server stops. Leader.
-func (s *Server) closeSockets() {
-	s.loop.Each(func(rc *reactor.Conn) {
-		if k := socketOf(rc); k != nil {
-			k.Conn.Close(goingAway, "", true, false, s.cur.Index())
-		}
-	})
+// Sockets returns how many connections' sockets the application has. Any goroutine.
+func (s *Server) Sockets() int {
+	s.socketMu.Lock()
+	defer s.socketMu.Unlock()
+	return len(s.taken)
 }

@@ -97,19 +97,6 @@ func (x *exchange) Hints(lines []byte, wait bool) bridge.WriteResult {
 	return bridge.WriteOK
 }
 
-// Push implements request.Client.
-func (x *exchange) Push(wait bool) bridge.WriteResult {
-	if !x.t.box.push(wait) {
-		return bridge.Again
-	}
-	if wait {
-		_, _ = x.c.rc.Flush()
-	} else if !x.c.rc.TryFlush() {
-		return bridge.Again
-	}
-	return bridge.WriteOK
-}
-
 // Read implements request.Client: the body of a request that was handed to the application before it had come. One call
 // decodes as many chunks as are here and dst has room for, for a turn.
 func (x *exchange) Read(dst []byte, wait bool) int64 {

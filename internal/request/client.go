@@ -22,7 +22,7 @@ type Client interface {
 	// Error answers in place of the application, with this status. Nothing of a response has been sent. size: of the body.
 	Error(status int) (size int64)
 
-	// Close says that the response ends, and with it what it came on.
+	// Close says that the application has answered on the socket, which ends with the request.
 	Close()
 	// Cut ends a response that cannot be completed, so that the peer can tell that something is missing.
 	Cut()
@@ -45,12 +45,12 @@ type Client interface {
 	Gone() bool
 
 	// Write sends data of the write callable at once, behind the head of res unless that is nil; length and body as in
-	// Head. Hints sends early hints. Push sends what waits for more. Read reads body bytes, as bridge.Responder does. Any
+	// Head. Hints sends early hints. Read reads body bytes, and Socket gives the raw socket, as bridge.Responder does. Any
 	// thread, in a call of the application's. wait false: with the GIL; what would have to wait is not done (Again, or
 	// bridge.ReadNothing).
 	Write(res *bridge.Response, length int64, body bool, data []byte, wait bool) bridge.WriteResult
 	Hints(lines []byte, wait bool) bridge.WriteResult
-	Push(wait bool) bridge.WriteResult
+	Socket(wait bool) (fd int)
 	Read(dst []byte, wait bool) int64
 	// Upgrade makes a WebSocket of what the request came on and sends the 101: its number (bridge.AddWebSocket), bridge.WSAgain
 	// or bridge.WSRefused. As Write. Leave follows, on the request's thread, when the application has ended, failed or not:

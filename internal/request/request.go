@@ -281,6 +281,9 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 			r.sent = r.Client.Error(500)
 		}
 	case bridge.Hijacked:
+		if !r.head {
+			r.status = 101 // for the log: what it has answered only the application knows
+		}
 		r.Client.Close()
 	}
 	return step

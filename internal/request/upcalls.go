@@ -86,13 +86,13 @@ func (r *Request) EarlyHints(lines []byte, wait bool) bridge.WriteResult {
 }
 
 // SocketTaken implements bridge.Responder.
-func (r *Request) SocketTaken(wait bool) bridge.WriteResult {
+func (r *Request) SocketTaken(wait bool) (fd int) {
 	r.hijacked.Store(true)
 	if !r.lock(wait) {
-		return bridge.Again
+		return bridge.SocketAgain
 	}
 	defer r.mu.Unlock()
-	return r.Client.Push(wait)
+	return r.Client.Socket(wait)
 }
 
 // Upgrade implements bridge.Responder.

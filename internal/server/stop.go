@@ -58,7 +58,9 @@ func (s *Server) Hurry() {
 
 // graceOver cuts what is still there.
 func (s *Server) graceOver() {
+	sockets := s.http.EndSockets()
 	s.endSuspended()
+	s.awaitSockets(sockets)
 	busy := max(s.crew.InCalls(), s.http.Aside().Waiting()) // some do not take the end for one
 	s.cut.Store(busy > 0)
 	s.http.Over()
@@ -88,6 +90,21 @@ func (s *Server) endSuspended() {
 		case <-s.stopped:
 			return
 		case <-end:
+			return
+		case <-time.After(cutLimit / 100):
+		}
+	}
+}
+
+// awaitSockets lets the application answer to the end of the sockets that it has.
+func (s *Server) awaitSockets(n int) {
+	if n == 0 {
+		return
+	}
+	s.log.Warn("the grace is over, and sockets that the application has taken are ended", "sockets", n)
+	for end := time.Now().Add(cutLimit); s.http.Sockets() > 0 && time.Now().Before(end); {
+		select {
+		case <-s.stopped:
 			return
 		case <-time.After(cutLimit / 100):
 		}

@@ -132,10 +132,12 @@ class Write:
 class Client:
     def __call__(self) -> bool: ...
 
-# environ["gunicorn.socket"]: a socket.socket once one of its attributes is used
+# environ["gunicorn.socket"], environ["werkzeug.socket"]: a socket.socket once one of its attributes is used
 @final
 class Socket:
     def __getattr__(self, name: str) -> Any: ...
+    def __enter__(self) -> Socket: ...
+    def __exit__(self, *exc: object) -> None: ...
 
 # environ["wsgi.early_hints"]
 @final

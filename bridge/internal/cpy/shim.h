@@ -84,7 +84,8 @@ enum {
 	GW_FILE =
 		3, /* the body is file_fd (Go owns it now), file_off, file_len; call gw_finish(finish) when it is sent */
 	GW_FAILED = 4, /* the app raised, or broke PEP 3333; it is logged, the iterable is closed */
-	GW_HIJACK = 5, /* the app took the socket and ended with StopIteration: write nothing, close */
+	GW_HIJACK =
+		5, /* the app took the socket, and has answered on it or ended with StopIteration: write nothing, close */
 	GW_SUSPENDED =
 		6, /* the job waits, see gw_wait; the thread has it no more. Go on with gw_take_up and gw_resume */
 };
@@ -419,8 +420,11 @@ extern int gwgo_early_hints(uint32_t job, uint64_t gen, char *lines, size_t len,
 
 /*
  * The app asked for the raw socket: the connection will not be used for another request, and what was written before goes
- * out. 0, 2, or -1. GIL: must not be held if wait. Blocks: if wait.
+ * out. Result: a descriptor of the caller's, of the connection itself or, if input behind the request was read already, of a
+ * socket that gives this first; GW_SOCKET_OVER, GW_SOCKET_AGAIN, or -errno (none of these). GIL: must not be held if wait.
+ * Blocks: if wait.
  */
+enum { GW_SOCKET_OVER = -1, GW_SOCKET_AGAIN = -2 };
 extern int gwgo_socket_taken(uint32_t job, uint64_t gen, int wait);
 
 /* What the calls about a WebSocket may return, besides what each says. */

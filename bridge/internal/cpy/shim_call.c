@@ -218,20 +218,27 @@ static void end_request(gw_job *j) {
 	door();
 }
 
+/* Whether what the application has done with the socket stands for a response: it has sent, or has none of its own. */
+static int answered_itself(gw_job *j) {
+	return GW_UNLIKELY(j->socket_taken) && (j->socket_taken == GW_TAKEN_OVER || !(j->res.flags & GW_RES_STARTED));
+}
+
 /* Ends the request with the exception that is set. */
 static int fail(gw_job *j, const char *what) {
 	door();
-	if (j->socket_taken && !(j->res.flags & GW_RES_STARTED) && py.PyErr_ExceptionMatches(py.PyExc_StopIteration)) {
+	int over = j->socket_taken == GW_TAKEN_OVER;
+	if (answered_itself(j) && py.PyErr_ExceptionMatches(py.PyExc_StopIteration)) {
 		py.PyErr_Clear();
-		end_request(j);
-		return GW_HIJACK;
-	}
-	if (gw_wait_broken_off())
+		over = 1;
+	} else if (over && py.PyErr_ExceptionMatches(py.PyExc_ConnectionError)) {
+		py.PyErr_Clear(); /* so engineio ends behind werkzeug.socket, and a peer that has left is no mistake of the app's */
+	} else if (gw_wait_broken_off()) {
 		py.PyErr_Clear(); /* what ended its wait is no mistake of the app's, and has been said */
-	else
+	} else {
 		gw_log_exception(j, what);
+	}
 	end_request(j);
-	return GW_FAILED;
+	return over ? GW_HIJACK : GW_FAILED;
 }
 
 /* ------------------------------------------------------------------------------------------------ blocks */
@@ -257,7 +264,7 @@ static int add_piece(gw_job *j, PyObject *owned_item) {
 		py.Py_DecRef(owned_item);
 		return -1;
 	}
-	if (n == 0) {
+	if (n == 0 || GW_UNLIKELY(j->socket_taken == GW_TAKEN_OVER)) {
 		py.Py_DecRef(owned_item);
 		return 0;
 	}
@@ -287,7 +294,7 @@ static int started(gw_job *j) {
 
 /* The end of the blocks. */
 static int end_blocks(gw_job *j, const char *what) {
-	if (GW_UNLIKELY(j->upgraded) || (GW_UNLIKELY(j->socket_taken) && !(j->res.flags & GW_RES_STARTED))) {
+	if (GW_UNLIKELY(j->upgraded) || answered_itself(j)) {
 		end_request(j);
 		return GW_HIJACK;
 	}
@@ -373,7 +380,7 @@ static int take_result(gw_job *j, PyObject *result) {
 	if (GW_LIKELY(!j->closeable))
 		return take_sequence(j, result, type == py.PyList_Type);
 	/* After write() it is a part of the body like any other: the head is out, and says nothing of a file's length. */
-	if ((PyObject *)type == gw_type_wrapper && gw_sendfile &&
+	if ((PyObject *)type == gw_type_wrapper && gw_sendfile && j->socket_taken != GW_TAKEN_OVER &&
 		(j->res.flags & (GW_RES_STARTED | GW_RES_WRITTEN)) == GW_RES_STARTED &&
 		gw_file_range(result, &j->res.file_fd, &j->res.file_off, &j->res.file_len)) {
 		/* close() waits until the file is sent: gw_finish. */
@@ -422,8 +429,9 @@ static int begin(gw_job *j) {
 }
 
 int gw_call_broken(gw_job *j) {
+	int over = j->socket_taken == GW_TAKEN_OVER;
 	end_request(j);
-	return GW_FAILED;
+	return over ? GW_HIJACK : GW_FAILED;
 }
 
 static inline int run(gw_thread *t, gw_job *j, gw_todo todo) {
@@ -491,8 +499,9 @@ int gw_next(gw_thread *t) {
 }
 
 static int abandon(gw_job *j) {
+	int over = answered_itself(j);
 	end_request(j);
-	return GW_END;
+	return over ? GW_HIJACK : GW_END;
 }
 
 int gw_abandon(gw_thread *t) {

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "shim_int.h"
 
@@ -229,7 +230,8 @@ static PyObject *hints_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 	size_t len;
 	int rc = gw_head_lines(headers, "early hints take", &buf, &len);
 	/* The list may have run code of the app, and another request may have begun on the connection. */
-	if (rc == 0 && len > 0 && j->gen == gen && !j->head_gone && gwgo_early_hints(j->index, gen, buf, len, 0) == 2)
+	if (rc == 0 && len > 0 && j->gen == gen && !j->head_gone && j->socket_taken != GW_TAKEN_OVER &&
+		gwgo_early_hints(j->index, gen, buf, len, 0) == 2)
 		GW_ALLOW_THREADS(gwgo_early_hints(j->index, gen, buf, len, 1));
 	free(buf);
 	if (rc < 0)
@@ -238,12 +240,28 @@ static PyObject *hints_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 	return Py_None;
 }
 
-/* The real socket object over a duplicate of the descriptor, made when an attribute is first asked for. Borrowed. */
+/* What Python's open_socket makes of a descriptor, which is closed if it fails. conn_fd: of the connection. */
+static PyObject *open_socket(int fd, int conn_fd) {
+	PyObject *f = py.PyObject_GetAttrString(gw_support, "open_socket");
+	PyObject *number = f ? py.PyLong_FromLong(fd) : NULL;
+	PyObject *conn = number ? py.PyLong_FromLong(conn_fd) : NULL;
+	PyObject *s = NULL;
+	if (conn)
+		s = py.PyObject_CallFunctionObjArgs(f, number, conn, NULL); /* takes the descriptor */
+	else
+		close(fd);
+	PyObject *owned[] = {f, number, conn};
+	for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+		if (owned[i])
+			py.Py_DecRef(owned[i]);
+	return s;
+}
+
+/* The real socket object, made when an attribute is first asked for. Borrowed. */
 static PyObject *real_socket(client_object *c) {
 	if (c->socket)
 		return c->socket;
 	gw_job *j = running(c);
-	uint64_t gen = c->conn->gen;
 	if (!j || gw_check_fork() < 0) {
 		if (!py.PyErr_Occurred())
 			py.PyErr_SetString(
@@ -254,18 +272,21 @@ static PyObject *real_socket(client_object *c) {
 		py.PyErr_SetString(py.PyExc_RuntimeError, "the socket is that of a WebSocket, and the server's");
 		return NULL;
 	}
-	PyObject *f = py.PyObject_GetAttrString(gw_support, "open_socket");
-	PyObject *fd = f ? py.PyLong_FromLong(c->conn->fd) : NULL;
-	PyObject *s = fd ? py.PyObject_CallFunctionObjArgs(f, fd, NULL) : NULL;
-	if (f)
-		py.Py_DecRef(f);
-	if (fd)
-		py.Py_DecRef(fd);
-	if (!s)
+	uint64_t gen = c->conn->gen;
+	int fd = gwgo_socket_taken(j->index, gen, 0);
+	if (fd == GW_SOCKET_AGAIN)
+		GW_ALLOW_THREADS(fd = gwgo_socket_taken(j->index, gen, 1));
+	if (fd < 0 && fd != GW_SOCKET_OVER) {
+		errno = -fd;
+		py.PyErr_SetFromErrno(py.PyExc_OSError);
 		return NULL;
-	if (running(c) != j ||
-		j->gen != gen) { /* the request has ended meanwhile, and whose the descriptor was nobody knows */
-		py.Py_DecRef(s);
+	}
+	PyObject *s = fd >= 0 ? open_socket(fd, c->conn->fd) : NULL;
+	if (fd >= 0 && !s)
+		return NULL;
+	if (!s || running(c) != j || j->gen != gen) {
+		if (s)
+			py.Py_DecRef(s);
 		py.PyErr_SetString(py.PyExc_RuntimeError, "the socket was asked for while its request was ending");
 		return NULL;
 	}
@@ -274,20 +295,48 @@ static PyObject *real_socket(client_object *c) {
 		return c->socket;
 	}
 	c->socket = s;
-	j->socket_taken = 1;
-	if (gwgo_socket_taken(j->index, gen, 0) == 2)
-		GW_ALLOW_THREADS(gwgo_socket_taken(j->index, gen, 1));
+	if (!j->socket_taken)
+		j->socket_taken = GW_TAKEN;
 	return c->socket;
 }
 
+/*
+ * Attributes by which something may be sent, or the descriptor leaves our sight. Whoever only looks (recv with MSG_PEEK, fileno,
+ * getpeername) gets a response of ours.
+ */
+static const char *const senders[] = {
+	"send", "sendall", "sendto", "sendmsg", "sendfile", "makefile", "detach", "dup", "shutdown"};
+
 static PyObject *socket_getattro(PyObject *self, PyObject *name) {
-	PyObject *s = real_socket(GW_SELF(client_object, self));
+	client_object *c = GW_SELF(client_object, self);
+	PyObject *s = real_socket(c);
+	gw_job *j = s ? running(c) : NULL;
+	for (size_t i = 0; j && j->socket_taken != GW_TAKEN_OVER && i < sizeof senders / sizeof *senders; i++)
+		if (py.PyUnicode_CompareWithASCIIString(name, senders[i]) == 0)
+			j->socket_taken = GW_TAKEN_OVER;
 	return s ? py.PyObject_GetAttr(s, name) : NULL;
 }
 
 static int socket_setattro(PyObject *self, PyObject *name, PyObject *value) {
 	PyObject *s = real_socket(GW_SELF(client_object, self));
 	return s ? py.PyObject_SetAttr(s, name, value) : -1;
+}
+
+/* Special methods are looked up in the type. */
+static PyObject *socket_enter(PyObject *self, PyObject *ignored) {
+	(void)ignored;
+	py.Py_IncRef(self);
+	return self;
+}
+
+static PyObject *socket_exit(PyObject *self, PyObject *ignored) {
+	(void)ignored;
+	PyObject *s = real_socket(GW_SELF(client_object, self));
+	PyObject *method = s ? py.PyObject_GetAttrString(s, "close") : NULL;
+	PyObject *r = method ? py.PyObject_CallFunctionObjArgs(method, NULL) : NULL;
+	if (method)
+		py.Py_DecRef(method);
+	return r;
 }
 
 static PyObject *socket_repr(PyObject *self) {
@@ -327,7 +376,13 @@ int gw_client_init(PyObject *module) {
 			"early_hints(headers)\n\nSends '103 Early Hints' with these (name, value) fields, RFC 8297."},
 		{0, NULL},
 	};
+	static PyMethodDef socket_methods[] = {
+		{"__enter__", socket_enter, METH_NOARGS, NULL},
+		{"__exit__", socket_exit, METH_VARARGS, NULL},
+		{NULL, NULL, 0, NULL},
+	};
 	static PyType_Slot socket_slots[] = {
+		{Py_tp_methods, socket_methods},
 		{Py_tp_getattro, socket_getattro},
 		{Py_tp_setattro, socket_setattro},
 		{Py_tp_repr, socket_repr},

@@ -29,7 +29,7 @@ static PyObject *templates[MAX_TEMPLATES]; /* owned; NULL: free */
 #define X(name) static PyObject *key_##name;
 KEYS(X)
 #undef X
-static PyObject *key_input, *key_gone, *key_gone_waitress, *key_socket, *key_hints;
+static PyObject *key_input, *key_gone, *key_gone_waitress, *key_socket, *key_socket_werkzeug, *key_hints;
 static PyObject *str_http10, *str_http11, *str_empty, *str_comma, *str_semicolon;
 
 /* Common methods, so that no string is made for them. */
@@ -70,8 +70,8 @@ int gw_environ_init(void) {
 		const char *text;
 	} more[] = {{&key_input, "wsgi.input"}, {&key_gone, "gowsgi.client_disconnected"},
 		{&key_gone_waitress, "waitress.client_disconnected"}, {&key_socket, "gunicorn.socket"},
-		{&key_hints, "wsgi.early_hints"}, {&str_http10, "HTTP/1.0"}, {&str_http11, "HTTP/1.1"},
-		{&str_empty, ""}, {&str_comma, ", "}, {&str_semicolon, "; "}};
+		{&key_socket_werkzeug, "werkzeug.socket"}, {&key_hints, "wsgi.early_hints"}, {&str_http10, "HTTP/1.0"},
+		{&str_http11, "HTTP/1.1"}, {&str_empty, ""}, {&str_comma, ", "}, {&str_semicolon, "; "}};
 	for (size_t i = 0; i < sizeof more / sizeof *more; i++)
 		if (!*more[i].to && !(*more[i].to = py.PyUnicode_InternFromString(more[i].text)))
 			return -1;
@@ -92,7 +92,7 @@ static int fill_template(PyObject *d, const char *name, const char *port, const 
 	 * the header fields need from the start, so that no request pays for growing it.
 	 */
 	PyObject *always[] = {key_PATH_INFO, key_RAW_URI, key_REQUEST_URI, key_QUERY_STRING, key_REMOTE_ADDR, key_gone,
-		key_gone_waitress, key_socket, key_hints, key_HTTP_HOST, key_REMOTE_PORT};
+		key_gone_waitress, key_socket, key_socket_werkzeug, key_hints, key_HTTP_HOST, key_REMOTE_PORT};
 	for (size_t i = 0; rc == 0 && i < sizeof always / sizeof *always; i++)
 		rc = py.PyDict_SetItem(d, always[i], str_empty);
 	if (rc == 0)
@@ -288,7 +288,9 @@ static int put_conn(PyObject *d, const gw_conn *c) {
 			       : py.PyDict_DelItem(d, key_REMOTE_PORT)) < 0 ||
 	       py.PyDict_SetItem(d, key_gone, c->client) < 0 ||
 	       py.PyDict_SetItem(d, key_gone_waitress, c->client) < 0 ||
-	       py.PyDict_SetItem(d, key_socket, c->socket) < 0 || py.PyDict_SetItem(d, key_hints, c->hints) < 0;
+	       py.PyDict_SetItem(d, key_socket, c->socket) < 0 ||
+	       py.PyDict_SetItem(d, key_socket_werkzeug, c->socket) < 0 ||
+	       py.PyDict_SetItem(d, key_hints, c->hints) < 0;
 }
 
 /* Keeps a copy of d for the connection. whole: see gw_conn. */

@@ -35,6 +35,11 @@ struct gw_thread {
 /* The calling OS thread, if it is a Python thread of the server. */
 extern __thread gw_thread *gw_self;
 
+enum {
+	GW_TAKEN = 1, /* perhaps only to look whether the client is there */
+	GW_TAKEN_OVER = 2, /* by something that sends: what the client gets is no response of ours any more */
+};
+
 /*
  * One request while it runs, and its response. A thread has it then; it can be put aside between two steps and taken up
  * again later. Objects made for a request carry (job, gen), and compare gen before they touch anything, because the app may
@@ -43,7 +48,7 @@ extern __thread gw_thread *gw_self;
 struct gw_job {
 	uint64_t gen; /* of the running request; 0 between requests */
 	uint32_t index; /* that upcalls carry */
-	int socket_taken; /* gunicorn.socket was used */
+	int socket_taken; /* gunicorn.socket was used: GW_TAKEN_… */
 	int upgraded; /* it is a WebSocket: what the application returns goes nowhere */
 	gw_conn *conn; /* of the running request */
 	int head_gone; /* the head was handed to Go: start_response can no longer replace it */

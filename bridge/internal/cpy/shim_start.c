@@ -264,7 +264,7 @@ static PyObject *write_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 		py.PyErr_SetString(py.PyExc_RuntimeError, "write() was called after its request had ended");
 		return NULL;
 	}
-	if (n > 0) {
+	if (n > 0 && j->socket_taken != GW_TAKEN_OVER) {
 		/* The bytes stay: data is among our caller's arguments. */
 		j->head_gone = 1;
 		j->res.flags |= GW_RES_WRITTEN;

@@ -450,13 +450,41 @@ def _delegate(f, kind):
     return None
 
 
-def open_socket(fd):
-    """The connection as a socket object of its own, blocking as apps expect."""
+def open_socket(fd, connection):
+    """A socket object that takes fd, blocking as apps expect. It is the connection, or the server carries it there."""
     import socket
 
-    s = socket.socket(fileno=os.dup(fd))
+    try:
+        here, there = os.fstat(fd), os.fstat(connection)
+        if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
+            s = socket.socket(fileno=fd)
+        else:
+            s = carried_socket(fd, connection)
+    except BaseException:
+        os.close(fd)
+        raise
     s.setblocking(True)
     return s
+
+
+def carried_socket(fd, connection):
+    """One end of a pair, which has the connection's addresses; what is set for TCP is not for it."""
+    import socket
+
+    class Carried(socket.socket):
+        def getpeername(self):
+            return peer
+
+        def getsockname(self):
+            return name
+
+        def setsockopt(self, level, *args):
+            if level != socket.IPPROTO_TCP:
+                super().setsockopt(level, *args)
+
+    with socket.socket(fileno=os.dup(connection)) as original:
+        peer, name = original.getpeername(), original.getsockname()
+    return Carried(fileno=fd)
 
 
 def leave_child(value):
