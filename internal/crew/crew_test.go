@@ -360,13 +360,14 @@ func TestOwnTasksUseUpTheCredit(t *testing.T) {
 	c.pooled, c.standby.leading = true, true
 	c.watch.Credit.Store(2)
 	th := c.threads[1]
-	for range 2 {
+	for i := range 2 {
 		if c.wished.Load() {
 			t.Fatal("a wish too early")
 		}
 		c.PostTo(th, Func(nothing))
+		c.done = i == 1       // or it would wait to lead
 		c.Post(Func(nothing)) // so that next returns
-		th.parker.give()
+		th.parker.wait()
 		th.next()
 		th.state = idle
 		c.idle = []*Thread{th}
