@@ -62,7 +62,7 @@ func (l *Loop) AddListener(ln *Listener) error {
 // Closing a listener resets what waits in its queue, and under TCP what has not come that far. So one that Listen made
 // first admits nobody new; then all that wait are accepted; then it is closed. If connections came lately, another may be
 // on its way: listeners stay open for it a moment longer, see Accepting. Who inherited a listener leaves its queue to the
-// other holders.
+// other holders, unless Listener.Last says that there are none.
 func (l *Loop) StopAccepting() {
 	lately := false
 	for _, b := range l.listeners {
@@ -84,7 +84,7 @@ func (l *Loop) Accepting() bool { return len(l.listeners) > 0 }
 
 func (l *Loop) stopListening() {
 	for _, b := range l.listeners {
-		if b.ln.own {
+		if b.ln.own || b.ln.Last != nil && b.ln.Last(b.ln.fd) {
 			l.acceptRest(b)
 		}
 	}

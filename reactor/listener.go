@@ -38,6 +38,10 @@ type Listener struct {
 	shared   bool // other sockets have the port, too
 	deferred bool // ListenOptions.Defer, where there is such a thing
 
+	// Last tells, of an inherited listener, whether what waits in its queue is lost when this process closes it: then it is
+	// accepted first. Asked by the leader when accepting ends; nil: no.
+	Last func(fd int) bool
+
 	made     bool // this process created path
 	dev, ino uint64
 	closed   bool

@@ -40,6 +40,7 @@ type Server struct {
 	listeners []*reactor.Listener
 	templates []uint8 // the environ template of each, and behind it the secure one
 	spare     reserve
+	worker    *worker // nil: the process is nobody's worker
 }
 
 // New makes a server that logs to log. Listen and Serve follow.
@@ -64,7 +65,9 @@ func (s *Server) Listen() error {
 		var ln *reactor.Listener
 		var err error
 		if b.Network == "fd" {
-			ln, err = reactor.ListenFD(b.FD)
+			if ln, err = reactor.ListenFD(b.FD); err == nil && s.worker != nil {
+				ln.Last = s.nobodyElse
+			}
 		} else {
 			o := reactor.ListenOptions{Backlog: s.cfg.Backlog, ReusePort: s.cfg.ReusePort, Defer: true, Forked: bridge.Forked}
 			ln, err = reactor.Listen(b.Network, b.Address, o)
@@ -109,7 +112,7 @@ func (s *Server) addTemplates() error {
 			}
 			t := bridge.Template{
 				ServerName: name, ServerPort: port, Software: Software, Scheme: scheme,
-				Multithread: s.cfg.Threads > 1,
+				Multithread: s.cfg.Threads > 1, Multiprocess: s.worker != nil && s.worker.Multiprocess,
 			}
 			index, err := bridge.AddTemplate(t)
 			if err != nil {
@@ -167,6 +170,12 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 		return err
 	}
 	s.http.Aside().Begin(s.log)
+	if s.worker != nil {
+		s.http.OnLast(s.worker.MaxRequests, s.lastRequest)
+		if s.worker.Heartbeat > 0 {
+			go s.beat()
+		}
+	}
 	if started != nil {
 		started()
 	}
@@ -189,9 +198,13 @@ func (s *Server) finish() {
 		if s.cut.Load() && !s.embedded {
 			select {} // graceOver ends the process
 		}
+		limit := cutLimit
+		if s.quick.Load() {
+			limit = quickly
+		}
 		select {
 		case <-joined:
-		case <-time.After(cutLimit): // threads are still in the application, and will find the server gone
+		case <-time.After(limit): // threads are still in the application, and will find the server gone
 		}
 	})
 	if s.embedded {
