@@ -183,6 +183,19 @@ func InstallSignals(wakeFD int) (bool, error) {
 	return true, nil
 }
 
+// WatchSignals has the numbers of signals for which the program has handlers of its own end in wakeFD, and leaves the handlers
+// what they are. It reports false when the calling thread is not Python's main thread.
+func WatchSignals(wakeFD int) (bool, error) {
+	s, err := cpy.Support("watch_signals", strconv.Itoa(wakeFD))
+	return s != "no", err
+}
+
+// UnwatchSignals ends that.
+func UnwatchSignals() error {
+	_, err := cpy.Support("unwatch_signals", "")
+	return err
+}
+
 // PokeMain ends a wait of Python's main thread, so that it runs the signal handlers that are due; while signals are ours.
 var PokeMain = cpy.PokeMain
 

@@ -1,6 +1,7 @@
 package crew
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -394,5 +395,23 @@ func TestLeave(t *testing.T) {
 	other.parker.wait()
 	if task, _, _ := other.next(); task == nil {
 		t.Fatal("it finds nothing")
+	}
+}
+
+func TestFifoPushFirst(t *testing.T) {
+	var q Fifo[int]
+	q.PushFirst(2)
+	q.Push(3)
+	q.PushFirst(1) // nothing was taken
+	var got []int
+	for range 2 {
+		got = append(got, q.Pop())
+	}
+	q.PushFirst(0) // where the others were
+	for q.Len() > 0 {
+		got = append(got, q.Pop())
+	}
+	if want := []int{1, 2, 0, 3}; !slices.Equal(got, want) {
+		t.Errorf("taken: %v, want %v", got, want)
 	}
 }

@@ -25,6 +25,7 @@ const (
 	phaseRun                  // with the app
 	phaseWriting              // response complete, not all of it is taken by the client
 	phaseClosing
+	phaseNew    // no byte of the first request
 	phaseSocket // a WebSocket whose request is over
 )
 
@@ -89,9 +90,32 @@ func (s *Server) Accepted(rc *reactor.Conn) {
 	}
 	timeout := s.cfg.HeadTimeout // the first request has to come, as one that has begun
 	if s.stopping.Load() {
-		timeout = time.Second
+		timeout = firstRequest
 	}
-	c.enterIdle(timeout)
+	c.phase = phaseNew
+	c.expireIn(timeout)
+}
+
+// firstRequest is how long a stopping server waits for the first request of a new connection, counted from its beginning:
+// it may be on its way.
+const firstRequest = time.Second
+
+// stop is called when the server begins to stop. Leader, of a connection that nobody owns.
+func (c *conn) stop() {
+	switch c.phase {
+	case phaseIdle:
+		c.close()
+	case phaseNew:
+		deadline, limit := c.rc.Deadline(), c.s.cfg.HeadTimeout
+		left := time.Duration(deadline - c.s.loop.NowNanos())
+		switch {
+		case deadline > 0 && left < 2*firstRequest: // it has this one already, or one that is as near
+		case deadline > 0 && limit-left > firstRequest: // it has been silent for long
+			c.close()
+		default:
+			c.expireIn(firstRequest)
+		}
+	}
 }
 
 // Ready implements reactor.Handler.
@@ -142,7 +166,7 @@ func (s *Server) ExpiredOwned(rc *reactor.Conn) {
 func (s *Server) Expired(rc *reactor.Conn) {
 	c := rc.Owner.(*conn)
 	switch c.phase {
-	case phaseIdle:
+	case phaseIdle, phaseNew:
 		c.close()
 	case phaseHead:
 		s.cur.reject(c, 408, "the request head took too long")

@@ -19,7 +19,7 @@ func (s *Server) giveWay() bool {
 	since := int64(math.MaxInt64)
 	s.loop.Each(func(rc *reactor.Conn) {
 		c, ok := rc.Owner.(*conn)
-		if !ok || c.phase != phaseIdle || rc.Owned() || rc.Readable() || rc.Pending() || rc.Closing() {
+		if !ok || c.phase != phaseIdle && c.phase != phaseNew || rc.Owned() || rc.Readable() || rc.Pending() || rc.Closing() {
 			return
 		}
 		// Those without a first request have a shorter deadline than the others, so they give way first.

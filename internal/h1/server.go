@@ -222,13 +222,16 @@ func (s *Server) WithoutListener(none func()) { s.alone = none }
 // goroutine; BeginStop has to follow on the leader.
 func (s *Server) Stop() bool { return s.stopping.CompareAndSwap(false, true) }
 
+// OnLast has last called when the application is called for the n-th request, 0: for none. Before anybody leads.
+func (s *Server) OnLast(n int64, last func()) { s.requests.Most, s.requests.Last = n, last }
+
 // BeginStop closes what is idle. Leader.
 func (s *Server) BeginStop() {
 	s.loop.StopAccepting()
 	s.loop.Each(func(rc *reactor.Conn) {
 		// Without an owner it has only just been accepted; its first request is still served.
-		if c, ok := rc.Owner.(*conn); ok && !rc.Owned() && c.phase == phaseIdle {
-			c.close()
+		if c, ok := rc.Owner.(*conn); ok && !rc.Owned() {
+			c.stop()
 		}
 	})
 	s.closeSockets()

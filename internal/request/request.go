@@ -22,6 +22,10 @@ type Service struct {
 	Aside     *aside.Hub        // where suspended requests are
 
 	Identifies bool // each request has an X-Request-Id
+
+	Most  int64  // requests that the application is to have; 0: there is no such number
+	Last  func() // called by the thread that begins the last one
+	begun atomic.Int64
 }
 
 // Local is what a thread keeps from one request to the next.
@@ -105,6 +109,9 @@ func (r *Request) Upgraded() bool { return r.upgraded.Load() }
 func (r *Request) Run(t *crew.Thread, local *Local) (done bool) {
 	var step bridge.Step
 	var res *bridge.Response
+	if s := r.Service; s.Most > 0 && s.begun.Add(1) == s.Most {
+		s.Last()
+	}
 	r.parked.On(r.Service.Aside, t, r.Client)
 	t.Blocking(func() { step, res = t.Py.Call(&r.Req, r) })
 	return r.proceed(t, local, step, res)

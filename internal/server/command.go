@@ -285,7 +285,11 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err := Prepare(cfg); err != nil {
 		return runValueError, err
 	}
-	log, err := OpenLog(cfg)
+	records := *cfg
+	if t.Log != "" {
+		records.ErrorLog, records.ErrorLogJSON = t.Log, true
+	}
+	log, err := OpenLog(&records)
 	if err != nil {
 		return runValueError, err
 	}
@@ -304,7 +308,7 @@ func (module) Run(app uintptr, options string, saved bridge.State) (int, error) 
 	if err != nil {
 		return runRuntimeError, err
 	}
-	s.embedded = true
+	s.embedded, s.worker = true, t.Worker
 	if !t.Listen {
 		s.http.WithoutListener(func() { s.Stop(0) })
 	}
@@ -335,6 +339,13 @@ func (module) Stop(timeout float64) {
 	stopAsked.Store(&timeout)
 	if s := running.Load(); s != nil {
 		s.stopIfAsked()
+	}
+}
+
+// ReopenLogs implements bridge.Entry.
+func (module) ReopenLogs() {
+	if s := running.Load(); s != nil {
+		go s.reopenLogs()
 	}
 }
 

@@ -81,7 +81,7 @@ var workerOf *master.Link
 func (s *Server) follow(link *master.Link) {
 	link.Follow(orders{s})
 	link.Ready()
-	go s.beat(link)
+	go s.report(link)
 }
 
 // orders are what the master may ask for.
@@ -101,7 +101,7 @@ func (o orders) Stop(last bool) {
 }
 
 // Quit implements master.Orders.
-func (o orders) Quit() { o.s.Hurry() }
+func (o orders) Quit() { o.s.Stop(0) }
 
 // Orphaned implements master.Orders.
 func (o orders) Orphaned() {
@@ -109,8 +109,8 @@ func (o orders) Orphaned() {
 	o.Stop(true)
 }
 
-// beat tells the master that the threads live, and when it is time for another worker.
-func (s *Server) beat(link *master.Link) {
+// report tells the master that the threads live, and when it is time for another worker.
+func (s *Server) report(link *master.Link) {
 	every := 250 * time.Millisecond
 	if t := s.cfg.Timeout; t > 0 && t/4 < every {
 		every = t / 4

@@ -41,6 +41,7 @@ type Server struct {
 	listeners []*reactor.Listener
 	templates []uint8 // the environ template of each, and behind it the secure one
 	spare     reserve
+	worker    *worker // nil: the process is nobody's worker
 }
 
 // New makes a server that logs to log. Listen and Serve follow.
@@ -52,7 +53,6 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, http: http, loop: http.Loop(), crew: http.Crew()}
 	s.stopped = make(chan struct{})
 	s.forced = make(chan struct{})
-	s.hurry = make(chan struct{})
 	if !s.spare.take(spareDescriptors) {
 		http.Close()
 		return nil, noDescriptors()
@@ -63,6 +63,11 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 // Listen binds every address of the configuration.
 func (s *Server) Listen() (err error) {
 	s.listeners, err = listen(s.cfg)
+	for i, ln := range s.listeners {
+		if s.worker != nil && s.cfg.Bind[i].Network == "fd" {
+			ln.Last = s.nobodyElse
+		}
+	}
 	return err
 }
 
@@ -127,7 +132,8 @@ func (s *Server) addTemplates() error {
 			}
 			t := bridge.Template{
 				ServerName: name, ServerPort: port, Software: Software, Scheme: scheme,
-				Multithread: s.cfg.Threads > 1, Multiprocess: s.cfg.WorkerCount() > 1,
+				Multithread:  s.cfg.Threads > 1,
+				Multiprocess: s.cfg.WorkerCount() > 1 || s.worker != nil && s.worker.Multiprocess,
 			}
 			index, err := bridge.AddTemplate(t)
 			if err != nil {
@@ -185,6 +191,12 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 		return err
 	}
 	s.http.Aside().Begin(s.log)
+	if s.worker != nil {
+		s.http.OnLast(s.worker.MaxRequests, s.lastRequest)
+		if s.worker.Heartbeat > 0 {
+			go s.beat()
+		}
+	}
 	if started != nil {
 		started()
 	}
@@ -207,9 +219,13 @@ func (s *Server) finish() {
 		if s.cut.Load() && !s.embedded {
 			select {} // graceOver ends the process
 		}
+		limit := cutLimit
+		if s.quick.Load() {
+			limit = quickly
+		}
 		select {
 		case <-joined:
-		case <-time.After(cutLimit): // threads are still in the application, and will find the server gone
+		case <-time.After(limit): // threads are still in the application, and will find the server gone
 		}
 	})
 	if s.embedded {

@@ -102,7 +102,11 @@ func (s *Server) takeSignals() error {
 			return err
 		}
 	}
-	ok, err := bridge.InstallSignals(p.w)
+	install := bridge.InstallSignals
+	if s.worker != nil {
+		install = bridge.WatchSignals
+	}
+	ok, err := install(p.w)
 	if err != nil || !ok {
 		p.close()
 		s.signals = nil
@@ -117,7 +121,11 @@ func (s *Server) releaseSignals() {
 	if p == nil {
 		return
 	}
-	if err := bridge.RestoreSignals(); err != nil {
+	restore := bridge.RestoreSignals
+	if s.worker != nil {
+		restore = bridge.UnwatchSignals
+	}
+	if err := restore(); err != nil {
 		s.log.Warn("signal handlers could not be restored", "error", err)
 	}
 	s.signals = nil
@@ -161,6 +169,8 @@ func (s *Server) signal(b byte) {
 	sig, ours := syscall.Signal(b&^bridge.SignalOurs), b&bridge.SignalOurs != 0
 	switch {
 	case b == goOn:
+	case s.worker != nil:
+		s.workerSignal(sig)
 	case b == bridge.SignalPoked || b == bridge.SignalPokeOver:
 		// The main thread may get the poke when the application is loaded, and the server serves.
 		s.poked.Store(b == bridge.SignalPoked)

@@ -7,53 +7,67 @@ import (
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
 type stopState struct {
-	stopBy   atomic.Int64  // when the grace is used up, Unix time in ns
+	stopBy   atomic.Int64 // when the grace is used up, Unix time in ns
+	grace    *time.Timer  // until then; under graceMu
+	graceMu  rules.Short
+	quick    atomic.Bool   // whoever stops it does not want to wait
 	stopped  chan struct{} // closed at the end
 	forced   chan struct{} // closed when the grace is used up
-	hurry    chan struct{} // closed when the grace is to be used up at once
-	hurried  atomic.Bool
-	cut      atomic.Bool // requests were running then
-	embedded bool        // run by a Python program: its process is not ours to end
+	cut      atomic.Bool   // requests were running then
+	embedded bool          // run by a Python program: its process is not ours to end
 }
 
-// Stop ends the server gracefully: no new connections, requests in flight get grace to finish. Any goroutine; again does
-// nothing.
+// Stop ends the server gracefully: no new connections, requests in flight get grace to finish. Any goroutine. Again it can
+// only make the grace shorter.
 func (s *Server) Stop(grace time.Duration) {
+	grace = max(grace, time.Nanosecond)
+	if s.worker != nil && grace <= quickly {
+		s.quick.Store(true)
+	}
 	if !s.http.Stop() {
+		s.shorten(grace)
 		return
 	}
 	s.stopBy.Store(time.Now().Add(grace).UnixNano())
-	s.loop.Post(func() { s.beginStop(grace) })
+	s.loop.Post(s.beginStop)
+}
+
+// shorten has what is left of the grace end earlier.
+func (s *Server) shorten(grace time.Duration) {
+	s.graceMu.Lock()
+	defer s.graceMu.Unlock()
+	by := time.Now().Add(grace).UnixNano()
+	if by >= s.stopBy.Load() {
+		return
+	}
+	s.stopBy.Store(by)
+	if s.grace != nil {
+		s.grace.Reset(grace)
+	}
 }
 
 // beginStop runs on the leader.
-func (s *Server) beginStop(grace time.Duration) {
+func (s *Server) beginStop() {
 	s.spare.give()
-	s.log.Info("stopping", "connections", s.loop.Conns(), "grace", grace)
+	s.graceMu.Lock()
+	grace := time.Until(time.Unix(0, s.stopBy.Load()))
+	timer := time.NewTimer(grace)
+	s.grace = timer
+	s.graceMu.Unlock()
+	s.log.Info("stopping", "connections", s.loop.Conns(), "grace", grace.Round(time.Millisecond))
 	s.http.BeginStop()
-	if grace <= 0 {
-		grace = time.Nanosecond
-	}
 	go func() {
+		defer timer.Stop()
 		select {
 		case <-s.stopped:
-		case <-time.After(grace):
-			s.graceOver()
-		case <-s.hurry:
+		case <-timer.C:
 			s.graceOver()
 		}
 	}()
-}
-
-// Hurry ends the server at once, also if it stops gracefully already. Any goroutine.
-func (s *Server) Hurry() {
-	if !s.hurried.Swap(true) {
-		close(s.hurry)
-	}
-	s.Stop(0)
 }
 
 // graceOver cuts what is still there.
@@ -71,6 +85,9 @@ func (s *Server) graceOver() {
 	why := "the grace is over, and requests that still run are cut"
 	if s.embedded {
 		s.log.Warn(why, "busy", busy)
+		if s.worker != nil {
+			go s.overstayed()
+		}
 		return
 	}
 	s.endNow(why, bridge.AtExit, "busy", busy)

@@ -13,6 +13,8 @@ const toldPrefix = "gowsgi."
 type told struct {
 	Listen bool   // false: there is nothing to listen on, and the server ends when nothing of it is left to be done
 	Like   string // "meinheld": see config.Config
+	Log    string // a file that gets the server's own records, as JSON, in the place of the error log
+	Worker *worker
 }
 
 // takeTold takes it out of the options.

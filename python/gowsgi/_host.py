@@ -131,9 +131,10 @@ class Host:
         inodes: list[int] = []
         try:
             if self.access_logger is not None:
-                from gowsgi._logged import Logged
+                from gowsgi._logged import Accessed, Logged
 
-                app = Logged(app, self.access_logger)
+                access = self.access_logger.access
+                app = Logged(app, lambda environ: Accessed(environ, access))
             if begin is not None:
                 begin()
             if watchdog is not None:

@@ -1,4 +1,4 @@
-"""An application whose responses are told to a logger object, with meinheld's keys in environ."""
+"""An application whose responses are told to somebody: to a logger object, with meinheld's keys in environ."""
 
 from __future__ import annotations
 
@@ -10,31 +10,26 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["Logged"]
+__all__ = ["Accessed", "Logged", "Record"]
 
 
 class Logged:
-    """Calls logger.access(environ) for each response, with these added to environ:
-
-    STATUS_CODE     of the response, int
-    SEND_BYTES      of its body, int
-    REQUEST_TIME    from the call of the application on, int of milliseconds
-    LOCAL_TIME      dd/Mon/yyyy:HH:MM:SS +zzzz
+    """Has a record made of each request, and told of its response when that is complete.
 
     For a list, and for a file that the kernel sends, that is when the application has returned it; for another iterable
     when it is closed. Requests that the server refuses by itself are not seen here.
     """
 
-    def __init__(self, app: WSGIApplication, logger: Any) -> None:
+    def __init__(self, app: WSGIApplication, begin: Callable[[WSGIEnvironment], Record]) -> None:
         self.app = app
-        self._access = logger.access
+        self._begin = begin
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        record = _Record(environ, self._access)
+        record = self._begin(environ)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
-            record.status = int(status[:3])
+            record.line = status
             record.headers = headers
 
             def counted(data: bytes) -> object:
@@ -60,40 +55,64 @@ class Logged:
         return _Counted(result, record)
 
 
-class _Record:
-    """What is known of one response."""
+class Record:
+    """What is known of one response; `tell` of a subclass says so to somebody."""
 
-    def __init__(self, environ: WSGIEnvironment, access: Callable[[Any], object]) -> None:
+    def __init__(self, environ: WSGIEnvironment) -> None:
         self.environ = environ
-        self.status = 500
+        # The status with its reason.
+        self.line = _FAILED
         self.sent = 0
         self.headers: list[tuple[str, str]] = []
-        self._access: Callable[[Any], object] | None = access
-        self._began = time.monotonic()
+        self._told = False
 
     def failed(self) -> None:
-        self.status = 500
+        self.line = _FAILED
         self.log()
 
     def log(self) -> None:
         """Once, whoever asks first."""
-        access, self._access = self._access, None
-        if access is None:
+        if self._told:
             return
-        self.environ["STATUS_CODE"] = self.status
+        self._told = True
+        try:
+            self.tell()
+        except Exception:
+            traceback.print_exc(file=self.environ["wsgi.errors"])
+
+    def tell(self) -> None:
+        raise NotImplementedError
+
+
+_FAILED = "500 Internal Server Error"
+
+
+class Accessed(Record):
+    """Calls access(environ), with these added to environ:
+
+    STATUS_CODE     of the response, int
+    SEND_BYTES      of its body, int
+    REQUEST_TIME    from the call of the application on, int of milliseconds
+    LOCAL_TIME      dd/Mon/yyyy:HH:MM:SS +zzzz
+    """
+
+    def __init__(self, environ: WSGIEnvironment, access: Callable[[Any], object]) -> None:
+        super().__init__(environ)
+        self._access = access
+        self._began = time.monotonic()
+
+    def tell(self) -> None:
+        self.environ["STATUS_CODE"] = int(self.line[:3])
         self.environ["SEND_BYTES"] = self.sent
         self.environ["REQUEST_TIME"] = int((time.monotonic() - self._began) * 1000)
         self.environ["LOCAL_TIME"] = time.strftime("%d/%b/%Y:%H:%M:%S %z")
-        try:
-            access(self.environ)
-        except Exception:
-            traceback.print_exc(file=self.environ["wsgi.errors"])
+        self._access(self.environ)
 
 
 class _Counted:
     """An iterable of the application's, whose bytes are counted on their way."""
 
-    def __init__(self, result: Iterable[bytes], record: _Record) -> None:
+    def __init__(self, result: Iterable[bytes], record: Record) -> None:
         self._result = result
         self._blocks: Iterator[bytes] | None = None
         self._record = record

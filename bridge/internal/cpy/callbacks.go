@@ -42,6 +42,8 @@ type Entry interface {
 	Main(argv []string, saved State) int
 	Run(app uintptr, options string, saved State) (int, error)
 	Stop(timeout float64)
+	// ReopenLogs goes on in files of the logs' names; returns at once.
+	ReopenLogs()
 	Signal(signum int) (interrupt bool)
 }
 
@@ -157,6 +159,12 @@ func gwgo_run(app *C.PyObject, options *C.char, n C.size_t, saved *C.PyThreadSta
 func gwgo_stop(timeout C.double) {
 	defer guard()
 	Module.Stop(float64(timeout))
+}
+
+//export gwgo_reopen_logs
+func gwgo_reopen_logs() {
+	defer guard()
+	Module.ReopenLogs()
 }
 
 //export gwgo_signal

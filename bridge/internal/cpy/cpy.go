@@ -393,6 +393,9 @@ func (t *Thread) HasGIL() bool { return C.gw_thread_has_gil(t.p) != 0 }
 // CheckSignals runs pending Python signal handlers; main thread only.
 func (t *Thread) CheckSignals() { C.gw_check_signals(t.p) }
 
+// Heartbeat calls the module's heartbeat, if it has one.
+func (t *Thread) Heartbeat() { C.gw_heartbeat(t.p) }
+
 // Unhold gives back a piece's object.
 func Unhold(owned uintptr) { C.unhold(C.uintptr_t(owned)) }
 

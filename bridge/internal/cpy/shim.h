@@ -377,6 +377,9 @@ void gw_conn_drop(uint32_t conn);
 /* Runs pending Python signal handlers; main thread only. GIL: taken if not held, kept. Blocks: it runs Python. */
 void gw_check_signals(gw_thread *t);
 
+/* Calls the module's attribute heartbeat, if there is one. GIL: taken if not held, kept. Blocks: it runs Python. */
+void gw_heartbeat(gw_thread *t);
+
 /* Whether the current OS thread has the GIL through t. */
 int gw_thread_has_gil(const gw_thread *t);
 
@@ -527,6 +530,8 @@ extern void gwgo_no_greenlets(void);
 extern int gwgo_main(char *argv, size_t len, PyThreadState *saved);
 extern int gwgo_run(PyObject *app, char *options, size_t len, PyThreadState *saved, char *err, size_t errlen);
 extern void gwgo_stop(double timeout);
+/* GIL: held. Blocks: no. */
+extern void gwgo_reopen_logs(void);
 
 /* The call that word stands for, of this thread, has lasted a tick. On the monitor. GIL: not held. Blocks: no. */
 extern void gwgo_call_blocked(int thread, uint64_t word);

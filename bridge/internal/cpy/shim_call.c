@@ -154,6 +154,21 @@ void gw_check_signals(gw_thread *t) {
 	door();
 }
 
+void gw_heartbeat(gw_thread *t) {
+	gw_take_gil(t);
+	PyObject *beat = py.PyObject_GetAttrString(gw_native, "heartbeat");
+	if (!beat)
+		py.PyErr_Clear();
+	PyObject *result = beat ? py.PyObject_CallFunctionObjArgs(beat, NULL) : NULL;
+	if (beat && !result)
+		gw_log_exception(NULL, "in the heartbeat");
+	if (beat)
+		py.Py_DecRef(beat);
+	if (result)
+		py.Py_DecRef(result);
+	door();
+}
+
 /* ------------------------------------------------------------------------------------------------ end of a request */
 
 static void set_line(gw_job *j, const gw_request *rq, const char *arena) {

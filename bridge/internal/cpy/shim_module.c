@@ -95,6 +95,16 @@ static PyObject *native_stop(PyObject *self, PyObject *args) {
 	return Py_None;
 }
 
+static PyObject *native_reopen_logs(PyObject *self, PyObject *args) {
+	(void)self;
+	(void)args;
+	if (gw_check_fork() < 0)
+		return NULL;
+	gwgo_reopen_logs();
+	py.Py_IncRef(Py_None);
+	return Py_None;
+}
+
 static PyObject *native_stats(PyObject *self, PyObject *ignored) {
 	static const char *names[GW_CNT_N + GW_TALLY_N] = {"inputs", "start_responses", "file_wrappers", "clients",
 		"held_blocks", "descriptors", "bodies", "greenlets", "waiters", "timers", "websocket_objects",
@@ -210,6 +220,8 @@ int gw_module_exec(PyObject *module) {
 		{"main", native_main, METH_O, "main(argv) -> int\n\nRuns the command line; returns the exit status."},
 		{"run", native_run, METH_VARARGS, "run(app, options_json)\n\nServes app until stopped."},
 		{"stop", native_stop, METH_VARARGS, "stop(timeout=0.0)\n\nStops a running server; from any thread."},
+		{"reopen_logs", native_reopen_logs, METH_NOARGS,
+			"reopen_logs()\n\nGoes on in files of the logs' names; from any thread."},
 		{"stats", native_stats, METH_NOARGS,
 			"stats() -> dict\n\nCounters: live native objects, and what was refused."},
 		{"signal", native_signal, METH_VARARGS, "signal(signum, frame)\n\nThe server's signal handler."},

@@ -16,7 +16,17 @@ def late(name):
 
 def __getattr__(name):
     """PEP 562: C and Go find the late functions by name, too."""
-    if name in ("report", "file_range", "open_socket", "leave_child", "run_atexit", "before_end", "reopen_error_log"):
+    if name in (
+        "report",
+        "file_range",
+        "open_socket",
+        "leave_child",
+        "run_atexit",
+        "before_end",
+        "reopen_error_log",
+        "watch_signals",
+        "unwatch_signals",
+    ):
         return late(name)
     raise AttributeError(name)
 

@@ -15,7 +15,10 @@ def report(what, line, client, request_id, kind, value, tb):
     logger = getattr(native, "error_logger", None)
     if logger is not None:
         try:
-            logger.error(kind, value, tb)
+            if hasattr(logger, "failed"):  # one of the package's own
+                logger.failed(what, line, kind, value, tb)
+            else:
+                logger.error(kind, value, tb)
             return
         except Exception as e:
             errors.write(_record("ERROR", "error in the error logger", [], _format(type(e), e, e.__traceback__)))
@@ -571,3 +574,50 @@ def reopen_error_log(path):
             errors.flush()
             os.dup2(file.fileno(), errors.file.fileno(), inheritable=False)
     return ""
+
+
+# ---------------------------------------------------------------------------------------------- signals of a worker
+
+_watching = False
+
+
+def watch_signals(text):
+    """What Python handles is told to the server by the wake-up descriptor; the handlers stay what they are."""
+    global _watching, _saved_wakeup
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        return "no"
+    if not _watching:
+        os.register_at_fork(after_in_child=_forget_wakeup)
+    _watching = True
+    before = signal.set_wakeup_fd(int(text), warn_on_full_buffer=False)
+    if before != int(text):
+        _saved_wakeup = before
+    _share_wakeup_fd(int(text))
+    # faulthandler and the reports of crashes have taken this one; here it is an order like the others.
+    abort = signal.getsignal(signal.SIGABRT)
+    if callable(abort):
+        signal.signal(signal.SIGABRT, abort)
+    native.signals_on_stack()
+    return ""
+
+
+def unwatch_signals(_text):
+    import signal
+
+    _share_wakeup_fd(-1)
+    signal.set_wakeup_fd(-1 if _saved_wakeup is None else _saved_wakeup)
+    return ""
+
+
+def _forget_wakeup():
+    """A child that the application forks must not tell its parent of its signals."""
+    import signal
+
+    _share_wakeup_fd(-1)
+    try:
+        signal.set_wakeup_fd(-1)
+    except ValueError:  # forked by another thread than the main one, which it is now; nothing is set there
+        pass

@@ -95,8 +95,7 @@ def run(app: WSGIApplication, silent: int = 0) -> None:
         raise TypeError(f"app must be a WSGI application, a callable; this is {type(app).__name__}")
     if _host.listening is None:
         raise TypeError("not found listen socket")
-    name, port = _host.listening.given or ("127.0.0.1", 8000)
-    application = _Application(app, name, str(port), int(_host.settings["client_body_buffer_size"]))
+    application = _application(app)
     _native.want_suspend()
     try:
         signum = _host.run(application, _FIXED, {"like": "meinheld"}, _calls.begin, every=True)
@@ -104,6 +103,11 @@ def run(app: WSGIApplication, silent: int = 0) -> None:
         _calls.end()
     if signum == signal.SIGINT and not silent:
         raise KeyboardInterrupt
+
+
+def _application(app: WSGIApplication) -> _Application:
+    name, port = (_host.listening and _host.listening.given) or ("127.0.0.1", 8000)
+    return _Application(app, name, str(port), int(_host.settings["client_body_buffer_size"]))
 
 
 def stop(timeout: int = 0) -> None:

@@ -1,0 +1,109 @@
+package server
+
+// A server in a worker process of somebody else's master, gunicorn's: its heartbeat, its signals, its last request.
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/crew"
+)
+
+// worker is what the master's side says of it.
+type worker struct {
+	Parent       int     // the master; when another process is the parent, the server is stopped
+	Heartbeat    float64 // seconds from one to the next
+	MaxRequests  int64   // after so many the server is stopped; 0: never
+	Multiprocess bool    // wsgi.multiprocess
+}
+
+const (
+	// quickly is the grace where the master wants an end at once.
+	quickly = 100 * time.Millisecond
+
+	// handlersFirst is what Python's handler of such a signal, which may have a shorter one in mind, gets before.
+	handlersFirst = time.Second
+)
+
+// beat proves once in a while that the worker works: that a thread of those that run requests is free now and then, whichever,
+// and that it gets the GIL. Only then the module's heartbeat is called, on that thread; one that is not called is waited for.
+func (s *Server) beat() {
+	w := s.worker
+	every := time.Duration(w.Heartbeat * float64(time.Second))
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var waiting atomic.Bool
+	task := crew.Func(func(t *crew.Thread) {
+		t.Blocking(t.Py.Heartbeat)
+		waiting.Store(false)
+	})
+	for {
+		if w.Parent != 0 && os.Getppid() != w.Parent && !s.http.Stopping() {
+			s.log.Info("the parent process has changed")
+			s.Stop(s.cfg.GracefulTimeout)
+		}
+		if waiting.CompareAndSwap(false, true) {
+			s.crew.PostFirst(task)
+		}
+		select {
+		case <-s.stopped:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// workerSignal: Python has handlers for all of them, but its main thread may be long in coming.
+func (s *Server) workerSignal(sig syscall.Signal) {
+	switch sig {
+	case syscall.SIGTERM:
+		s.Stop(s.cfg.GracefulTimeout)
+	case syscall.SIGINT, syscall.SIGQUIT:
+		s.Stop(handlersFirst)
+	}
+}
+
+// lastRequest is called by the thread that begins the last of as many requests as the server is to have.
+func (s *Server) lastRequest() {
+	go s.log.Info("Autorestarting worker after current request.", "requests", s.worker.MaxRequests)
+	s.Stop(s.cfg.GracefulTimeout)
+}
+
+// overstayed ends the process when a thread of the application keeps the main thread from coming back after the grace.
+func (s *Server) overstayed() {
+	select {
+	case <-s.stopped:
+	case <-time.After(2 * cutLimit):
+		s.endNow("the grace is over, and the main thread is still in the application", bridge.AtExit)
+	}
+}
+
+// nobodyElse tells whether a listener's queue is lost when this process closes it: where the master has closed it, its other
+// workers are stopped as well. Of a master that cannot be looked at, another user's, it is not known.
+func (s *Server) nobodyElse(fd int) bool {
+	if s.worker.Parent == 0 {
+		return false
+	}
+	if os.Getppid() != s.worker.Parent {
+		return true
+	}
+	var st unix.Stat_t
+	folder := fmt.Sprintf("/proc/%d/fd/", s.worker.Parent)
+	open, err := os.ReadDir(folder)
+	if err != nil || unix.Fstat(fd, &st) != nil {
+		return false
+	}
+	name := fmt.Sprintf("socket:[%d]", st.Ino)
+	for _, entry := range open {
+		if link, err := os.Readlink(folder + entry.Name()); err == nil && link == name {
+			return false
+		}
+	}
+	return true
+}

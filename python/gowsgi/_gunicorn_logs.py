@@ -1,0 +1,76 @@
+"""What the server has to say, told to gunicorn's logger where that does more than write to a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from types import TracebackType
+from typing import Any
+
+from gowsgi import _gunicorn_settings as _settings
+
+__all__ = ["Failures", "Records"]
+
+
+class Records:
+    """The server's own records on their way to a logger of gunicorn's. One that is plain needs none of this.
+
+    The server never waits for Python, so it writes to a pipe, from which a thread reads.
+    """
+
+    def __init__(self, log: Any, cfg: Any) -> None:
+        # What the server opens; empty if it is to write to the error log by itself.
+        self.path = ""
+        self._log = log
+        self._write = -1
+        if _settings.plain(log):
+            return
+        read, self._write = os.pipe()
+        self.path = f"/proc/self/fd/{self._write}"
+        self._thread = threading.Thread(target=self._pump, args=(read,), name="gowsgi-log", daemon=True)
+        self._thread.start()
+
+    def _pump(self, read: int) -> None:
+        with open(read, encoding="utf-8", errors="backslashreplace") as lines:
+            for line in lines:
+                try:
+                    self._tell(json.loads(line))
+                except Exception:  # a logger's mistake is not the server's
+                    self._log.exception("gowsgi: the logger has refused a record")
+
+    def _tell(self, record: dict[str, Any]) -> None:
+        level, message = record.pop("level"), record.pop("message")
+        for name in ("time", "pid"):
+            record.pop(name, None)
+        more = "".join(f" {name}={value}" for name, value in record.items())
+        self._log.log(level, "%s", message + more)
+
+    def close(self) -> None:
+        """The last records are told before it returns, unless the logger takes them longer than a second."""
+        if self._write >= 0:
+            os.close(self._write)
+            self._write = -1
+            self._thread.join(1)
+
+
+class Failures:
+    """The application's exceptions, as gunicorn's workers log them."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    def error(self, kind: type[BaseException], value: BaseException, tb: TracebackType | None) -> None:
+        self.failed("", "", kind, value, tb)
+
+    def failed(
+        self, what: str, line: str, kind: type[BaseException], value: BaseException, tb: TracebackType | None
+    ) -> None:
+        """line is the method and the target, empty where there is no request."""
+        if isinstance(value, SystemExit) and not self._worker.alive:
+            return  # the worker's own, see Worker._leave
+        if line:
+            message, target = "Error handling request %s", line.partition(" ")[2]
+        else:
+            message, target = "Error %s", what
+        self._worker.log.error(message, target, exc_info=(kind, value, tb))
