@@ -12,6 +12,7 @@ from harness.client import Truncated
 from harness.forms import EXAMPLES
 from harness.origin import origin
 from harness.waiting import LIMIT, wait_until
+from harness.websocket import open_websocket
 
 
 def test_the_readme_names_every_example(commands):
@@ -246,3 +247,28 @@ def test_progress_shows_that_it_is_alive(start, tmp_path):
         piece = client.read_some(10000)
         assert piece
         seen += piece
+
+
+def test_websocket_chat(start):
+    server = start("flask_talk.py")
+    assert "new WebSocket" in server.get("/").text and server.get("/chat").status_code == 400
+    one, two = open_websocket(server, "/chat"), open_websocket(server, "/chat")
+    for name, text in (("Ada", "Hello"), ("", "x"), ("Bob", "Hi")):
+        one.say(json.dumps({"name": name, "text": text}))
+        one.say("nonsense")
+    said = [
+        {"number": 1, "name": "Ada", "text": "Hello"},
+        {"number": 2, "name": "Bob", "text": "Hi"},
+    ]
+    for ws in (one, two):
+        assert [json.loads(ws.message()) for _ in said] == said
+    again = open_websocket(server, "/chat?after=1")
+    assert json.loads(again.message()) == said[1]
+
+
+def test_plot(start):
+    server = start("plot.py")
+    assert "polyline" in server.get("/").text
+    ws = open_websocket(server, "/points")
+    numbers = [json.loads(ws.message())[0] for _ in range(5)]
+    assert numbers == list(range(numbers[0], numbers[0] + 5))

@@ -86,6 +86,61 @@ def test_two_browsers_watch_a_job(start, browsers, tmp_path):
         assert each.run("return document.querySelector('progress').value") == len(data)
 
 
+def test_two_browsers_chat_by_websocket(start, browsers):
+    server = start("flask_talk.py")
+
+    def connected(count):
+        wait_until(lambda: server.get("/participants").text == str(count), f"{count} are connected")
+
+    for each in browsers:
+        each.open(server.url + "/")
+    connected(2)
+    said = []
+
+    def say(who, name, text):
+        browsers[who].type("#name", name)
+        browsers[who].type("#text", text + "\n")
+        said.append(("Ada" if who == 0 else "Bob <b>") + ": " + text)
+        for each in browsers:
+            wait_until(lambda each=each: each.texts("#messages li") == said, f"both see {text!r}")
+
+    say(0, "Ada", "Is there anybody?")
+    say(1, "Bob <b>", "Yes, <script>alert(1)</script> & ü")
+    # One loses its connection, misses something, and comes back.
+    browsers[1].run("connect = () => {}; socket.close()")
+    connected(1)
+    browsers[0].type("#text", "Still there?\n")
+    said.append("Ada: Still there?")
+    wait_until(lambda: browsers[0].texts("#messages li") == said, "the other sees it")
+    assert browsers[1].texts("#messages li") == said[:-1]
+    browsers[1].open(server.url + "/")
+    connected(2)
+    wait_until(lambda: browsers[1].texts("#messages li") == said, "what it has missed")
+    # All do, and their pages come back by themselves.
+    for each in browsers:
+        each.run("window.before = socket")
+    server.post("/interruption")
+    for each in browsers:
+        each.wait_for("return socket !== before && socket.readyState === 1")
+    connected(2)
+    say(0, "", "So there is.")
+    for each in browsers:
+        assert each.run("return document.querySelectorAll('#messages b b, #messages script').length") == 0
+        each.close()
+    connected(0)
+
+
+def test_a_live_plot(start, browsers):
+    server = start("plot.py")
+    for each in browsers:
+        each.open(server.url + "/")
+    for each in browsers:
+        each.wait_for("return points.length >= 5")
+        assert each.run("return line.getAttribute('points').split(' ').length === points.length")
+    for each in browsers:
+        each.close()
+
+
 def test_a_page_of_results(start, browsers):
     own = start("hello.py")
     server = start("fetch_urls.py", URLS=" ".join(f"{own.url}/{n}" for n in range(20)), no_proxy="*")

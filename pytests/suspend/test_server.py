@@ -41,6 +41,33 @@ server._host.listening.close()
     )
 
 
+def test_the_addresses_stay_known_while_a_server_takes_the_sockets(program):
+    program(
+        """
+seen, over = set(), []
+
+def looks():
+    while not over:
+        seen.add(tuple(server.addresses()))
+
+for _ in range(50):
+    server.listen(("127.0.0.1", 0))
+    bound = tuple(server.addresses())
+    seen.clear()
+    over.clear()
+    thread = threading.Thread(target=looks)
+    gowsgi.schedule_call(0.001, server.stop)
+    gowsgi.schedule_call(0, lambda: results.append(tuple(server.addresses()) == bound))
+    thread.start()
+    server.run(app, log_level="error")
+    over.append(True)
+    thread.join()
+    assert seen <= {bound, ()}, (seen, bound)
+assert results == [True] * 50, results
+"""
+    )
+
+
 def test_nothing_spawned_is_lost_between_two_servers(program):
     """By a thread that knows nothing of servers, which end by themselves all the time."""
     program(

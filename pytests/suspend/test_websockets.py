@@ -104,3 +104,34 @@ thread.join()
 assert results == [None], results
 """
     )
+
+
+def test_the_chat_of_the_readme_in_flask(program):
+    """Its route says nothing of WebSockets, which Werkzeug has come to ask for."""
+    program(
+        CLIENT
+        + """
+from flask import Flask, request
+app = Flask(__name__)
+
+@app.route("/chat")
+def chat():
+    ws = request.environ.get("wsgi.websocket")
+    while True:
+        m = ws.wait()
+        if m is None:
+            return ""
+        ws.send(m)
+
+def visit():
+    client = Client(server.addresses()[0][1], "/chat")
+    client.send(b"hello")
+    assert client.receive() == (1, b"hello")
+
+server.listen(("127.0.0.1", 0))
+thread = visitor(visit)
+server.run(WebSocketMiddleware(app))
+thread.join()
+assert results == [None], results
+"""
+    )

@@ -33,6 +33,8 @@ class Host:
         self._changed: set[str] = set()
         self._world = world
         self.listening: Listening | None = None
+        # What the server that runs has taken of it.
+        self._serving: Listening | None = None
         self.access_logger: Any = None
         self.error_logger: Any = None
         self._watchdog: Callable[[], object] | None = None
@@ -92,7 +94,8 @@ class Host:
         self.listening = listening
 
     def addresses(self) -> list[Any]:
-        return [] if self.listening is None else self.listening.addresses()
+        listening = self.listening or self._serving
+        return [] if listening is None else listening.addresses()
 
     # running
 
@@ -122,7 +125,8 @@ class Host:
                 raise TypeError("app must be a WSGI application, a callable; this is None")
             app = _no_app
             told["listen"] = False
-        listening, self.listening = self.listening, None
+        listening = self._serving = self.listening
+        self.listening = None
         watchdog, self._watchdog = self._watchdog, None
         timer = None
         native: Any = _native.load()
@@ -163,6 +167,7 @@ class Host:
             native.error_logger = before
             if timer is not None:
                 timer.stop()
+            self._serving = None
             if listening is not None:
                 listening.close()
 

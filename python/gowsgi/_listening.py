@@ -23,6 +23,8 @@ class Listening:
         self.sockets: list[socket.socket] = []
         # SERVER_NAME and SERVER_PORT by listen's arguments; None where they say nothing.
         self.given: tuple[str, int] | None = None
+        # Their addresses, once a server has them.
+        self._taken: list[Any] | None = None
         self._path: tuple[str | bytes, int, int, int] | None = None
 
     def bind(self, address: Address) -> None:
@@ -53,10 +55,18 @@ class Listening:
 
     def addresses(self) -> list[Any]:
         """What is really bound: (host, port), for IPv6 with more behind it, or a path."""
-        return [s.getsockname() for s in self.sockets]
+        if self._taken is not None:
+            return list(self._taken)
+        try:
+            return [s.getsockname() for s in self.sockets]
+        except OSError:  # a server takes them at this moment
+            if self._taken is None:
+                raise
+            return list(self._taken)
 
     def take(self) -> list[int]:
         """The descriptors, for a server that closes them."""
+        self._taken = self.addresses()
         fds = [s.detach() for s in self.sockets]
         self.sockets = []
         return fds
@@ -66,6 +76,7 @@ class Listening:
         for s in self.sockets:
             s.close()
         self.sockets = []
+        self._taken = None
         if self._path is None:
             return
         path, pid, device, inode = self._path

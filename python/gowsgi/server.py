@@ -88,7 +88,7 @@ def set_listen_socket(socket_fd: int | Sequence[int]) -> None:
 
 
 def addresses() -> list[Any]:
-    """What listen has bound, as getsockname tells it: (host, port) and the like, or a path; [] once run has begun."""
+    """What listen has bound, as getsockname tells it: (host, port) and the like, or a path; [] before it and when run has ended."""
     return _host.addresses()
 
 

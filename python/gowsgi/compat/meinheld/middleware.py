@@ -47,4 +47,15 @@ class WebSocketMiddleware(ContinuationMiddleware):
     """
 
     def __init__(self, app: WSGIApplication, **options: Any) -> None:
-        super().__init__(_upgrade.WebSocketMiddleware(app, **options))
+        super().__init__(_upgrade.WebSocketMiddleware(_as_plain(app), **options))
+
+
+def _as_plain(app: WSGIApplication) -> WSGIApplication:
+    """The app sees no Upgrade field of a WebSocket: routers that are younger than meinheld take it for another route."""
+
+    def plain(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if _upgrade.WEBSOCKET_KEY in environ:
+            environ.pop("HTTP_UPGRADE", None)
+        return app(environ, start_response)
+
+    return plain
