@@ -38,7 +38,7 @@ TESTS ?= pytests
 PKG ?= ./...
 FUZZTIME ?= 30s
 # Processes of pytest at a time; they use half a core each.
-SHARDS ?= 3
+SHARDS ?= 4
 # Options of the benchmarks.
 BENCH ?=
 # Address of `make run`.

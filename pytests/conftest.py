@@ -13,11 +13,30 @@ from harness.forms import forms
 from harness.server import Server, run
 
 
+def spread(chosen):
+    """Both forms under the main interpreter, the oldest and the newest; under the others one, in turn.
+
+    What the forms do differently does not depend on the version, and what depends on the version both do alike.
+    """
+    versions = sorted({f.interpreter.version for f in chosen})
+    ends = {i for i in {f.interpreter for f in chosen} if i.is_main or i.version in (versions[:1] + versions[-1:])}
+    others = sorted({f.interpreter.name for f in chosen if f.interpreter not in ends})
+    kinds = {name: ("binary", "pip")[n % 2] for n, name in enumerate(others)}
+
+    def runs(form):
+        kind = kinds.get(form.interpreter.name)
+        return kind in (None, form.kind) or not any(
+            f.interpreter is form.interpreter and f.kind == kind for f in chosen
+        )
+
+    return [f for f in chosen if runs(f)]
+
+
 def pytest_generate_tests(metafunc):
     if "form" not in metafunc.fixturenames:
         return
     core = metafunc.definition.get_closest_marker("core") is not None
-    chosen = forms(every_interpreter=core)
+    chosen = spread(forms(every_interpreter=core))
     if metafunc.definition.get_closest_marker("one_form"):
         chosen = chosen[:1]
     metafunc.parametrize("form", chosen, ids=[f.id for f in chosen], indirect=True, scope="session")
