@@ -1,8 +1,8 @@
 """Fixtures of the live suite. The order is: form (a way to start the server) over module over test."""
 
+import collections
 import os
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
@@ -49,14 +49,21 @@ def pytest_collection_modifyitems(config, items):
         return
     number, count = map(int, shard.split("/"))
 
-    def mine(item):
+    def group(item):
         form = item.callspec.params.get("form") if hasattr(item, "callspec") else None
         # A module's tests of one form share its server.
-        return zlib.crc32(f"{item.path.name} {form and form.id}".encode()) % count == number
+        return f"{item.path.parent.name}/{item.path.name} {form and form.id}"
 
-    others = [item for item in items if not mine(item)]
+    # The largest first, each to whom has least: all processes come to the same, as they have the same items.
+    tests = collections.Counter(map(group, items))
+    loads = [0] * count
+    whose = {}
+    for name, size in sorted(tests.items(), key=lambda each: (-each[1], each[0])):
+        whose[name] = loads.index(min(loads))
+        loads[whose[name]] += size
+    others = [item for item in items if whose[group(item)] != number]
     config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if mine(item)]
+    items[:] = [item for item in items if whose[group(item)] == number]
 
 
 @pytest.fixture(scope="session")

@@ -214,7 +214,7 @@ def test_two_browsers_chat(serve, app):
             each.open(f"{server.url}/#{name}")
         ready = "Bob has entered" if app == "socketio_site" else ""
         if ready:
-            wait_until(lambda: all(ready in each.texts("li") for each in pair), "both are in the room")
+            wait_until(lambda: all(ready in each.texts("li") for each in pair), "both are in the room", 40)
         else:
             wait_until(lambda: server.get("/people").text == "2", "both are there")
         for each, said in zip(pair, ("Ada: <b>hello</b>", "Bob: ü")):
