@@ -46,8 +46,9 @@ def catch_up(ws, after):
             if not missed:
                 participants.add(ws)
                 return
-        for after, message in missed:
+        for number, message in missed:
             ws.send(message)
+            after = number
 
 
 @flask.get("/")

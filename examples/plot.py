@@ -1,7 +1,7 @@
 """A live plot by WebSocket: gowsgi examples/plot.py, then open http://127.0.0.1:8000/
 
-A thread of the program measures (here: how much CPU the process has used) ten times a second and publishes. Whoever looks
-has a WebSocket that waits for that. Nobody measures for nothing, and who is slow misses the oldest points.
+A thread of the program measures (here: how much CPU the process has used) ten times a second and publishes. Whoever
+looks has a WebSocket that waits for that. Nobody measures for nothing, and who is slow misses the oldest points.
 """
 
 import json

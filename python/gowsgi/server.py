@@ -88,7 +88,10 @@ def set_listen_socket(socket_fd: int | Sequence[int]) -> None:
 
 
 def addresses() -> list[Any]:
-    """What listen has bound, as getsockname tells it: (host, port) and the like, or a path; [] before it and when run has ended."""
+    """What listen has bound, as getsockname tells it: (host, port) and the like, or a path.
+
+    Empty before listen, and when run has ended.
+    """
     return _host.addresses()
 
 

@@ -51,7 +51,7 @@ class WebSocketMiddleware(ContinuationMiddleware):
 
 
 def _as_plain(app: WSGIApplication) -> WSGIApplication:
-    """The app sees no Upgrade field of a WebSocket: routers that are younger than meinheld take it for another route."""
+    """The app sees no Upgrade field of a WebSocket: routers younger than meinheld take it for another route."""
 
     def plain(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if _upgrade.WEBSOCKET_KEY in environ:
