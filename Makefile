@@ -90,7 +90,8 @@ pytest: build envs ## the live suite only; TESTS and ARGS narrow it
 
 # What a request leaves behind for the next one to use (header keys and values, spare objects) must change nothing.
 cold: build envs ## the live suite's core with every cache forced cold
-	GOWSGI_COLD=1 GOWSGI_FORMS=binary GOWSGI_PYTHONS= $(MAIN_PYTHON) -m pytest -q -m core $(TESTS) $(ARGS)
+	GOWSGI_COLD=1 GOWSGI_FORMS=binary GOWSGI_PYTHONS= \
+		$(PYTHON) $(TOOLS)/shards.py $(SHARDS) $(MAIN_PYTHON) -m pytest -q -m core $(TESTS) $(ARGS)
 
 test-next: build ## the suite's core under CPython 3.14 and 3.15 in a Debian sid root (root and debootstrap needed)
 	$(PYTHON) $(TOOLS)/sidroot.py --binary $(BINARY) --wheel dist/gowsgi_server-*.whl $(if $(IF_POSSIBLE),--if-possible) -- $(ARGS)

@@ -90,6 +90,7 @@ func TestPutAside(t *testing.T) {
 	}
 
 	// Without memory for another job nothing can suspend, and all goes on.
+	SetScheduler(noGreenlets{})
 	th.Call(asked(t, "/may"), nil)
 	th.Release()
 	may := func() string {
@@ -123,3 +124,8 @@ func TestPutAside(t *testing.T) {
 		t.Fatal("the job is there again: ", got)
 	}
 }
+
+// noGreenlets is a Scheduler that is told so.
+type noGreenlets struct{ Scheduler }
+
+func (noGreenlets) NoGreenlets() {}

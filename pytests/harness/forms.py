@@ -96,6 +96,8 @@ def interpreters():
         return [running]
     with open(listed) as file:
         found = [Interpreter(e["name"], e["python"], e["version"], e.get("shared", True)) for e in json.load(file)]
+    if os.environ.get("GOWSGI_FRESH_FOLLOWS"):  # make test-fresh has the distribution's own Python, and nothing else
+        found = [i for i in found if i.is_main or not i.name.endswith("-system")]
     return found if any(i.is_main for i in found) else [running, *found]
 
 
