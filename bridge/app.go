@@ -109,11 +109,12 @@ const (
 	TallyBytesOut    = cpy.TallyBytesOut    // websocket_bytes_out
 )
 
-// TouchGIL takes the GIL and lets go of it, on any goroutine: it returns when it is to be had.
-func TouchGIL() {
+// Heartbeat takes the GIL, however long that takes, and calls what the module has under the name heartbeat, if anything. Any
+// goroutine that is no Python thread.
+func Heartbeat() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cpy.TouchGIL()
+	cpy.Heartbeat()
 }
 
 // Tally adds one. Any goroutine.

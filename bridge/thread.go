@@ -224,12 +224,6 @@ func (t *Thread) CheckSignals() {
 	t.c.CheckSignals()
 }
 
-// Heartbeat calls what the module has under that name, which lasts for no longer than an upcall.
-func (t *Thread) Heartbeat() {
-	t.takes()
-	t.c.Heartbeat()
-}
-
 func (j *Job) fill(r *Request) {
 	h, q := r.Head, &j.rq
 	q.Head = r.Number

@@ -63,8 +63,7 @@ func (l *Loop) AddListener(ln *Listener) error {
 // Closing a listener resets what waits in its queue, and under TCP what has not come that far. So one that Listen made
 // first admits nobody new; then all that wait are accepted; then it is closed. If connections came lately, another may be
 // on its way: listeners stay open for it a moment longer, see Accepting. Who inherited a listener leaves its queue to the
-// other holders, unless Listener.Last says that there are none; where Options.Shared says that there are such now, it takes
-// what waits.
+// other holders, unless Listener.Last has it take what waits.
 func (l *Loop) StopAccepting() {
 	l.LetOthers(false)
 	lately := false
@@ -87,8 +86,7 @@ func (l *Loop) Accepting() bool { return len(l.listeners) > 0 }
 
 func (l *Loop) stopListening() {
 	for _, b := range l.listeners {
-		// Where others share it, too: whoever was woken for a connection is the only one who was.
-		if b.ln.own || l.opt.Shared || b.ln.Last != nil && b.ln.Last(b.ln.fd) {
+		if b.ln.own || b.ln.Last != nil && b.ln.Last(b.ln.fd) {
 			l.acceptRest(b)
 		}
 	}

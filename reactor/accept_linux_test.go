@@ -100,6 +100,51 @@ func TestAcceptBatch(t *testing.T) {
 	r.until("the others", func() bool { return len(calls) == 6 })
 }
 
+// TestLookForWaiting: a connection for which the wake-up went to somebody else is accepted without one, unless accepting rests.
+func TestLookForWaiting(t *testing.T) {
+	r := newRig(t, &hooks{ready: echo}, Options{}, ListenOptions{})
+	nc := r.dial() // and nobody polls
+	nc.Write([]byte("x"))
+	dispatch := func() {
+		r.l.LookForWaiting()
+		for r.l.Dispatch() {
+		}
+	}
+	r.l.LetOthers(true)
+	if dispatch(); len(r.conns) != 0 {
+		t.Fatal("accepting rested")
+	}
+	r.l.LetOthers(false)
+	dispatch()
+	dispatch() // with nobody there
+	if len(r.conns) != 1 {
+		t.Fatalf("%d connections", len(r.conns))
+	}
+	r.untilAnswer(nc)
+}
+
+// TestLetOthers: while accepting rests a connection waits, and is accepted afterwards; the end of accepting takes it, too.
+func TestLetOthers(t *testing.T) {
+	r := newRig(t, &hooks{ready: echo}, Options{Shared: true}, ListenOptions{})
+	r.l.LetOthers(true)
+	nc := r.dial()
+	nc.Write([]byte("x"))
+	r.l.Poll(0)
+	for r.l.Dispatch() {
+	}
+	if len(r.conns) != 0 {
+		t.Fatal("it did not rest")
+	}
+	r.l.LetOthers(false)
+	r.untilAnswer(nc)
+	r.l.LetOthers(true)
+	last := r.dial()
+	last.Write([]byte("x"))
+	r.l.StopAccepting()
+	r.until("closed", func() bool { return !r.l.Accepting() })
+	r.untilAnswer(last)
+}
+
 // TestStopAcceptingDeferred: a client that got its connection just before, and has not come round to sending, is served.
 // One that comes later is not let in.
 func TestStopAcceptingDeferred(t *testing.T) {

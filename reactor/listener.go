@@ -39,8 +39,8 @@ type Listener struct {
 	deferred bool // ListenOptions.Defer, where there is such a thing
 	adopted  bool // own, but others have accepted from it
 
-	// Last tells, of an inherited listener, whether what waits in its queue is lost when this process closes it: then it is
-	// accepted first. Asked by the leader when accepting ends; nil: no.
+	// Last tells, of an inherited listener, whether what waits in its queue is lost, or found late, when this process closes
+	// it: then it is accepted first. Asked by the leader when accepting ends; nil: no.
 	Last func(fd int) bool
 
 	made     bool // this process created path

@@ -1,7 +1,6 @@
 package crew
 
 import (
-	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -398,20 +397,37 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-func TestFifoPushFirst(t *testing.T) {
-	var q Fifo[int]
-	q.PushFirst(2)
-	q.Push(3)
-	q.PushFirst(1) // nothing was taken
-	var got []int
+// Threads get on if one of them is free, or in another call than at the last look.
+func TestStuck(t *testing.T) {
+	c, _ := quietCrew(2, 1)
+	still := NewStuck(c).Still
+	a, b := c.threads[0], c.threads[1]
+	a.beginCall()
 	for range 2 {
-		got = append(got, q.Pop())
+		if still() {
+			t.Fatal("one is free")
+		}
 	}
-	q.PushFirst(0) // where the others were
-	for q.Len() > 0 {
-		got = append(got, q.Pop())
+	b.beginCall()
+	if still() {
+		t.Fatal("it has just begun")
 	}
-	if want := []int{1, 2, 0, 3}; !slices.Equal(got, want) {
-		t.Errorf("taken: %v, want %v", got, want)
+	for range 2 {
+		if !still() {
+			t.Fatal("both are in the same calls")
+		}
+	}
+	a.word.Store(a.word.Load() | wordPending) // by the monitor
+	if !still() {
+		t.Fatal("it is the same call")
+	}
+	a.endCall()
+	a.beginCall()
+	if still() || !still() {
+		t.Fatal("it is another call now")
+	}
+	b.endCall()
+	if still() {
+		t.Fatal("one is free again")
 	}
 }

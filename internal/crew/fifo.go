@@ -12,16 +12,6 @@ func (q *Fifo[T]) Len() int { return len(q.items) - q.head }
 // Push adds one at the end.
 func (q *Fifo[T]) Push(t T) { q.items = append(q.items, t) }
 
-// PushFirst adds one that is the next.
-func (q *Fifo[T]) PushFirst(t T) {
-	if q.head == 0 {
-		q.items = append([]T{t}, q.items...)
-		return
-	}
-	q.head--
-	q.items[q.head] = t
-}
-
 // Pop takes the first; the zero value if nobody waits.
 func (q *Fifo[T]) Pop() (t T) {
 	if q.Len() == 0 {

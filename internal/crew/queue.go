@@ -9,24 +9,6 @@ func (c *Crew) Post(task Task) {
 	}
 }
 
-// PostFirst is Post of a task that goes before all that wait, however many. Any goroutine.
-func (c *Crew) PostFirst(task Task) {
-	c.mu.Lock()
-	t := c.ask()
-	if t != nil {
-		t.gift = task
-	} else {
-		c.loose.PushFirst(task)
-		c.queued.Store(int32(c.loose.Len()))
-	}
-	c.mu.Unlock()
-	if t != nil {
-		t.notify()
-	} else {
-		c.host.Wake() // a leader may be waiting
-	}
-}
-
 // Submit is Post by the standby, which leads.
 func (c *Crew) Submit(task Task) { c.give(task) }
 

@@ -184,14 +184,6 @@ func (s *Server) beforeFile() {
 // Loop is where the connections are.
 func (s *Server) Loop() *reactor.Loop { return s.loop }
 
-// Served is how many requests the application has answered. Any goroutine.
-func (s *Server) Served() (n int64) {
-	for _, t := range s.threads {
-		n += t.local.Served()
-	}
-	return n
-}
-
 // Aside is where its suspended requests are.
 func (s *Server) Aside() *aside.Hub { return s.requests.Aside }
 

@@ -32,11 +32,7 @@ type Service struct {
 type Local struct {
 	line   []byte
 	record accesslog.Record
-	served atomic.Int64
 }
-
-// Served is how many requests the application has answered on the thread. Any goroutine.
-func (l *Local) Served() int64 { return l.served.Load() }
 
 // Request is one request in flight. It may be used again for another after Reset.
 type Request struct {
@@ -144,7 +140,6 @@ func (r *Request) proceed(t *crew.Thread, local *Local, step bridge.Step, res *b
 		r.Client.Suspended(r.parked.Park().Client)
 		return false
 	}
-	local.served.Store(local.served.Load() + 1)
 	if r.Service.Access != nil {
 		r.logAccess(t, local, res)
 	}

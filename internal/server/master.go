@@ -10,9 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
-	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/master"
 )
 
@@ -79,6 +77,7 @@ var workerOf *master.Link
 
 // follow lets the master see to this worker, which serves from now on.
 func (s *Server) follow(link *master.Link) {
+	s.http.OnLast(s.most(), func() { go link.Retire("--max-requests") })
 	link.Follow(orders{s})
 	link.Ready()
 	go s.report(link)
@@ -109,49 +108,33 @@ func (o orders) Orphaned() {
 	o.Stop(true)
 }
 
-// report tells the master that the threads live, and when it is time for another worker.
+// lookEvery is how often a worker looks whether it is time for another one, and tells that it lives.
+const lookEvery = 250 * time.Millisecond
+
+// report tells the master that the worker lives, and when it is time for another one.
 func (s *Server) report(link *master.Link) {
-	every := 250 * time.Millisecond
-	if t := s.cfg.Timeout; t > 0 && t/4 < every {
-		every = t / 4
-	}
-	most := int64(0)
-	if s.cfg.MaxRequests > 0 {
-		most = int64(s.cfg.MaxRequests) + rand.Int64N(int64(s.cfg.MaxRequestsJitter)+1)
+	every := lookEvery
+	if t := s.cfg.Timeout; t > 0 {
+		every = min(every, t/4)
 	}
 	began := time.Now()
-	retires := false
-	stuck := crew.NewStuck(s.crew)
-	for tick := time.NewTicker(every); ; {
-		select {
-		case <-s.stopped:
-			return
-		case <-tick.C:
-		}
+	s.pulse(every, func() {
 		s.loop.Post(s.loop.LookForWaiting)
-		bridge.TouchGIL() // as long as nobody lets go of it, there are no beats
-		// Who waits for another request is not stuck.
-		if stuck.For(time.Now()) < s.cfg.Timeout || bridge.ThreadWaits() > 0 || s.cfg.Timeout == 0 {
-			link.Beat()
+		switch {
+		case s.cfg.MaxLifetime > 0 && time.Since(began) >= s.cfg.MaxLifetime:
+			link.Retire("--max-lifetime")
+		case s.cfg.MaxRSS > 0 && residentSize() > s.cfg.MaxRSS:
+			link.Retire("--max-rss")
 		}
-		if why := s.tired(most, began); why != "" && !retires {
-			retires = true
-			link.Retire(why)
-		}
-	}
+	}, link.Beat)
 }
 
-// tired is why a worker is to be replaced, "" if it is not.
-func (s *Server) tired(most int64, began time.Time) string {
-	switch {
-	case most > 0 && s.http.Served() >= most:
-		return "--max-requests"
-	case s.cfg.MaxLifetime > 0 && time.Since(began) >= s.cfg.MaxLifetime:
-		return "--max-lifetime"
-	case s.cfg.MaxRSS > 0 && residentSize() > s.cfg.MaxRSS:
-		return "--max-rss"
+// most is after how many requests a worker is to be replaced; 0: never.
+func (s *Server) most() int64 {
+	if s.cfg.MaxRequests == 0 {
+		return 0
 	}
-	return ""
+	return int64(s.cfg.MaxRequests) + rand.Int64N(int64(s.cfg.MaxRequestsJitter)+1)
 }
 
 // residentSize is the memory that the process takes, in bytes; 0: not known.

@@ -7,6 +7,8 @@
 //	descriptors.go  what a process may be short of
 //	pidfile.go   the pid file
 //	master.go    this process as the master of workers, or as one of them
+//	worker.go    as one of gunicorn's
+//	pulse.go     whether a worker lives
 //	command.go   the command line and the module functions on top of it
 package server
 
@@ -64,7 +66,10 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 func (s *Server) Listen() (err error) {
 	s.listeners, err = listen(s.cfg)
 	for i, ln := range s.listeners {
-		if s.worker != nil && s.cfg.Bind[i].Network == "fd" {
+		switch {
+		case workerOf != nil: // who was woken for a connection is the only one who was
+			ln.Last = func(int) bool { return true }
+		case s.worker != nil && s.cfg.Bind[i].Network == "fd":
 			ln.Last = s.nobodyElse
 		}
 	}

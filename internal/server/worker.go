@@ -5,14 +5,12 @@ package server
 import (
 	"fmt"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/bridge"
-	"github.com/gowsgi/gowsgi/internal/crew"
 )
 
 // worker is what the master's side says of it.
@@ -31,32 +29,14 @@ const (
 	handlersFirst = time.Second
 )
 
-// beat proves once in a while that the worker works: that a thread of those that run requests is free now and then, whichever,
-// and that it gets the GIL. Only then the module's heartbeat is called, on that thread; one that is not called is waited for.
+// beat lets the module's heartbeat be called as long as the worker lives, and stops the server when its master is gone.
 func (s *Server) beat() {
-	w := s.worker
-	every := time.Duration(w.Heartbeat * float64(time.Second))
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	var waiting atomic.Bool
-	task := crew.Func(func(t *crew.Thread) {
-		t.Blocking(t.Py.Heartbeat)
-		waiting.Store(false)
-	})
-	for {
-		if w.Parent != 0 && os.Getppid() != w.Parent && !s.http.Stopping() {
+	s.pulse(time.Duration(s.worker.Heartbeat*float64(time.Second)), func() {
+		if s.worker.Parent != 0 && os.Getppid() != s.worker.Parent && !s.http.Stopping() {
 			s.log.Info("the parent process has changed")
 			s.Stop(s.cfg.GracefulTimeout)
 		}
-		if waiting.CompareAndSwap(false, true) {
-			s.crew.PostFirst(task)
-		}
-		select {
-		case <-s.stopped:
-			return
-		case <-tick.C:
-		}
-	}
+	}, func() {})
 }
 
 // workerSignal: Python has handlers for all of them, but its main thread may be long in coming.

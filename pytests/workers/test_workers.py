@@ -142,6 +142,45 @@ def test_a_call_that_lasts_while_another_thread_is_free_is_none(workers):
     assert len(server.started()) == 1
 
 
+def test_a_response_that_comes_slowly_is_none(workers):
+    """Each block is a call of its own."""
+    server = workers("--timeout", "0.4", count=1)
+    assert server.get("/blocks?s=0.15").text == 10 * "block"
+    assert len(server.started()) == 1
+
+
+def test_a_thread_that_waits_for_another_request_is_none(workers, tmp_path):
+    (tmp_path / "greenlet.py").write_text("raise ImportError('none here')\n")
+    server = workers("--timeout", "0.4", count=1, app="waits", env={"PYTHONPATH": str(tmp_path)})
+    assert server.get("/wait?name=a&timeout=1.5").text == "Timeout"
+    assert len(server.started()) == 1
+
+
+def test_connections_are_spread(workers):
+    """The kernel alone would give nearly all to the same worker."""
+    server = workers()
+    clients, pids = [], []
+    for _ in range(64):
+        client = server.connect()
+        client.request("GET", "/")
+        pids.append(client.response().text.split()[0])
+        clients.append(client)
+    assert sorted(map(pids.count, set(pids)))[0] >= 0.4 * 64, pids
+
+
+def test_a_worker_without_a_free_thread_leaves_connections_to_the_others(workers, tmp_path):
+    server = workers()
+    held = server.connect()
+    held.request("GET", f"/hold?file={tmp_path / 'go'}")
+    wait_until((tmp_path / "go.holds").exists, "it runs")
+    busy = int((tmp_path / "go.holds").read_text())
+    for _ in range(20):
+        assert server.answering() != busy
+    (tmp_path / "go").write_text("")
+    assert held.response().text == f"{busy} 1"
+    wait_until(lambda: server.answering() == busy, "it accepts again")
+
+
 def test_more_and_fewer_workers(workers):
     server = workers()
     server.signal(signal.SIGTTIN)

@@ -4,6 +4,8 @@
 /sleep?s=   sleeps
 /gil        keeps the GIL for ever
 /die        kills its process
+/blocks?s=  a response of ten blocks, each of which takes so long
+/hold?file= waits until the file is there; says before that it waits
 /grow?mb=   keeps so much memory
 """
 
@@ -27,6 +29,15 @@ def application(environ, start_response):
         time.sleep(float(query["s"]))
     elif path == "/gil":
         ctypes.PyDLL(None).sleep(1000)
+    elif path == "/hold":
+        with open(query["file"] + ".held", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(query["file"] + ".held", query["file"] + ".holds")
+        while not os.path.exists(query["file"]):
+            time.sleep(0.005)
+    elif path == "/blocks":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return (time.sleep(float(query["s"])) or b"block" for _ in range(10))
     elif path == "/die":
         os.kill(os.getpid(), signal.SIGKILL)
     elif path == "/grow":

@@ -358,8 +358,8 @@ func ParkedOver(on bool) int {
 	return int(C.gw_parked_over(is))
 }
 
-// TouchGIL takes the GIL and lets go of it. On an OS thread that does not have it.
-func TouchGIL() { C.gw_touch_gil() }
+// Heartbeat calls the module's heartbeat, if it has one, with the GIL. On an OS thread that does not have it.
+func Heartbeat() { C.gw_heartbeat() }
 
 // Parked is how many of the server's OS threads wait in a Waiter of the application's.
 func Parked() int { return int(C.gw_parked_count()) }
@@ -392,9 +392,6 @@ func (t *Thread) HasGIL() bool { return C.gw_thread_has_gil(t.p) != 0 }
 
 // CheckSignals runs pending Python signal handlers; main thread only.
 func (t *Thread) CheckSignals() { C.gw_check_signals(t.p) }
-
-// Heartbeat calls the module's heartbeat, if it has one.
-func (t *Thread) Heartbeat() { C.gw_heartbeat(t.p) }
 
 // Unhold gives back a piece's object.
 func Unhold(owned uintptr) { C.unhold(C.uintptr_t(owned)) }

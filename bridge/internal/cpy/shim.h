@@ -328,8 +328,8 @@ int gw_parked_over(int on);
 /* How many of them wait. GIL: any. Blocks: no. */
 int gw_parked_count(void);
 
-/* Takes the GIL and gives it back. GIL: not held. Blocks: until it is to be had. */
-void gw_touch_gil(void);
+/* Calls the module's attribute heartbeat, if there is one. GIL: taken and released. Blocks: until the GIL is to be had. */
+void gw_heartbeat(void);
 int gw_green_there(void); /* Whether there are greenlets. Any thread. */
 
 /*
@@ -376,9 +376,6 @@ void gw_conn_drop(uint32_t conn);
 
 /* Runs pending Python signal handlers; main thread only. GIL: taken if not held, kept. Blocks: it runs Python. */
 void gw_check_signals(gw_thread *t);
-
-/* Calls the module's attribute heartbeat, if there is one. GIL: taken if not held, kept. Blocks: it runs Python. */
-void gw_heartbeat(gw_thread *t);
 
 /* Whether the current OS thread has the GIL through t. */
 int gw_thread_has_gil(const gw_thread *t);

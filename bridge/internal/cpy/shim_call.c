@@ -154,8 +154,8 @@ void gw_check_signals(gw_thread *t) {
 	door();
 }
 
-void gw_heartbeat(gw_thread *t) {
-	gw_take_gil(t);
+void gw_heartbeat(void) {
+	int gil = py.PyGILState_Ensure();
 	PyObject *beat = py.PyObject_GetAttrString(gw_native, "heartbeat");
 	if (!beat)
 		py.PyErr_Clear();
@@ -166,7 +166,7 @@ void gw_heartbeat(gw_thread *t) {
 		py.Py_DecRef(beat);
 	if (result)
 		py.Py_DecRef(result);
-	door();
+	py.PyGILState_Release(gil);
 }
 
 /* ------------------------------------------------------------------------------------------------ end of a request */

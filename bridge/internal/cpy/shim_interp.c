@@ -173,8 +173,6 @@ int gw_support_call(const char *function, const char *arg, size_t arg_len, char 
 	return rc;
 }
 
-void gw_touch_gil(void) { py.PyGILState_Release(py.PyGILState_Ensure()); }
-
 /* ------------------------------------------------------------------------------------------------ threads */
 
 gw_thread *gw_thread_attach(int index, PyThreadState *saved) {
