@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness.forms import forms
-from harness.server import Server, run
+from harness.server import Server, run, unharmed
 
 
 def spread(chosen):
@@ -122,6 +122,26 @@ def gowsgi(form):
     return command
 
 
+@pytest.fixture(params=[f for f in forms(every_interpreter=True) if f.kind == "pip"], ids=lambda form: form.id)
+def python(request):
+    """The interpreter of a form that has the package: a program that calls run is none for the binary."""
+    missing = request.param.missing()
+    if missing:
+        pytest.fail(missing, pytrace=False)
+    return request.param.interpreter.python
+
+
+@pytest.fixture
+def documented(serve, tmp_path):
+    """documented(text) serves a program as a document has it."""
+
+    def start(text):
+        (tmp_path / "documented.py").write_text(text)
+        return serve("documented", cwd=tmp_path)
+
+    return start
+
+
 @pytest.fixture(scope="module")
 def shared_apps(serve_module):
     return serve_module("every", "--threads", "4")
@@ -130,16 +150,8 @@ def shared_apps(serve_module):
 @pytest.fixture
 def apps(shared_apps):
     """All of testdata/apps behind one server, /<module>/... each; checked after every test for stray errors."""
-    server = shared_apps
-    assert server.process.poll() is None, "the shared server died in an earlier test"
-    start = server.stderr.position()
-    yield server
-    server.close_clients()
-    assert server.process.poll() is None, "the server died"
-    alarms = server.alarms(start)
-    # Reported here, with the test that caused it; not once more at the end of the file.
-    server.forget_errors(start)
-    assert not alarms, "unexpected on stderr:\n" + alarms[0]
+    with unharmed(shared_apps) as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """gowsgi.channels in programs of somebody's own, such as test suites: there need not be a server."""
 
-import subprocess
-
 import pytest
 
-from harness.forms import forms
+from harness.programs import run_program
 
 pytestmark = pytest.mark.core
 
@@ -28,21 +26,10 @@ def native():
 """
 
 
-@pytest.fixture(params=[f for f in forms(every_interpreter=True) if f.kind == "pip"], ids=lambda form: form.id)
-def program(request):
-    missing = request.param.missing()
-    if missing:
-        pytest.fail(missing, pytrace=False)
-
+@pytest.fixture
+def program(python):
     def run(text):
-        done = subprocess.run(
-            [request.param.interpreter.python, "-W", "error", "-X", "faulthandler", "-c", BEGIN + text],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=40,
-        )
-        assert (done.returncode, done.stderr) == (0, ""), f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert run_program(python, BEGIN + text)[1] == ""
 
     return run
 

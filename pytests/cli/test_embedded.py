@@ -1,11 +1,9 @@
 """gowsgi.server in a Python program of one's own: what run, stop and stats take, and where they may be called."""
 
-import subprocess
-
 import pytest
 
-from harness.forms import APPS, forms
-from harness.server import environment
+from harness.forms import APPS
+from harness.programs import run_program
 
 pytestmark = pytest.mark.core
 
@@ -27,26 +25,10 @@ def refused(kind, *arguments, **options):
 """
 
 
-@pytest.fixture(params=[f for f in forms(every_interpreter=True) if f.kind == "pip"], ids=lambda form: form.id)
-def program(request):
-    """program(text) runs it to its end, under the interpreter that has the package; what it printed."""
-    missing = request.param.missing()
-    if missing:
-        pytest.fail(missing, pytrace=False)
-
-    def run(text):
-        done = subprocess.run(
-            [request.param.interpreter.python, "-X", "faulthandler", "-c", BEGIN.format(apps=str(APPS)) + text],
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=50,
-        )
-        assert done.returncode == 0, f"status {done.returncode}\n{done.stderr}"
-        return done.stdout
-
-    return run
+@pytest.fixture
+def program(python):
+    """program(text) runs it to its end; what it printed."""
+    return lambda text: run_program(python, BEGIN.format(apps=str(APPS)) + text)[0]
 
 
 def test_a_factory_or_an_asgi_application_is_refused(program):

@@ -3,6 +3,7 @@ import shlex
 
 import pytest
 
+from harness import browser
 from harness.forms import EXAMPLES, ROOT
 
 COMMANDS = re.findall(r"^\|[^|]+\| `([^`]+)` \|", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
@@ -27,3 +28,23 @@ def start(serve):
         return serve(words[-1], *words[1:-1], *options, cwd=ROOT, env=variables, keeps_files=keeps_files)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def driver():
+    driver = browser.Driver()
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+def browsers(driver):
+    """Two browsers of different people. Asked for behind `start`, they are gone before the server ends."""
+    pair = []
+    try:
+        for _ in range(2):
+            pair.append(driver.browser())
+        yield pair
+    finally:
+        for each in pair:
+            each.close()

@@ -14,26 +14,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def driver():
-    driver = browser.Driver()
-    yield driver
-    driver.close()
-
-
-@pytest.fixture
-def browsers(driver):
-    """Two browsers of different people. Asked for behind `start`, they are gone before the server ends."""
-    pair = []
-    try:
-        for _ in range(2):
-            pair.append(driver.browser())
-        yield pair
-    finally:
-        for each in pair:
-            each.close()
-
-
 def test_two_browsers_chat(start, browsers):
     server = start("chat.py")
     for each in browsers:

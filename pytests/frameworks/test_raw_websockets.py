@@ -202,25 +202,19 @@ def test_a_thread_tells_all(serve):
         person.leaves()
 
 
-@pytest.mark.skipif(bool(browser.missing()), reason="no browser")
+@pytest.mark.skipif(bool(browser.missing()), reason=str(browser.missing()))
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("app", ["sock_site", "socketio_site"])
-def test_two_browsers_chat(serve, app):
+def test_two_browsers_chat(serve, browsers, app):
     server = serve(app, "--threads", "1", env={"PATCHED": "1"})
-    driver = browser.Driver()
-    try:
-        pair = [driver.browser(), driver.browser()]
-        for each, name in zip(pair, ("Ada", "Bob")):
-            each.open(f"{server.url}/#{name}")
-        ready = "Bob has entered" if app == "socketio_site" else ""
-        if ready:
-            wait_until(lambda: all(ready in each.texts("li") for each in pair), "both are in the room", 40)
-        else:
-            wait_until(lambda: server.get("/people").text == "2", "both are there")
-        for each, said in zip(pair, ("Ada: <b>hello</b>", "Bob: ü")):
-            each.type("#text", said.split(": ")[1] + "\n")
-            wait_until(lambda said=said: all(said in other.texts("li") for other in pair), f"both see {said}")
-        for each in pair:
-            each.close()
-    finally:
-        driver.close()
+    for each, name in zip(browsers, ("Ada", "Bob")):
+        each.open(f"{server.url}/#{name}")
+    if app == "socketio_site":
+        wait_until(lambda: all("Bob has entered" in each.texts("li") for each in browsers), "both are in the room", 40)
+    else:
+        wait_until(lambda: server.get("/people").text == "2", "both are there")
+    for each, said in zip(browsers, ("Ada: <b>hello</b>", "Bob: ü")):
+        each.type("#text", said.split(": ")[1] + "\n")
+        wait_until(lambda said=said: all(said in other.texts("li") for other in browsers), f"both see {said}")
+    for each in browsers:
+        each.close()

@@ -1,5 +1,6 @@
 """A gowsgi process under test: started on a port of its own choosing, watched, and stopped with a verdict."""
 
+import contextlib
 import os
 import re
 import signal
@@ -345,3 +346,16 @@ class Server:
         alarms = self.alarms()
         assert not alarms, "unexpected on stderr:\n" + alarms[0]
         return self.status
+
+
+@contextlib.contextmanager
+def unharmed(server):
+    """For one of the tests that share a server: what it did to that is told here, and not at the end of the file."""
+    assert server.process.poll() is None, "the shared server died in an earlier test"
+    start = server.stderr.position()
+    yield server
+    server.close_clients()
+    assert server.process.poll() is None, "the server died"
+    alarms = server.alarms(start)
+    server.forget_errors(start)
+    assert not alarms, "unexpected on stderr:\n" + alarms[0]

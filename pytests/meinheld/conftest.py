@@ -1,11 +1,8 @@
 """Programs that use meinheld's package, each in a process of its own with a time limit, on a port that is free."""
 
-import subprocess
-
 import pytest
 
-from harness.forms import forms
-from harness.server import environment
+from harness.programs import run_program
 
 BEGIN = """
 import os, sys, traceback
@@ -74,29 +71,7 @@ def get(path, **options):
 """
 
 
-@pytest.fixture(params=[f for f in forms(every_interpreter=True) if f.kind == "pip"], ids=lambda form: form.id)
-def python(request):
-    """The interpreter of a form that has the package: a program that calls run is none for the binary."""
-    missing = request.param.missing()
-    if missing:
-        pytest.fail(missing, pytrace=False)
-    return request.param.interpreter.python
-
-
 @pytest.fixture
 def program(python):
     """program(text) runs it to its end, and returns what it wrote to stdout and stderr."""
-
-    def run(text, status=0):
-        done = subprocess.run(
-            [python, "-X", "faulthandler", "-c", BEGIN + text],
-            env=environment({"PYTHONWARNINGS": "error"}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=40,
-        )
-        assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
-
-    return run
+    return lambda text, status=0: "".join(run_program(python, BEGIN + text, status))

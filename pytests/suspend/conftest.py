@@ -1,11 +1,8 @@
 """Programs of somebody's own on gowsgi.server, each in a process of its own with a time limit."""
 
-import subprocess
-
 import pytest
 
-from harness.forms import forms
-from harness.server import environment
+from harness.programs import run_program
 
 BEGIN = """
 import os, signal, socket, sys, threading, time
@@ -52,23 +49,7 @@ def refused(kind, function, *arguments, **keywords):
 """
 
 
-@pytest.fixture(params=[f for f in forms(every_interpreter=True) if f.kind == "pip"], ids=lambda form: form.id)
-def program(request):
-    """program(text) runs it under the interpreter that has the package; what it wrote to stdout and stderr."""
-    missing = request.param.missing()
-    if missing:
-        pytest.fail(missing, pytrace=False)
-
-    def run(text):
-        done = subprocess.run(
-            [request.param.interpreter.python, "-X", "faulthandler", "-c", BEGIN + text],
-            env=environment({"PYTHONWARNINGS": "error"}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=40,
-        )
-        assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
-
-    return run
+@pytest.fixture
+def program(python):
+    """program(text) runs it; what it wrote to stdout and stderr."""
+    return lambda text: "".join(run_program(python, BEGIN + text))

@@ -14,17 +14,8 @@ pytestmark = pytest.mark.core
 WAITS, FUTURES, BESIDE, OWN = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/suspend.md").read_text(), re.M | re.S)
 
 
-@pytest.fixture
-def served(serve, tmp_path):
-    def start(text):
-        (tmp_path / "documented.py").write_text(text)
-        return serve("documented", cwd=tmp_path)
-
-    return start
-
-
-def test_a_request_waits_for_another_one(served):
-    server = served(WAITS)
+def test_a_request_waits_for_another_one(documented):
+    server = documented(WAITS)
     answers = []
 
     def wait():
@@ -37,12 +28,12 @@ def test_a_request_waits_for_another_one(served):
     assert answers == ["hello"]
 
 
-def test_a_request_waits_for_a_future(served):
-    assert served(FUTURES).get("/").text == "144 6.0"
+def test_a_request_waits_for_a_future(documented):
+    assert documented(FUTURES).get("/").text == "144 6.0"
 
 
-def test_what_runs_beside_requests(served):
-    assert sorted(served(BESIDE).get("/").text.split()) == ["scheduled", "spawned"]
+def test_what_runs_beside_requests(documented):
+    assert sorted(documented(BESIDE).get("/").text.split()) == ["scheduled", "spawned"]
 
 
 def test_a_program_of_ones_own(program):

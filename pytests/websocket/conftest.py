@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.server import unharmed
 from harness.websocket import open_websocket
 
 
@@ -12,14 +13,8 @@ def shared(serve_module):
 
 @pytest.fixture
 def server(shared):
-    assert shared.process.poll() is None, "the server died in an earlier test"
-    start = shared.stderr.position()
-    yield shared
-    shared.close_clients()
-    assert shared.process.poll() is None, "the server died"
-    alarms = shared.alarms(start)
-    shared.forget_errors(start)
-    assert not alarms, "unexpected on stderr:\n" + alarms[0]
+    with unharmed(shared) as server:
+        yield server
 
 
 @pytest.fixture

@@ -14,17 +14,8 @@ ECHO, CHAT, ORIGINS, ACCEPTS, FUNCTION = re.findall(
 )
 
 
-@pytest.fixture
-def served(serve, tmp_path):
-    def start(text):
-        (tmp_path / "documented.py").write_text(text)
-        return serve("documented", cwd=tmp_path)
-
-    return start
-
-
-def test_echo(served):
-    server = served(ECHO)
+def test_echo(documented):
+    server = documented(ECHO)
     assert server.get("/").text == "This is for WebSockets."
     client = open_websocket(server, "/")
     client.say("hello")
@@ -32,8 +23,8 @@ def test_echo(served):
     client.leave()
 
 
-def test_chat(served):
-    server = served(CHAT)
+def test_chat(documented):
+    server = documented(CHAT)
     clients = [open_websocket(server, "/") for _ in range(3)]
     for client in clients:
         # Its own answer tells that it takes part.
@@ -46,8 +37,8 @@ def test_chat(served):
         client.leave()
 
 
-def test_origins(served):
-    server = served(ORIGINS)
+def test_origins(documented):
+    server = documented(ORIGINS)
     headers = {"Origin": "https://example.org", "Sec-WebSocket-Protocol": "v1.chat, v2.chat"}
     client = open_websocket(server, "/", headers)
     assert client.answer.get("Sec-WebSocket-Protocol") == "v2.chat"
@@ -56,8 +47,8 @@ def test_origins(served):
     assert server.request("GET", "/", handshake({"Origin": "https://example.net"})).status == 403
 
 
-def test_accept(served):
-    server = served(ACCEPTS)
+def test_accept(documented):
+    server = documented(ACCEPTS)
     assert server.request("GET", "/", handshake()).status == 401
     client = open_websocket(server, "/", {"Authorization": "Bearer secret"})
     assert client.answer.get("X-Session") == "1"
@@ -65,8 +56,8 @@ def test_accept(served):
     assert client.closed() == (1000, "")
 
 
-def test_a_function(served):
-    server = served(FUNCTION)
+def test_a_function(documented):
+    server = documented(FUNCTION)
     assert server.get("/").status_code == 400
     client = open_websocket(server, "/")
     client.say(b"hello")

@@ -29,7 +29,7 @@ _AT_ONCE = 0.05
 class Worker(_Base):  # type: ignore[misc]  # gunicorn has no types
     """A gunicorn worker that serves with gowsgi.
 
-    --threads threads run the application. The heartbeat (`notify`) comes as long as one of them is free, or gets on with
+    --threads threads run the application. The heartbeat (`notify`) comes as long as one of them is free or gets on with
     its work: a worker whose threads are each in one call for longer than --timeout is replaced, and so is one whose GIL
     never comes free; one that answers requests, however many wait, is not.
 
