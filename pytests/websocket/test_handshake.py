@@ -150,6 +150,19 @@ def test_the_application_refuses(server):
     assert (response.status, response.text) == (200, "the WebSocket is not accepted yet")
 
 
+@pytest.mark.parametrize("target", ["/deferred/later?0.01", "/deferred/later?0", "/deferred/by-thread"])
+@pytest.mark.parametrize("early", [b"", frame(1, b"one")])
+def test_the_application_waits_before_it_accepts(server, target, early):
+    """Nothing of what has come with the handshake, or while the request was suspended, is lost."""
+    with WebSocket(("127.0.0.1", server.port)) as client:
+        client.send(head("GET", target, handshake()) + early)
+        if not early:
+            client.say("one")
+        assert client.response().status == 101
+        assert client.message() == "one"
+        assert client.closed() == (1000, "")
+
+
 def test_frames_right_behind_the_handshake(server):
     """And before it: the connection had requests."""
     with WebSocket(("127.0.0.1", server.port)) as client:

@@ -272,7 +272,13 @@ def deferred(environ, start_response):
         except WebSocketError as error:
             start_response("200 OK", [("Content-Type", "text/plain")])
             return [str(error).encode()]
-    ws.accept(protocol="chosen", headers=[("X-More", "yes")])
+    if action == "later":
+        gowsgi.sleep(float(environ["QUERY_STRING"]))
+    if action == "by-thread":
+        threading.Thread(target=lambda: (ws.accept(), environ[CONTINUATION_KEY].resume())).start()
+        environ[CONTINUATION_KEY].suspend(20)
+    else:
+        ws.accept(protocol="chosen", headers=[("X-More", "yes")])
     ws.send(ws.wait() or "gone")
     return []
 

@@ -213,6 +213,7 @@ int gw_websocket_init(PyObject *module);
 
 /* Makes the type Waiter, and the functions that go with it. 0, or -1 with an exception set. GIL: held. */
 int gw_wait_init(PyObject *module);
+int gw_later_init(PyObject *module);
 
 /* New references. The environ of a request; NULL with an exception set. GIL: held. */
 PyObject *gw_environ(gw_job *j, const gw_request *rq, const char *arena, const gw_header *headers, const char *body);
