@@ -123,7 +123,7 @@ class Worker(_Base):  # type: ignore[misc]  # gunicorn has no types
         return listening
 
     def _beat(self) -> None:
-        """Called by the server about once a second, on a thread that runs requests, if one is free."""
+        """Called by the server about once a second, on a thread of its own, as long as those that run requests live."""
         self.notify()
         if not self.alive:  # the reloader, or a hook
             _native.load().stop()

@@ -238,14 +238,16 @@ static PyObject *native_websocket(PyObject *self, PyObject *args) {
 		return NULL;
 	}
 	int64_t ws;
-	EITHER_WAY(ws, gwgo_ws_open(j->index, j->gen, &ask, wait_));
+	uint64_t gen = j->gen; /* another request may be the job before the second call */
+	EITHER_WAY(ws, gwgo_ws_open(j->index, gen, &ask, wait_));
 	free(owned);
 	if (ws < 0) {
 		py.Py_DecRef(o);
 		py.PyErr_SetString(py.PyExc_RuntimeError, "the request is over, or cannot become a WebSocket");
 		return NULL;
 	}
-	j->upgraded = 1;
+	if (GW_LIKELY(j->gen == gen))
+		j->upgraded = 1;
 	GW_SELF(websocket_object, o)->number = (uint64_t)ws;
 	return o;
 }
