@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from harness.programs import HELD
 from harness.server import environment
 
 pytestmark = pytest.mark.core
@@ -67,13 +68,11 @@ def program(form):
 def test_one_server_after_the_other(program):
     """As test suites do: nothing of a server stays behind that the next ones would run out of."""
     assert program(
-        """
+        HELD
+        + """
 def visit(port):
     answers.append(get(port)[-2:])
     server.stop()
-
-def held():
-    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
 
 answers, seen = [], []
 taken = socket.create_server(("127.0.0.1", 0))

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from harness.programs import HELD
 from harness.server import environment
 
 pytestmark = pytest.mark.core
@@ -142,11 +143,8 @@ listener.close()
 def test_any_number_of_times_in_one_process(program):
     """Nothing of one server is left for the next: descriptors, threads, calls that were scheduled."""
     program(
-        """
-
-def held():
-    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
-
+        HELD
+        + """
 seen = []
 for number in range(20):
     server.schedule_call(30, results.append, "never")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from harness.programs import HELD
+
 pytestmark = pytest.mark.core
 
 
@@ -326,15 +328,16 @@ assert results == [b"ok"] * 3, results
 
 def test_what_run_is_refused_with_closes_what_was_bound(program):
     program(
-        """
-held = []
+        HELD
+        + """
+seen = []
 for _ in range(3):
-    held.append(len(os.listdir("/proc/self/fd")))
+    seen.append(held()[0])
     server.listen(("127.0.0.1", 0))
     (_, port), = server.addresses()
     refused(ValueError, server.run, app, no_such_option=1)
     refused(ConnectionRefusedError, get, port)
-assert held[2] == held[1] == len(os.listdir("/proc/self/fd")), held
+assert seen[2] == seen[1] == held()[0], seen
 refused(TypeError, server.run, "no application")
 refused(TypeError, server.run, None, bind="127.0.0.1:0")
 """
