@@ -36,13 +36,13 @@ func Setup(s PythonSetup) error {
 	if err := cpy.Setup(); err != nil {
 		return err
 	}
-	_, err := cpy.Support("setup", s.text())
+	_, err := cpy.Support("setup", s.Text())
 	return err
 }
 
-// text is option=value, option=value, with NUL between, which no option accepts. No JSON: to import Python's module for
+// Text is option=value, option=value, with NUL between, which no option accepts. No JSON: to import Python's module for
 // it takes 4 ms.
-func (s PythonSetup) text() string {
+func (s PythonSetup) Text() string {
 	items := []string{"errorlog=" + s.ErrorLog}
 	add := func(option string, values []string) {
 		for _, value := range values {

@@ -16,7 +16,7 @@ func TestPythonSetupText(t *testing.T) {
 			"errorlog=-\x00env=A=b=c\x00env=D=\x00pythonpath=/x y\x00pythonpath=/\xff\x00argv=gowsgi\x00argv=a:b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := c.setup.text(); got != c.want {
+			if got := c.setup.Text(); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})

@@ -25,6 +25,11 @@ func run(args []string) int {
 	if err := server.InitPoller(); err != nil { // first: anything may want it
 		return server.Fail(err, config.ExitBoot)
 	}
+	if bridge.Begun() {
+		if err := bridge.TakeEnviron(); err != nil {
+			return server.Fail(err, config.ExitBoot)
+		}
+	}
 	cfg, action, err := config.Parse(args, os.Getenv, os.Stdout)
 	if err != nil {
 		return server.Fail(err, config.ExitUsage)
@@ -39,7 +44,10 @@ func run(args []string) int {
 		return 0
 	}
 	if action == config.ActionServe && server.WantsMaster(cfg) {
-		return server.Master(cfg)
+		return server.Master(cfg, func() (*server.Program, error) { return program(cfg, args) })
+	}
+	if bridge.Begun() {
+		return forked(cfg, action, began)
 	}
 	found, err := locate(cfg)
 	if err != nil {
@@ -58,11 +66,39 @@ func run(args []string) int {
 	if err := bridge.Start(found, []string{"gowsgi", cfg.App}); err != nil {
 		return server.Fail(err, config.ExitBoot)
 	}
-	status := server.Command(cfg, action, bridge.MainState(), began)
+	return finish(server.Command(cfg, action, bridge.MainState(), began))
+}
+
+// forked goes on in a worker whose Python has started already (bridge/internal/cpy/embed_zygote.c).
+func forked(cfg *config.Config, action config.Action, began time.Time) int {
+	if err := server.JoinMaster(cfg); err != nil {
+		return server.Fail(err, config.ExitBoot)
+	}
+	bridge.Carry(python.Package, config.Version)
+	if err := bridge.Attach(); err != nil {
+		return server.Fail(err, config.ExitBoot)
+	}
+	return finish(server.Command(cfg, action, bridge.MainState(), began))
+}
+
+// finish ends Python, and returns the process's status.
+func finish(status int) int {
 	if !bridge.Finalize() && status == 0 {
-		status = 120 // Python's own status for output that could not be flushed
+		return 120 // Python's own status for output that could not be flushed
 	}
 	return status
+}
+
+// program is what runs Python for workers that are forked.
+func program(cfg *config.Config, args []string) (*server.Program, error) {
+	found, err := locate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if found.PipForm {
+		return &server.Program{Argv: pipForm(found, args)}, nil
+	}
+	return &server.Program{Interpreter: found, Files: &python.Package}, nil
 }
 
 func locate(cfg *config.Config) (*bridge.Interpreter, error) {
@@ -75,9 +111,12 @@ func locate(cfg *config.Config) (*bridge.Interpreter, error) {
 
 // execPip goes on in an interpreter that cannot be embedded but has the gowsgi package.
 func execPip(python *bridge.Interpreter, args []string) int {
-	argv := append([]string{python.Executable, "-m", "gowsgi"}, withoutPython(args)...)
-	err := syscall.Exec(python.Executable, argv, os.Environ())
+	err := syscall.Exec(python.Executable, pipForm(python, args), os.Environ())
 	return server.Fail(errors.New("cannot run "+python.Executable+": "+err.Error()), config.ExitBoot)
+}
+
+func pipForm(python *bridge.Interpreter, args []string) []string {
+	return append([]string{python.Executable, "-m", "gowsgi"}, withoutPython(args)...)
 }
 
 // withoutPython drops --python and its value: it has been used.

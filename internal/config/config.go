@@ -119,6 +119,7 @@ type Config struct {
 
 	// Workers.
 	Workers           string // a number or auto; "" one process, without a master
+	Preload           bool
 	Timeout           time.Duration
 	MaxRequests       int
 	MaxRequestsJitter int

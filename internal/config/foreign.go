@@ -15,7 +15,7 @@ import (
 // accepted, with one warning for all.
 
 // switchesOfGunicorn take no value on the command line.
-var switchesOfGunicorn = strings.Fields(`preload_app reload spew daemon initgroups enable_stdio_inheritance
+var switchesOfGunicorn = strings.Fields(`reload spew daemon initgroups enable_stdio_inheritance
 	disable_redirect_access_to_syslog capture_output syslog enable_backlog_metric do_handshake_on_connect
 	suppress_ragged_eofs no_control_socket permit_obsolete_folding permit_unconventional_http_method
 	permit_unconventional_http_version casefold_http_method strip_header_spaces`)
@@ -23,7 +23,6 @@ var switchesOfGunicorn = strings.Fields(`preload_app reload spew daemon initgrou
 // holdAlready are the settings of gunicorn that have a value which asks for nothing else than what gowsgi does.
 var holdAlready = map[string]func(value string) bool{
 	"worker_class":      func(v string) bool { return v == "sync" || v == "gthread" },
-	"preload_app":       func(string) bool { return true }, // it is loaded once, before anybody is served
 	"worker_tmp_dir":    func(string) bool { return true }, // there is no heartbeat to write
 	"no_control_socket": func(string) bool { return true },
 	"protocol":          func(v string) bool { return v == "http" },

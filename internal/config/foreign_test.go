@@ -61,7 +61,7 @@ func TestForeignOptionsAreToldTogether(t *testing.T) {
 func TestOptionsWhoseValueHoldsAlready(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"app:app -w 1 -k gthread --preload --worker-tmp-dir /dev/shm",
-			"-k gthread, --preload and --worker-tmp-dir /dev/shm change nothing here and can be left out"},
+			"-k gthread and --worker-tmp-dir /dev/shm change nothing here and can be left out"},
 		{"--protocol http --http-protocols h1 --no-control-socket app:app",
 			"--protocol http, --http-protocols h1 and --no-control-socket change nothing here and can be left out"},
 		{"--worker-class sync app:app", "--worker-class sync changes nothing here and can be left out"},

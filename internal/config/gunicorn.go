@@ -19,7 +19,6 @@ var settingsOfGunicorn = []struct {
 	hint  string
 }{
 	{"worker_class", "-k --worker-class", hintThreads},
-	{"preload_app", "--preload", hintRemove},
 	{"worker_tmp_dir", "--worker-tmp-dir", hintRemove},
 	{"config", "-c --config", hintConfig},
 	{"paste", "--paste --paster", hintRemove},

@@ -67,7 +67,7 @@ func FromKeywords(values map[string]any) (*Config, error) {
 			continue
 		case o.CLIOnly && o.Group == GroupWorkers && o.holds(values[name]):
 			if values[name] != nil {
-				others.idle = append(others.idle, printable(fmt.Sprintf("%s=%v", name, values[name])))
+				others.idle = append(others.idle, printable(name+"="+pythonText(values[name])))
 			}
 			continue
 		case o.CLIOnly && o.Group == GroupWorkers:
@@ -100,14 +100,19 @@ func FromKeywords(values map[string]any) (*Config, error) {
 	return c, nil
 }
 
+// pythonText is a keyword's value as Python shows it, a text without its quotes.
+func pythonText(value any) string {
+	if on, is := value.(bool); is {
+		return map[bool]string{true: "True", false: "False"}[on]
+	}
+	return fmt.Sprint(value)
+}
+
 // takeKeyword looks at a keyword that is no option of gowsgi's. None is the default of any setting, as False is of switches.
 func (f *foreign) takeKeyword(name string, value any) {
 	setting := settingOf[name]
 	_, ofTheirs := ofGunicorn[name]
-	text := fmt.Sprint(value)
-	if on, is := value.(bool); is {
-		text = map[bool]string{true: "True", false: "False"}[on]
-	}
+	text := pythonText(value)
 	switch flag := "--" + strings.ReplaceAll(name, "_", "-"); {
 	case ofTheirs && value == nil:
 	case ofTheirs && (value == false && slices.Contains(switchesOfGunicorn, setting) ||

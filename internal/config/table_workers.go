@@ -12,6 +12,11 @@ var tableOfWorkers = []Option{
 		Help:     "How many processes serve, below a master that replaces those that end; auto: one for each CPU.",
 		Compat:   "gunicorn has a master always, and no auto.",
 		validate: workerCount, at: func(c *Config) any { return &c.Workers }},
+	{Name: "preload_app", Flags: []string{"--preload"}, Type: Bool, Default: "false", CLIOnly: true, Group: GroupWorkers,
+		Help: "The application is loaded once, and workers are forked from that process: they share its memory, and a " +
+			"replacement serves at once.",
+		Compat: "With gunicorn, HUP does not bring new code then.",
+		at:     func(c *Config) any { return &c.Preload }},
 	{Name: "timeout", Flags: []string{"-t", "--timeout"}, Type: Seconds, Metavar: "SECONDS", Default: "30", CLIOnly: true,
 		Group: GroupWorkers,
 		Help: "A worker whose threads have all been in one call for so long, or do not get the GIL, is replaced; 0 is never. " +
@@ -56,5 +61,5 @@ func (c *Config) WorkerCount() int {
 // holds reports whether a keyword's value asks for nothing else than what a program that calls the server gets: one process.
 func (o *Option) holds(value any) bool {
 	text := fmt.Sprint(value)
-	return value == nil || text == "0" || o.Name == "workers" && text == "1"
+	return value == nil || o.Name == "preload_app" || text == "0" || o.Name == "workers" && text == "1"
 }

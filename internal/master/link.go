@@ -4,8 +4,6 @@ package master
 
 import (
 	"bufio"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -16,10 +14,11 @@ import (
 
 // Link is a worker's connection to its master.
 type Link struct {
-	Age  int
-	conn net.Conn
-	in   *bufio.Reader
-	mu   sync.Mutex
+	Age    int
+	Forked bool // with Python, and what Prepare would do, done
+	conn   net.Conn
+	in     *bufio.Reader
+	mu     sync.Mutex
 }
 
 // Orders are what a master may ask of a worker. They are called on a goroutine of the link's.
@@ -35,29 +34,21 @@ type Orders interface {
 // Join returns the link of this process to its master, nil if it is no worker, and makes cfg listen on what the master
 // hands over. Once, before anything else opens descriptors.
 func Join(cfg *config.Config) (*Link, error) {
-	age, ok := parseVariable(os.Getenv(variable), os.Getppid())
+	p, ok := parsePlace(os.Getenv(variable), os.Getppid())
 	_ = os.Unsetenv(variable)
 	if !ok {
 		return nil, nil
 	}
-	f := os.NewFile(linkFD, "link")
+	f := os.NewFile(uintptr(p.link), "link")
 	conn, err := net.FileConn(f)
 	_ = f.Close()
 	if err != nil {
 		return nil, fmt.Errorf("a worker without its master's descriptor: %w", err)
 	}
-	l := &Link{Age: age, conn: conn, in: bufio.NewReader(conn)}
-	line, err := l.in.ReadBytes('\n')
-	if err != nil {
-		return nil, errors.New("the master is gone")
-	}
-	var h hello
-	if err := json.Unmarshal(line, &h); err != nil {
-		return nil, err
-	}
+	l := &Link{Age: p.age, Forked: p.forked, conn: conn, in: bufio.NewReader(conn)}
 	cfg.Bind = nil
-	for i := range h.Listeners {
-		cfg.Bind = append(cfg.Bind, config.Inherited(listenFD+i))
+	for _, fd := range p.listeners {
+		cfg.Bind = append(cfg.Bind, config.Inherited(fd))
 	}
 	return l, nil
 }

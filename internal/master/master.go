@@ -4,8 +4,9 @@
 //	master.go   Master: who is to run, and the loop that sees to it
 //	worker.go   one worker process, and what it and the master tell each other
 //	link.go     the worker's end of that
+//	zygote.go   the process that workers are forked from, where the application is loaded once for all
 //
-// A worker is the same program run again with the listeners as descriptors. It has a generation: HUP begins a new one, whose
+// A worker is the same program run again with the listeners as descriptors, or a fork of one. It has a generation: HUP begins a new one, whose
 // workers have to be ready before those of the old one are told to stop. One goroutine owns all of it; the others only send
 // it events.
 package master
@@ -45,8 +46,9 @@ const (
 type Master struct {
 	cfg    *config.Config
 	log    *slog.Logger
-	start  func(age int) (process, error) // a worker's process, which sends its events to m.events
-	reopen func()                         // the log files
+	start  func(age, generation int) (process, error) // a worker's process, which sends its events to m.events
+	over   func(generation int)                       // no more of them are started
+	reopen func()                                     // the log files
 	now    func() time.Time
 
 	want       int // workers of a generation
@@ -165,6 +167,7 @@ func (m *Master) reconcile() {
 		for _, w := range m.ofGeneration(m.previous) {
 			m.stop(w, wordStop)
 		}
+		m.over(m.previous)
 		m.previous = -1
 		m.log.Info("the new workers serve", "workers", ready)
 	}
@@ -172,7 +175,7 @@ func (m *Master) reconcile() {
 
 func (m *Master) startOne() bool {
 	m.age++
-	p, err := m.start(m.age)
+	p, err := m.start(m.age, m.generation)
 	now := m.now()
 	if err != nil {
 		m.log.Error("a worker cannot be started", "error", err)
@@ -270,6 +273,7 @@ func (m *Master) failedToStart(w *worker, status syscall.WaitStatus) bool {
 		for _, other := range m.ofGeneration(m.generation) {
 			m.stop(other, wordQuit)
 		}
+		m.over(m.generation)
 		m.generation, m.previous = m.previous, -1
 		return true
 	}
@@ -302,6 +306,10 @@ func (m *Master) end(word string) {
 	}
 	for _, w := range m.workers {
 		m.stop(w, word)
+	}
+	m.over(m.generation)
+	if m.previous >= 0 {
+		m.over(m.previous)
 	}
 }
 
@@ -339,6 +347,7 @@ func (m *Master) renew() {
 		for _, w := range m.ofGeneration(m.generation) {
 			m.stop(w, wordQuit)
 		}
+		m.over(m.generation)
 	} else {
 		m.previous = m.generation
 	}

@@ -41,7 +41,7 @@ func newRig(t *testing.T, workers int) *rig {
 	r := &rig{t: t, time: time.Unix(1000, 0), told: map[int][]string{}}
 	r.Master = newMaster(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	r.now = func() time.Time { return r.time }
-	r.start = func(age int) (process, error) { return fake{r, age}, nil }
+	r.start = func(age, _ int) (process, error) { return fake{r, age}, nil }
 	r.reconcile()
 	return r
 }
@@ -245,9 +245,10 @@ func TestTheNumberOfWorkersMayChange(t *testing.T) {
 }
 
 func TestOnlyItsChildIsAWorker(t *testing.T) {
-	for text, want := range map[string]bool{"": false, "12": false, "12:1": true, "13:1": false, "12:x": false, "x:1": false} {
-		if age, ok := parseVariable(text, 12); ok != want || ok && age != 1 {
-			t.Errorf("%q: %d, %v", text, age, ok)
+	p := place{age: 7, link: 3, listeners: []int{4, 5}}
+	for text, want := range map[string]bool{p.text(12): true, p.text(13): false, "": false, "12": false, "12:1:3:4": false, "12:x:3:4:": false} {
+		if got, ok := parsePlace(text, 12); ok != want || ok && !reflect.DeepEqual(got, p) {
+			t.Errorf("%q: %v, %v", text, got, ok)
 		}
 	}
 }

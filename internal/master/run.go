@@ -17,22 +17,23 @@ import (
 
 // Wanted reports whether the process is to be a master: workers are asked for, and it is none.
 func Wanted(cfg *config.Config) bool {
-	if _, worker := parseVariable(os.Getenv(variable), os.Getppid()); worker {
+	if _, worker := parsePlace(os.Getenv(variable), os.Getppid()); worker {
 		return false
 	}
 	return cfg.WorkerCount() > 0
 }
 
-// Run is a master's life. dir is where the program was started; listeners are bound, and stay the caller's. reopen opens the
-// log files again. The result is the exit status.
-func Run(cfg *config.Config, log *slog.Logger, dir string, listeners []*reactor.Listener, reopen func()) (int, error) {
+// Run is a master's life. dir is where the program was started; listeners are bound, and stay the caller's. zygote has what
+// the process is told that loads the application and is forked, nil where each worker loads it. reopen opens the log files
+// again. The result is the exit status.
+func Run(cfg *config.Config, log *slog.Logger, dir string, listeners []*reactor.Listener, zygote *Zygote, reopen func()) (int, error) {
 	how, err := thisProgram(dir)
 	if err != nil {
 		return config.ExitBoot, err
 	}
 	files := make([]*os.File, len(listeners))
 	for i, ln := range listeners {
-		fd, err := unix.FcntlInt(uintptr(ln.FD()), unix.F_DUPFD_CLOEXEC, listenFD+len(listeners))
+		fd, err := unix.FcntlInt(uintptr(ln.FD()), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			return config.ExitBoot, fmt.Errorf("a listener cannot be handed over: %w", err)
 		}
@@ -41,13 +42,17 @@ func Run(cfg *config.Config, log *slog.Logger, dir string, listeners []*reactor.
 	}
 	m := newMaster(cfg, log)
 	m.reopen = reopen
-	m.start = func(age int) (process, error) { return spawn(how, age, files, m.events) }
+	m.start = func(age, _ int) (process, error) { return spawn(how, age, files, m.events) }
+	if zygote != nil {
+		all := &zygotes{told: zygote, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}
+		m.start, m.over = all.fork, all.over
+	}
 	return m.run(notify()), nil
 }
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 	return &Master{
-		cfg: cfg, log: log, now: time.Now, reopen: func() {},
+		cfg: cfg, log: log, now: time.Now, reopen: func() {}, over: func(int) {},
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
 	}
 }

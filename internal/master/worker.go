@@ -2,13 +2,13 @@ package master
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -25,37 +25,148 @@ const (
 	wordQuit = "quit" // at once
 )
 
-// variable tells a process that it is a worker: the pid of its master and its age.
+// variable tells a process that it is a worker; see place.
 const variable = "GOWSGI_WORKER"
 
-// The descriptors of a worker: the link, and the listeners behind it.
-const (
-	linkFD   = 3
-	listenFD = 4
-)
-
-// hello is the first line that a worker gets.
-type hello struct {
-	Age       int
-	Listeners int
+// place is what a worker is told: its age, its descriptors, the link and the listeners, and whether it was forked.
+type place struct {
+	age       int
+	link      int
+	listeners []int
+	forked    bool
 }
 
-// child is a worker's process.
+// text is the variable's value for a child of the process parent.
+func (p place) text(parent int) string {
+	numbers := make([]string, len(p.listeners))
+	for i, fd := range p.listeners {
+		numbers[i] = strconv.Itoa(fd)
+	}
+	return fmt.Sprintf("%d:%d:%d:%s:", parent, p.age, p.link, strings.Join(numbers, ","))
+}
+
+// parsePlace reads it; ok: this process is a worker of its parent's.
+func parsePlace(text string, parent int) (p place, ok bool) {
+	parts := strings.Split(text, ":")
+	if len(parts) != 5 || parts[0] != strconv.Itoa(parent) {
+		return place{}, false
+	}
+	var err error
+	number := func(text string) int {
+		n, e := strconv.Atoi(text)
+		if e != nil {
+			err = e
+		}
+		return n
+	}
+	p.age, p.link, p.forked = number(parts[1]), number(parts[2]), parts[4] == "forked"
+	for _, fd := range strings.FieldsFunc(parts[3], func(r rune) bool { return r == ',' }) {
+		p.listeners = append(p.listeners, number(fd))
+	}
+	return p, err == nil
+}
+
+// child is the master's end of a worker.
 type child struct {
-	cmd  *exec.Cmd
-	link net.Conn
-	out  chan string
-	done chan struct{} // closed when it has ended
+	age    int
+	link   net.Conn
+	out    chan string
+	done   chan struct{} // closed when it has ended
+	events chan<- event
+
+	mu      sync.Mutex
+	pid     int              // 0: not known yet
+	over    bool             // the number may be another's
+	waiting []syscall.Signal // for that
 }
 
-func (c *child) Pid() int                  { return c.cmd.Process.Pid }
-func (c *child) Signal(sig syscall.Signal) { _ = c.cmd.Process.Signal(sig) }
+// newChild makes the link; the other end is the worker's, and the caller's to close.
+func newChild(age int, events chan<- event) (c *child, its *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	mine, its := os.NewFile(uintptr(fds[0]), "link"), os.NewFile(uintptr(fds[1]), "link of a worker")
+	link, err := net.FileConn(mine)
+	_ = mine.Close()
+	if err != nil {
+		_ = its.Close()
+		return nil, nil, err
+	}
+	return &child{age: age, link: link, out: make(chan string, 16), done: make(chan struct{}), events: events}, its, nil
+}
+
+// follow lets the two talk.
+func (c *child) follow() {
+	go c.write()
+	go c.read()
+}
+
+func (c *child) Pid() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pid
+}
+
+// began says which process it is.
+func (c *child) began(pid int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pid = pid
+	for _, sig := range c.waiting {
+		_ = unix.Kill(pid, sig)
+	}
+	c.waiting = nil
+}
+
+// Signal is sent when there is a process.
+func (c *child) Signal(sig syscall.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.over:
+	case c.pid > 0:
+		_ = unix.Kill(c.pid, sig)
+	default:
+		c.waiting = append(c.waiting, sig)
+	}
+}
 
 func (c *child) Tell(word string) {
 	select {
 	case c.out <- word:
 	default: // it reads nothing, and will be killed
 	}
+}
+
+func (c *child) write() {
+	for {
+		select {
+		case text := <-c.out:
+			if _, err := c.link.Write([]byte(text + "\n")); err != nil {
+				return
+			}
+		case <-c.done:
+			return
+		}
+	}
+}
+
+// read passes on what it says.
+func (c *child) read() {
+	for lines := bufio.NewScanner(c.link); lines.Scan(); {
+		c.events <- event{age: c.age, word: lines.Text()}
+	}
+}
+
+// ended passes on that it has. Its children may still have the link.
+func (c *child) ended(status syscall.WaitStatus) {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	close(c.done)
+	_ = c.link.Close()
+	c.events <- event{age: c.age, exit: &status}
 }
 
 // command is how the program is started again, in the directory where it was started first.
@@ -65,89 +176,57 @@ type command struct {
 	dir  string
 }
 
-// spawn starts a worker and lets its events come.
-func spawn(how command, age int, listeners []*os.File, events chan<- event) (process, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
-	}
-	mine, its := os.NewFile(uintptr(fds[0]), "link"), os.NewFile(uintptr(fds[1]), "link of a worker")
-	defer its.Close()
-	link, err := net.FileConn(mine)
-	_ = mine.Close()
-	if err != nil {
-		return nil, err
-	}
+// start runs it with an addition to the environment, and with files from descriptor 3 on.
+func (how command) start(name, value string, files ...*os.File) (*exec.Cmd, error) {
 	cmd := &exec.Cmd{
 		Path: how.path, Args: how.argv, Dir: how.dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Env:        append(withoutVariable(os.Environ()), fmt.Sprintf("%s=%d:%d", variable, os.Getpid(), age)),
-		ExtraFiles: append([]*os.File{its}, listeners...),
+		Env:        append(without(os.Environ(), variable, zygoteVariable), name+"="+value),
+		ExtraFiles: files,
 	}
-	if err := cmd.Start(); err != nil {
-		_ = link.Close()
-		return nil, err
-	}
-	c := &child{cmd: cmd, link: link, out: make(chan string, 16), done: make(chan struct{})}
-	go c.write(hello{age, len(listeners)})
-	go c.read(age, events)
-	go c.wait(age, events)
-	return c, nil
+	return cmd, cmd.Start()
 }
 
-func withoutVariable(environ []string) []string {
+func without(environ []string, names ...string) []string {
 	kept := environ[:0:0]
 	for _, kv := range environ {
-		if !strings.HasPrefix(kv, variable+"=") {
+		name, _, _ := strings.Cut(kv, "=")
+		if name != names[0] && name != names[1] {
 			kept = append(kept, kv)
 		}
 	}
 	return kept
 }
 
-func (c *child) write(h hello) {
-	line, err := json.Marshal(h)
+// firstFD is the number of the first of ExtraFiles in a process that is started.
+const firstFD = 3
+
+// spawn starts a worker and lets its events come.
+func spawn(how command, age int, listeners []*os.File, events chan<- event) (process, error) {
+	c, its, err := newChild(age, events)
 	if err != nil {
-		return
+		return nil, err
 	}
-	for text := string(line); ; {
-		if _, err := c.link.Write([]byte(text + "\n")); err != nil {
-			return
-		}
-		select {
-		case text = <-c.out:
-		case <-c.done:
-			return
-		}
+	defer its.Close()
+	p := place{age: age, link: firstFD}
+	for i := range listeners {
+		p.listeners = append(p.listeners, firstFD+1+i)
 	}
-}
-
-// read passes on what it says.
-func (c *child) read(age int, events chan<- event) {
-	for lines := bufio.NewScanner(c.link); lines.Scan(); {
-		events <- event{age: age, word: lines.Text()}
+	cmd, err := how.start(variable, p.text(os.Getpid()), append([]*os.File{its}, listeners...)...)
+	if err != nil {
+		_ = c.link.Close()
+		return nil, err
 	}
-}
-
-// wait passes on that it has ended. Its children may still have the link.
-func (c *child) wait(age int, events chan<- event) {
-	_ = c.cmd.Wait()
-	status, _ := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	close(c.done)
-	_ = c.link.Close()
-	events <- event{age: age, exit: &status}
+	c.began(cmd.Process.Pid)
+	c.follow()
+	go func() {
+		_ = cmd.Wait()
+		status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		c.ended(status)
+	}()
+	return c, nil
 }
 
 func splitWord(line string) (word, rest string) {
 	word, rest, _ = strings.Cut(line, " ")
 	return word, rest
-}
-
-// parseVariable reads GOWSGI_WORKER; ok: this process is a worker of its parent's.
-func parseVariable(text string, parent int) (age int, ok bool) {
-	pid, number, _ := strings.Cut(text, ":")
-	if p, err := strconv.Atoi(pid); err != nil || p != parent {
-		return 0, false
-	}
-	age, err := strconv.Atoi(number)
-	return age, err == nil
 }

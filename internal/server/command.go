@@ -45,7 +45,11 @@ func Fail(err error, status int) int {
 }
 
 // Prepare applies what concerns the process before Python loads anything: directory, environment, umask.
+// A worker that was forked has it from its zygote.
 func Prepare(cfg *config.Config) error {
+	if workerOf != nil && workerOf.Forked {
+		return nil
+	}
 	for _, kv := range cfg.Env {
 		k, v, _ := strings.Cut(kv, "=")
 		if err := os.Setenv(k, v); err != nil {
@@ -70,9 +74,7 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	if err != nil {
 		return Fail(err, config.ExitUsage)
 	}
-	err = bridge.Setup(bridge.PythonSetup{
-		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON, Argv: []string{"gowsgi", cfg.App},
-	})
+	err = bridge.Setup(pythonSetup(cfg))
 	if err != nil {
 		return Fail(err, config.ExitBoot)
 	}
@@ -96,6 +98,12 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	s.returned.Store(true)
 	s.guardEnd()
 	return code
+}
+
+func pythonSetup(cfg *config.Config) bridge.PythonSetup {
+	return bridge.PythonSetup{
+		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON, Argv: []string{"gowsgi", cfg.App},
+	}
 }
 
 // check loads the application, to see whether it can be loaded.
@@ -205,6 +213,9 @@ func init() { bridge.SetEntry(module{}) }
 // Main implements bridge.Entry: the command line in a process that is Python's.
 func (module) Main(argv []string, saved bridge.State) int {
 	began := time.Now()
+	if err := bridge.TakeEnviron(); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
 	cfg, action, err := config.Parse(argv, os.Getenv, os.Stdout)
 	if err != nil {
 		return Fail(err, config.ExitUsage)
@@ -219,7 +230,7 @@ func (module) Main(argv []string, saved bridge.State) int {
 		return 0
 	}
 	if action == config.ActionServe && WantsMaster(cfg) {
-		return Master(cfg)
+		return Master(cfg, func() (*Program, error) { return &Program{}, nil })
 	}
 	if err := JoinMaster(cfg); err != nil {
 		return Fail(err, config.ExitBoot)

@@ -3,6 +3,7 @@ package server
 // Worker processes: this process as the master above them, or as one of them.
 
 import (
+	"embed"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/master"
 )
@@ -17,8 +19,16 @@ import (
 // WantsMaster reports whether cfg asks for workers, and this process is none of them.
 func WantsMaster(cfg *config.Config) bool { return master.Wanted(cfg) }
 
-// Master is the master's life: Python and the application are its workers' affair. The result is the exit status.
-func Master(cfg *config.Config) int {
+// Program is what runs Python for workers that are forked.
+type Program struct {
+	Interpreter *bridge.Interpreter // in the gowsgi binary; nil: the program is Python's own
+	Files       *embed.FS           // the package gowsgi, for the binary
+	Argv        []string            // the program, if it is not this one
+}
+
+// Master is the master's life: Python and the application are its workers' affair. program tells what runs them, if they are
+// forked. The result is the exit status.
+func Master(cfg *config.Config, program func() (*Program, error)) int {
 	dir, err := os.Getwd()
 	if err != nil {
 		return Fail(fmt.Errorf("the current directory is not there: %w", err), config.ExitBoot)
@@ -31,6 +41,10 @@ func Master(cfg *config.Config) int {
 		return Fail(err, config.ExitUsage)
 	}
 	warn(log, cfg)
+	zygote, err := zygote(cfg, program)
+	if err != nil {
+		return Fail(err, config.ExitBoot)
+	}
 	if err := checkPidFile(cfg.PidFile); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
@@ -48,7 +62,7 @@ func Master(cfg *config.Config) int {
 	}
 	defer removePidFile(cfg.PidFile)
 	log.Info(fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()))
-	status, err := master.Run(cfg, log, dir, listeners, func() {
+	status, err := master.Run(cfg, log, dir, listeners, zygote, func() {
 		if err := reopenLog(log); err != nil {
 			log.Error("the error log could not be opened again, so the old one is used on", "error", err)
 		}
@@ -58,6 +72,24 @@ func Master(cfg *config.Config) int {
 	}
 	log.Info("stopped")
 	return status
+}
+
+// zygote is what the process is told that loads the application for all workers; nil: each loads it itself.
+func zygote(cfg *config.Config, program func() (*Program, error)) (*master.Zygote, error) {
+	if !cfg.Preload {
+		return nil, nil
+	}
+	p, err := program()
+	if err != nil {
+		return nil, err
+	}
+	told, err := bridge.Zygote(p.Interpreter, p.Files, config.Version)
+	if err != nil {
+		return nil, err
+	}
+	return &master.Zygote{
+		Told: told, Argv: p.Argv, Setup: pythonSetup(cfg).Text(), Chdir: cfg.Chdir, Umask: cfg.Umask, App: cfg.App,
+	}, nil
 }
 
 // JoinMaster makes this process a worker if it is to be one: cfg then says what it has to itself, and what the master sees to

@@ -32,14 +32,13 @@ def test_options_of_other_servers(gowsgi, arguments, instead):
 
 
 def test_what_holds_already_is_accepted_with_one_warning(serve):
-    line = "-k gthread --threads 2 --preload --worker-tmp-dir /dev/shm"
+    line = "-k gthread --threads 2 --worker-tmp-dir /dev/shm"
     server = serve("hello", *line.split())
     assert server.get("/").text.startswith("Hello")
     said = server.stderr.since()
     assert said.count(b"WARN") == 1, said
     for option in (
         b"-k gthread",
-        b"--preload",
         b"--worker-tmp-dir /dev/shm",
     ):
         assert option in said

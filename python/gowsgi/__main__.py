@@ -11,13 +11,22 @@ from gowsgi import _native
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status; argv is without the program's name."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    began = False
+    if "GOWSGI_ZYGOTE" in os.environ:
+        from gowsgi import _zygote
+
+        _lead_with_current_directory()
+        _zygote.begin()  # and goes on in a worker
+        began = _zygote.forked
     try:
         native = _native.load()
     except _native.NativeError as error:
         print(f"gowsgi: {error}", file=sys.stderr)
         return 1
-    _lead_with_current_directory()
-    status: int = native.main(list(sys.argv[1:] if argv is None else argv))
+    if not began:
+        _lead_with_current_directory()
+    status: int = native.main(arguments)
     return status
 
 

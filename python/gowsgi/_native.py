@@ -39,6 +39,7 @@ def load() -> ModuleType:
         return _module
     # Before the lock: another thread of the parent may have held it at the fork, and nobody here gives it back.
     _check_fork()
+    _check_zygote()
     with _lock:
         if _module is None:
             _check_platform()
@@ -102,6 +103,14 @@ def _check_fork() -> None:
         raise NativeError(
             "process {} was forked from process {} after that had started gowsgi, and a Go runtime does not survive "
             "a fork: start gowsgi only in the child, or start the child as a new program".format(os.getpid(), _pid)
+        )
+
+
+def _check_zygote() -> None:
+    if getattr(sys.modules.get("gowsgi._zygote"), "forking", False):
+        raise NativeError(
+            "workers are forked from this process, and no server runs in it: do this in a request, or start "
+            "gowsgi without --preload"
         )
 
 

@@ -114,11 +114,34 @@ def watch_crashes():
 
 
 def setup(text):
-    """Applies the options that are Python's business: where to look for modules, the environment, the error log."""
+    """Applies the options that are Python's business: where to look for modules, the environment, the error log.
+
+    In a worker that was forked with Python in it most of this is done (gowsgi._zygote).
+    """
+    if not getattr(sys.modules.get("gowsgi._zygote"), "forked", False):
+        prepare(text)
+    else:
+        options = _options(text)
+        errors.json = bool(options["errorjson"])
+        open_error_log(options["errorlog"][0])
+        for version in options["carries"]:
+            carry(version)
+    signals_on_stack()
+    watch_crashes()
+    return ""
+
+
+def _options(text):
     options = {"env": [], "pythonpath": [], "errorlog": [], "errorjson": [], "argv": [], "carries": []}
     for item in text.split("\0"):
         option, _, value = item.partition("=")
         options[option].append(value)
+    return options
+
+
+def prepare(text):
+    """What of setup can be done in a process that others are forked from."""
+    options = _options(text)
     for item in options["env"]:
         name, _, value = item.partition("=")
         os.environ[name] = value
@@ -140,9 +163,6 @@ def setup(text):
         carry(version)
     if os.environ.get("GOWSGI_COMPAT"):
         import gowsgi  # noqa: F401  # which puts older servers' packages under their names
-    signals_on_stack()
-    watch_crashes()
-    return ""
 
 
 class Carried:
@@ -166,7 +186,8 @@ def carry(version):
         return
     Carried.version = version
     sys.meta_path.insert(0, Carried)
-    if "gowsgi" in sys.modules:  # by a file of the module site
+    if "gowsgi" in sys.modules and type(sys.modules["gowsgi"].__spec__.loader).__module__ != "_gowsgi_carried":
+        # By a file of the module site.
         for name in [n for n in sys.modules if n == "gowsgi" or n.startswith("gowsgi.")]:
             del sys.modules[name]
 
@@ -193,7 +214,9 @@ late_source = None  # the text of support_late.py, set by C
 def load_app(spec):
     """Finds the application: module, module:attr.sub, module:factory(literals), pkg.mod.attr or a .py file."""
     global app
-    found = _resolve(spec)
+    found = getattr(sys.modules.get("gowsgi._zygote"), "app", None)  # loaded before this process was forked
+    if found is None:
+        found = _resolve(spec)
     if found is None:
         raise Told("The application %r is None: it must be a callable that takes (environ, start_response)." % spec)
     if not callable(found):

@@ -1,0 +1,284 @@
+package master
+
+// Workers that are forked (--preload). The process that they are forked from has Python and no Go; each generation has one of
+// its own, so that HUP brings new code. It is their parent, and tells how they end. Its side is python/gowsgi/_zygote.py; the
+// two talk by messages of JSON, an order with the descriptors that it is about.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// zygoteVariable tells a process that it is one, and the numbers of its descriptors.
+const zygoteVariable = "GOWSGI_ZYGOTE"
+
+// Zygote is what such a process is told.
+type Zygote struct {
+	Told  []byte   // a file of it: what it has to know before anything else
+	Argv  []string // the program, if it is not this one
+	Setup string   // bridge.PythonSetup as text
+	Chdir string
+	Umask int    // -1: as it is
+	App   string // what to load, as on the command line
+}
+
+// order is what the master wants. The zygote does one after the other.
+type order struct {
+	Do    string `json:"do"` // load, with the listeners; fork, with the worker's link; end, when the last worker has
+	Age   int    `json:"age"`
+	Setup string `json:"setup"`
+	Chdir string `json:"chdir"`
+	Umask int    `json:"umask"`
+	App   string `json:"app"`
+}
+
+// report is what the zygote says.
+type report struct {
+	Does   string `json:"does"` // loaded; forked, which process a worker is; ended, how it has
+	Age    int    `json:"age"`
+	Pid    int    `json:"pid"`
+	Status int    `json:"status"`
+}
+
+// zygotes has one for each generation.
+type zygotes struct {
+	told      *Zygote
+	how       command
+	listeners []*os.File
+	log       *slog.Logger
+	events    chan<- event
+	of        map[int]*zygoteProcess // by generation
+}
+
+// fork lets a worker be forked, which has no pid before that has happened.
+func (z *zygotes) fork(age, generation int) (process, error) {
+	p := z.of[generation]
+	if p == nil || p.isGone() {
+		var err error
+		if p, err = z.begin(); err != nil {
+			return nil, err
+		}
+		z.of[generation] = p
+	}
+	c, its, err := newChild(age, z.events)
+	if err != nil {
+		return nil, err
+	}
+	defer its.Close()
+	w := &forked{c, p}
+	if !p.add(w) {
+		_ = c.link.Close()
+		return nil, errors.New("the process that it was to be forked from has ended")
+	}
+	c.follow()
+	p.send(order{Do: "fork", Age: age}, its)
+	return w, nil
+}
+
+// over lets the zygote of a generation end when its workers have.
+func (z *zygotes) over(generation int) {
+	if p := z.of[generation]; p != nil {
+		delete(z.of, generation)
+		p.finish()
+	}
+}
+
+func (z *zygotes) begin() (*zygoteProcess, error) {
+	told, err := memoryFile(z.told.Told)
+	if err != nil {
+		return nil, err
+	}
+	defer told.Close()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	mine, its := os.NewFile(uintptr(fds[0]), "link"), os.NewFile(uintptr(fds[1]), "link of a zygote")
+	defer its.Close()
+	conn, err := net.FileConn(mine)
+	_ = mine.Close()
+	if err != nil {
+		return nil, err
+	}
+	how := z.how
+	if z.told.Argv != nil {
+		how.path, how.argv = z.told.Argv[0], z.told.Argv
+	}
+	cmd, err := how.start(zygoteVariable, fmt.Sprintf("%d:%d:%d", os.Getpid(), firstFD, firstFD+1), its, told)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	p := &zygoteProcess{cmd: cmd, link: conn.(*net.UnixConn), log: z.log, workers: map[int]*forked{}}
+	p.send(order{Do: "load", Setup: z.told.Setup, Chdir: z.told.Chdir, Umask: z.told.Umask, App: z.told.App}, z.listeners...)
+	go p.follow()
+	return p, nil
+}
+
+// zygoteProcess is one of them.
+type zygoteProcess struct {
+	cmd  *exec.Cmd
+	link *net.UnixConn
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	workers map[int]*forked // by age, until they have ended
+	loaded  bool            // it takes orders
+	told    bool            // to end
+	gone    bool
+}
+
+// forked is one of its workers.
+type forked struct {
+	*child
+	zygote *zygoteProcess
+}
+
+// Signal: as long as the application is being loaded the zygote stands for its workers.
+func (w *forked) Signal(sig syscall.Signal) {
+	if w.Pid() == 0 && w.zygote.isLoading() {
+		w.zygote.kill(sig)
+		return
+	}
+	w.child.Signal(sig)
+}
+
+func (p *zygoteProcess) isLoading() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.loaded && !p.gone
+}
+
+func (p *zygoteProcess) isGone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
+}
+
+func (p *zygoteProcess) kill(sig syscall.Signal) { _ = p.cmd.Process.Signal(sig) }
+
+func (p *zygoteProcess) add(w *forked) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone {
+		p.workers[w.age] = w
+	}
+	return !p.gone
+}
+
+// take returns the worker, which is told of for the last time.
+func (p *zygoteProcess) take(age int) *forked {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.workers[age]
+	delete(p.workers, age)
+	return w
+}
+
+// send gives an order; one that is not read, as the zygote has ended, is nobody's.
+func (p *zygoteProcess) send(o order, files ...*os.File) {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return
+	}
+	var fds []int
+	for _, f := range files {
+		fds = append(fds, int(f.Fd()))
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	_, _, _ = p.link.WriteMsgUnix(data, rights, nil)
+}
+
+func (p *zygoteProcess) finish() {
+	p.mu.Lock()
+	p.told = true
+	loading := !p.loaded && !p.gone
+	p.mu.Unlock()
+	if loading { // it is in the application's code
+		p.kill(unix.SIGTERM)
+		return
+	}
+	p.send(order{Do: "end"})
+}
+
+// follow hears what the zygote says until it has ended.
+func (p *zygoteProcess) follow() {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := p.link.Read(buf)
+		if n == 0 || err != nil {
+			break
+		}
+		var r report
+		if json.Unmarshal(buf[:n], &r) == nil {
+			p.hear(r)
+		}
+	}
+	_ = p.cmd.Wait()
+	_ = p.link.Close()
+	status, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	p.orphans(status)
+}
+
+func (p *zygoteProcess) hear(r report) {
+	switch r.Does {
+	case "loaded":
+		p.mu.Lock()
+		p.loaded = true
+		p.mu.Unlock()
+	case "forked":
+		p.mu.Lock()
+		w := p.workers[r.Age]
+		p.mu.Unlock()
+		if w != nil {
+			w.began(r.Pid)
+		}
+	case "ended":
+		if w := p.take(r.Age); w != nil {
+			w.ended(syscall.WaitStatus(r.Status))
+		}
+	}
+}
+
+// orphans sees to the workers that the zygote has left: those that it has not forked end as it did, the others serve on.
+func (p *zygoteProcess) orphans(status syscall.WaitStatus) {
+	p.mu.Lock()
+	p.gone = true
+	left, told := p.workers, p.told
+	p.workers = nil
+	p.mu.Unlock()
+	if !told && len(left) > 0 && p.loaded {
+		p.log.Error("the process that workers are forked from "+describe(status)+"; another one takes its place", "pid", p.cmd.Process.Pid)
+	}
+	for _, w := range left {
+		if pid := w.Pid(); pid > 0 {
+			go w.awaitEnd(pid)
+		} else {
+			w.ended(status)
+		}
+	}
+}
+
+// lookForEnd is how often it is looked whether a process is there that nobody here is the parent of.
+const lookForEnd = 200 * time.Millisecond
+
+// awaitEnd is for a worker without its parent: how it has ended is not known.
+func (w *forked) awaitEnd(pid int) {
+	for unix.Kill(pid, 0) == nil {
+		time.Sleep(lookForEnd)
+	}
+	w.ended(0)
+}

@@ -1,0 +1,247 @@
+"""The process that workers are forked from: Python without Go, as a Go runtime does not survive a fork.
+
+The master starts it where the application is to be loaded once for all workers. It loads the application, freezes
+what the collector has, and forks a worker for each order; in the worker `main` returns, and Go is started. It is the
+workers' parent, so it tells the master how each has ended. The two talk by messages of JSON on a socket (zygote.go).
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import types
+import warnings
+from typing import Any
+
+__all__ = ["app", "begin", "forked", "forking", "main"]
+
+VARIABLE = "GOWSGI_ZYGOTE"
+WORKER = "GOWSGI_WORKER"
+
+# As config.ExitBoot and ExitApp.
+EXIT_BOOT, EXIT_APP = 3, 4
+
+# What a worker sends to its parent is meant for the master.
+FORWARDED = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2", "SIGWINCH")
+
+# The application, once it is loaded; workers have it from here.
+app: Any = None
+
+# Whether this process is one that others are forked from, in which no Go may start; whether it was forked from one.
+forking = forked = False
+
+
+def begin() -> None:
+    """For `python -m gowsgi`, in place of serving. Returns in each forked worker, and where this is not wanted."""
+    parent, _, rest = os.environ.pop(VARIABLE).partition(":")
+    if parent != str(os.getppid()):
+        return
+    link, told_fd = rest.split(":")
+    with open(int(told_fd), "rb") as file:
+        told = json.loads(file.read().split(b"\0")[-1].decode())
+    support = types.ModuleType("_gowsgi_zygote")
+    support.__file__ = "<gowsgi>"
+    exec(compile(told["support"], "<gowsgi>", "exec", dont_inherit=True), support.__dict__)
+    main(int(link), told, support)
+
+
+def main(link_fd: int, told: dict[str, Any], support: Any) -> None:
+    """Does what the master orders. Returns in each forked worker; else it ends by SystemExit."""
+    global forking, forked
+    forking = True
+    support.late_source = told["late"]
+    Zygote(socket.socket(fileno=link_fd), support).run()
+    forking, forked = False, True
+
+
+class Zygote:
+    def __init__(self, link: socket.socket, support: Any) -> None:
+        self.link = link
+        self.support = support
+        self.workers: dict[int, int] = {}  # the age of each, by its pid
+        self.listeners: list[int] = []
+        self.signals: Signals | None = None
+        self.collects = gc.isenabled()
+        self.ending = False
+
+    def run(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        while True:
+            if self.signals is not None:
+                self.signals.wait(self.link)
+                for number in self.signals.taken():
+                    os.kill(os.getppid(), number) if not self.ending else None
+                self.reap()
+            if self.ending:
+                if not self.workers:
+                    sys.exit(0)
+                continue
+            order, fds = self.receive()
+            if order is None:
+                if self.signals is not None:
+                    continue
+                sys.exit(0)
+            if order["do"] == "end":
+                self.end()
+            elif order["do"] == "load":
+                self.listeners = fds
+                self.load(order)
+            elif order["do"] == "fork" and self.fork(order["age"], fds[0]):
+                return
+
+    def receive(self) -> tuple[dict[str, Any] | None, list[int]]:
+        """An order and its descriptors; None: there is none now. The end of the master is an order to end."""
+        size = array.array("i").itemsize
+        flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0x40000000)
+        if self.signals is not None:
+            flags |= socket.MSG_DONTWAIT
+        try:
+            data, ancillary, _, _ = self.link.recvmsg(1 << 20, socket.CMSG_SPACE(253 * size), flags)
+        except BlockingIOError:
+            return None, []
+        except OSError:
+            data, ancillary = b"", []
+        if not data:
+            return {"do": "end"}, []
+        fds = array.array("i")
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(content[: len(content) - len(content) % size])
+        return json.loads(data.decode()), list(fds)
+
+    def tell(self, **message: Any) -> None:
+        try:
+            self.link.send(json.dumps(message).encode())
+        except OSError:
+            pass  # the master is gone, which is heard as an end
+
+    def load(self, order: dict[str, Any]) -> None:
+        """Loads the application, if that is to be done here."""
+        global app
+        try:
+            self.prepare(order)
+            if order["app"]:
+                # Less is copied later when nothing was freed between what stays (gc.freeze in Python's documentation).
+                gc.disable()
+                self.support.load_app(order["app"])
+                app = self.support.app
+                gc.collect()
+        except self.support.Told as mistake:
+            self.fail(str(mistake), EXIT_APP)
+        except OSError as error:
+            self.fail(str(error), EXIT_BOOT)
+        self.collects = self.collects or gc.isenabled()
+        gc.freeze()
+        self.signals = Signals()
+        self.tell(does="loaded")
+
+    def prepare(self, order: dict[str, Any]) -> None:
+        if order["umask"] >= 0:
+            os.umask(order["umask"])
+        if order["chdir"]:
+            os.chdir(order["chdir"])
+        self.support.prepare(order["setup"])
+
+    def fail(self, sentence: str, status: int) -> None:
+        print("gowsgi: " + sentence, file=sys.stderr, flush=True)
+        sys.exit(status)
+
+    def fork(self, age: int, link_fd: int) -> bool:
+        """Forks a worker; true in it."""
+        parent = os.getpid()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (AttributeError, OSError, ValueError):
+                pass
+        try:
+            with warnings.catch_warnings():
+                # Python 3.12 warns where threads are; that they are not in the child is for the application to know.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+        except OSError as error:
+            os.close(link_fd)
+            print(f"gowsgi: a worker cannot be forked: {error}", file=sys.stderr, flush=True)
+            self.tell(does="ended", age=age, status=EXIT_BOOT << 8)
+            return False
+        if pid:
+            os.close(link_fd)
+            self.workers[pid] = age
+            self.tell(does="forked", age=age, pid=pid)
+            return False
+        self.link.close()
+        if self.signals is not None:
+            self.signals.forget()
+        listeners = ",".join(map(str, self.listeners))
+        os.putenv(WORKER, f"{parent}:{age}:{link_fd}:{listeners}:forked")  # Go's business, not the application's
+        if self.collects:
+            gc.enable()
+        return True
+
+    def reap(self) -> None:
+        """Tells of workers that have ended. Other children are the application's."""
+        for pid, age in list(self.workers.items()):
+            try:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else has waited for it
+                ended, status = pid, 0
+            if ended:
+                del self.workers[pid]
+                self.tell(does="ended", age=age, status=status)
+
+    def end(self) -> None:
+        """Ends when the last worker has."""
+        if self.signals is None:
+            sys.exit(0)
+        self.ending = True
+
+
+class Signals:
+    """Wakes the loop, while the application is loaded and nothing else runs."""
+
+    def __init__(self) -> None:
+        self._caught: list[int] = []
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._before: dict[int, Any] = {}
+        for name in (*FORWARDED, "SIGCHLD"):
+            number = getattr(signal, name)
+            self._before[number] = signal.signal(number, self._note)
+        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def _note(self, number: int, _frame: object) -> None:
+        if number != signal.SIGCHLD:
+            self._caught.append(number)
+
+    def wait(self, link: socket.socket) -> None:
+        """Until there is a signal, or something on the link."""
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        if link.fileno() >= 0:
+            poll.register(link, select.POLLIN)
+        poll.poll()
+        try:
+            os.read(self._read, 4096)
+        except BlockingIOError:
+            pass
+
+    def taken(self) -> list[int]:
+        caught, self._caught = self._caught, []
+        return caught
+
+    def forget(self) -> None:
+        """In a worker: signals mean what they meant before."""
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._before.items():
+            if number == signal.SIGINT and handler == signal.SIG_DFL:
+                handler = signal.default_int_handler
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        os.close(self._read)
+        os.close(self._write)
