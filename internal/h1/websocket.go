@@ -32,7 +32,8 @@ func socketOptions(cfg *config.Config) websocket.Options {
 // socket is a WebSocket, as the application uses it and as what it is on.
 type socket struct {
 	*websocket.Conn
-	rc *reactor.Conn
+	rc   *reactor.Conn
+	shut bool // its output is at an end; leader
 }
 
 // socketOf is nil for nearly all connections; for those it must not look at what their owner has.
@@ -230,7 +231,9 @@ func (t *thread) socketTail(rc *reactor.Conn, k *socket) {
 	}
 	k.Finished()
 	if rc.Owned() {
-		if !rc.Pending() && !rc.Broken() { // else Drained comes here again
+		// Pending: Drained comes here again. A second time it would be an event, as long as there is input.
+		if !k.shut && !rc.Pending() && !rc.Broken() {
+			k.shut = true
 			_ = unix.Shutdown(rc.FD(), unix.SHUT_WR)
 		}
 		return

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 
 import pytest
 
@@ -92,6 +93,26 @@ def test_a_client_that_sends_and_nobody_takes(serve):
     assert server.rss() - before < 10 << 20
     client.reset()
     server.get("/tell?name=slow&text=go")
+    wait_until(lambda: left(server) == NOTHING, "nothing is left")
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("end", [frame(3), frame(CLOSE)], ids=["mistake", "close"])
+def test_a_client_that_goes_on_after_its_end(server, ws, end):
+    """What it sends then is not read while the application has the connection, and nobody is kept busy by it."""
+    client = ws(f"/slow?name=on{len(end)}")
+    assert client.message() == "ready"
+    client.send(end)
+    assert client.frame()[0] == CLOSE
+    client.socket.settimeout(0.2)
+    with pytest.raises(OSError):
+        for _ in range(2000):
+            client.socket.sendall(bytes(60_000))
+    before = server.cpu_seconds()
+    threading.Event().wait(0.4)
+    assert server.cpu_seconds() - before < 0.2, "busy with what it does not read"
+    server.get(f"/tell?name=on{len(end)}&text=go")
+    client.reset()
     wait_until(lambda: left(server) == NOTHING, "nothing is left")
 
 
