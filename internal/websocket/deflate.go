@@ -118,7 +118,11 @@ func (t *twoReader) ReadByte() (byte, error) {
 	return b, nil
 }
 
-// inflate returns the message, which must not have more than limit bytes.
+// mostStreams is how many streams a message may be of: each begins with a window to be copied, and may have two bytes.
+const mostStreams = 64
+
+// inflate returns the message, which must not have more than limit bytes. Behind a block that says it is the last one there
+// may be others: RFC 7692 7.2.3.4 lets a compressor end what it has at hand so.
 func (f *inflater) inflate(msg []byte, limit int) (out []byte, err error) {
 	z := inflaters.Get().(*inflating)
 	defer func() {
@@ -126,9 +130,26 @@ func (f *inflater) inflate(msg []byte, limit int) (out []byte, err error) {
 		inflaters.Put(z)
 	}()
 	z.in = twoReader{msg, inflateEnd}
-	if err := z.r.(flate.Resetter).Reset(&z.in, f.past); err != nil {
-		return nil, errBroken
+	past := f.past
+	for n := 0; len(z.in.now) > 0 && z.in.then != nil || n == 0; n++ {
+		if n > 0 {
+			past = remember(append([]byte(nil), f.past...), out, 1<<fullBits)
+		}
+		if n == mostStreams || z.r.(flate.Resetter).Reset(&z.in, past) != nil {
+			return nil, errBroken
+		}
+		if out, err = z.read(out, limit); err != nil {
+			return nil, err
+		}
 	}
+	if f.keep > 0 {
+		f.past = remember(f.past, out, f.keep)
+	}
+	return out, nil
+}
+
+// read appends what one stream has.
+func (z *inflating) read(out []byte, limit int) ([]byte, error) {
 	for {
 		n, err := z.r.Read(z.buf[:])
 		if len(out)+n > limit {
@@ -136,14 +157,10 @@ func (f *inflater) inflate(msg []byte, limit int) (out []byte, err error) {
 		}
 		out = append(out, z.buf[:n]...)
 		if err == io.EOF {
-			break
+			return out, nil
 		}
 		if err != nil {
 			return nil, errBroken
 		}
 	}
-	if f.keep > 0 {
-		f.past = remember(f.past, out, f.keep)
-	}
-	return out, nil
 }

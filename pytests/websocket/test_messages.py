@@ -70,6 +70,12 @@ def test_the_application_closes(ws, end_of, code, reason):
     assert end_of("send after close") == "WebSocketClosed"
 
 
+@pytest.mark.parametrize("reason, told", [("none", ""), ("surrogate", "file ?"), ("bytes", "\ufffd")])
+def test_a_reason_that_is_no_text(ws, reason, told):
+    """It closes all the same: what it has to tell may be the text of an exception."""
+    assert ws(f"/close_oddly?reason={reason}").closed() == (1011, told)
+
+
 def test_the_application_raises(server, ws, end_of):
     client = ws("/fail?name=fails")
     start = server.stderr.position()
@@ -187,6 +193,27 @@ def test_context_takeover(ws, extensions):
         sizes.append(client.size)
     assert (sizes[1] < sizes[0]) == ("server_no" not in answer)
     client.leave()
+
+
+def test_a_message_of_several_streams(ws):
+    """RFC 7692 7.2.3.4: a block may say that it is the last one, and others follow. None is left out."""
+    import zlib
+
+    def whole(data):
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        return deflate.compress(data) + deflate.flush()
+
+    offer = {"Sec-WebSocket-Extensions": "permessage-deflate; server_no_context_takeover"}
+    client = ws("/echo", offer)
+    client.say(whole(b"one ") + whole(b"two") + b"\0", TEXT, bits=4)
+    assert client.message() == "one two"
+    client.say(whole(b"three"), TEXT, bits=4)
+    assert client.message() == "three"
+    client.say(whole(b"four") + b"\xff", TEXT, bits=4)
+    assert client.closed()[0] == 1007
+    client = ws("/echo", offer)
+    client.say(whole(b"") * 1000, TEXT, bits=4)
+    assert client.closed()[0] == 1007
 
 
 def test_a_bomb(server, ws, end_of):

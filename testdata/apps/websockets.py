@@ -115,6 +115,10 @@ def do_fail(ws, options):
     raise RuntimeError("on purpose")
 
 
+def do_close_oddly(ws, options):
+    ws.close(1011, {"none": None, "surrogate": "file \udcff", "bytes": bytearray(b"\xff")}[options["reason"]])
+
+
 def do_caught(ws, options):
     ws.wait()
 
@@ -176,7 +180,12 @@ def do_kinds(ws, options):
     ws.send_frame(b"frame", ws.OPCODE_BINARY)
     ws.ping("ping")
     ws.send_frame(b"pong", ws.OPCODE_PONG)
-    for wrong, error in [(b"\xff", UnicodeDecodeError), (1, TypeError), (None, TypeError)]:
+    for wrong, error in [
+        (b"\xff", UnicodeDecodeError),
+        ("\udcff", UnicodeEncodeError),
+        (1, TypeError),
+        (None, TypeError),
+    ]:
         try:
             ws.send(wrong, binary=False)
         except error:
@@ -185,6 +194,10 @@ def do_kinds(ws, options):
             raise AssertionError(wrong)
     for call, error in [
         (lambda: ws.ping(b"x" * 126), ValueError),
+        (lambda: ws.ping(5), TypeError),
+        (lambda: ws.send_frame(5, ws.OPCODE_PONG), TypeError),
+        (lambda: ws.send_frame(2, ws.OPCODE_CLOSE), TypeError),
+        (lambda: ws.close(1000, 5), TypeError),
         (lambda: ws.close(1006), ValueError),
         (lambda: ws.send_frame(b"", 3), ValueError),
         (lambda: ws.accept(), WebSocketError),
@@ -272,6 +285,25 @@ def deferred(environ, start_response):
         except WebSocketError as error:
             start_response("200 OK", [("Content-Type", "text/plain")])
             return [str(error).encode()]
+    if action == "generator":
+
+        def blocks():
+            ws.accept()
+            yield b"this goes nowhere"
+            while True:
+                ws.send(ws.wait() or "gone")
+
+        return blocks()
+    if action == "reserved":
+        try:
+            ws.accept(headers=[("X-More", "yes"), ("SEC-WebSocket-Extensions", "permessage-deflate")])
+        except ValueError as error:
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [str(error).encode()]
+    if action == "first":
+        ws.accept()
+        ws.send(str(ws.protocol))
+        return []
     if action == "later":
         gowsgi.sleep(float(environ["QUERY_STRING"]))
     if action == "by-thread":
@@ -283,7 +315,8 @@ def deferred(environ, start_response):
     return []
 
 
-deferred = WebSocketMiddleware(deferred, accept=False, protocols=["listed"])
+deferred = WebSocketMiddleware(deferred, accept=False, protocols=lambda environ, offered: next(iter(offered), None))
+twice = WebSocketMiddleware(app)
 listed = WebSocketMiddleware(application, origins=["https://a.example"], protocols=["one", "two"])
 anybody = WebSocketMiddleware(application, origins="*")
 asked = WebSocketMiddleware(application, origins=lambda origin, environ: origin.endswith(".test"))
@@ -291,7 +324,8 @@ asked = WebSocketMiddleware(application, origins=lambda origin, environ: origin.
 
 def everything(environ, start_response):
     path = environ["PATH_INFO"]
-    for name, other in (("deferred", deferred), ("listed", listed), ("anybody", anybody), ("asked", asked)):
+    others = ("deferred", deferred), ("listed", listed), ("anybody", anybody), ("asked", asked), ("twice", twice)
+    for name, other in others:
         if path.startswith("/" + name + "/"):
             environ["PATH_INFO"] = path[len(name) + 1 :]
             return other(environ, start_response)
