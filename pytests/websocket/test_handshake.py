@@ -5,6 +5,7 @@ import json
 import pytest
 
 from harness.client import head
+from harness.waiting import wait_until
 from harness.websocket import KEY, WebSocket, frame, handshake
 
 pytestmark = pytest.mark.core
@@ -121,6 +122,8 @@ def test_origins(server, path, origin, opened):
         ("/echo", "v1", "v1"),
         ("/echo", "other", None),
         ("/deferred/app", "listed", "chosen"),
+        ("/deferred/first", "not one, good", "good"),
+        ("/deferred/first", "n\xf6, b[]", None),
     ],
 )
 def test_subprotocols(ws, path, offered, chosen):
@@ -141,6 +144,28 @@ def test_the_application_accepts(ws):
     client.say("hello")
     assert client.message() == "hello"
     assert client.closed() == (1000, "")
+
+
+def test_the_application_is_a_generator_that_accepts(server, ws):
+    client = ws("/deferred/generator")
+    client.say("hello")
+    assert client.message() == "hello"
+    client.reset()  # and it sends until its own WebSocket is closed, which is no error
+    wait_until(lambda: server.get("/stats").json()["websocket_objects"] == 0, "it has ended")
+
+
+def test_fields_that_are_the_servers(server):
+    response = server.request("GET", "/deferred/reserved", handshake())
+    assert (response.status, response.text) == (
+        200,
+        "SEC-WebSocket-Extensions is the server's to send, not the application's",
+    )
+
+
+def test_one_middleware_around_another(server, ws):
+    start = server.stderr.position()
+    assert ws("/twice/echo").closed() == (1011, "")
+    server.expect_error(b"there is a WebSocketMiddleware around this one", start)
 
 
 def test_the_application_refuses(server):

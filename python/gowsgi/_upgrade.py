@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence, Union
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Sequence, Union
 from urllib.parse import urlsplit
 
 from gowsgi import _native
 from gowsgi._continuation import CLIENT_KEY, CONTINUATION_KEY, new_continuation
 from gowsgi._errors import WebSocketClosed
-from gowsgi.websocket import WebSocket
+from gowsgi.websocket import WebSocket, is_token
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -60,6 +61,8 @@ class WebSocketMiddleware:
         environ[CONTINUATION_KEY] = new_continuation()
         if not wants_websocket(environ):
             return self.app(environ, start_response)
+        if WEBSOCKET_KEY in environ:
+            raise RuntimeError("there is a WebSocketMiddleware around this one: the request is a WebSocket already")
         refusal = _fault(environ) or self._foreign(environ)
         if refusal is not None:
             return _refuse(refusal, start_response)
@@ -77,6 +80,8 @@ class WebSocketMiddleware:
             if start.accepted:
                 _drain(result)
                 result = ()
+            elif isinstance(result, GeneratorType):
+                result = _rest(result, start, ws)
         except WebSocketClosed as error:
             if error.websocket is not ws:
                 raise
@@ -88,14 +93,12 @@ class WebSocketMiddleware:
             raise
         finally:
             if not hasattr(result, "__next__"):
-                # They refer to each other, and would wait for the garbage collector.
-                environ.pop(WEBSOCKET_KEY, None)
-                start.ws = None
+                start.forget()
         blocks: Iterable[bytes] = result
         return blocks
 
     def _choose(self, environ: WSGIEnvironment) -> str | None:
-        offered = _tokens(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", ""))
+        offered = [p for p in _tokens(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")) if is_token(p)]
         if self.protocols is None or not offered:
             return None
         if callable(self.protocols):
@@ -154,16 +157,26 @@ class _Start:
         self.protocol: str | None = None
         self.ws: WebSocket | None = None
 
+    def forget(self) -> None:
+        """At the end: they refer to each other, and would wait for the garbage collector."""
+        self._environ.pop(WEBSOCKET_KEY, None)
+        self.ws = None
+
     def accept(self, protocol: str | None, headers: Iterable[tuple[str, str]]) -> tuple[Any, str | None]:
         """Sends the 101. The native WebSocket, and the subprotocol."""
         environ = self._environ
         protocol = protocol or self.protocol
+        fields = list(headers)
+        for field in fields:
+            name = field[0] if field and isinstance(field, (tuple, list)) else None
+            if isinstance(name, str) and name.lower().startswith("sec-websocket-"):
+                raise ValueError(f"{name} is the server's to send, not the application's")
         native = _native.load().websocket(
             environ[CLIENT_KEY],
             environ["HTTP_SEC_WEBSOCKET_KEY"].strip(),
             protocol or "",
             environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", ""),
-            headers,
+            fields,
         )
         self.accepted = True
         # Nobody is sent this: it is for the middlewares around, which may want to know what has become of the request.
@@ -190,6 +203,17 @@ def _drain(result: Any) -> None:
         close = getattr(result, "close", None)
         if close is not None:
             close()
+
+
+def _rest(blocks: Iterable[bytes], start: _Start, ws: WebSocket) -> Iterator[bytes]:
+    """An application that is a generator, and may accept in there, or have its socket closed."""
+    try:
+        yield from blocks
+    except WebSocketClosed as error:
+        if error.websocket is not ws:
+            raise
+    finally:
+        start.forget()
 
 
 def _nowhere(data: bytes) -> None:

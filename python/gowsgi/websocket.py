@@ -73,11 +73,11 @@ class WebSocket:
         headers     more fields for the 101, a list of (name, value)
 
         Raises WebSocketError if it was accepted already, RuntimeError if the request is answered, ValueError
-        for what is no header field.
+        for what is no header field, and for Sec-WebSocket-Accept and the like, which are the server's.
         """
         if self._native is not _NotYet:
             raise WebSocketError("the WebSocket is accepted already")
-        if protocol and not _is_token(protocol):
+        if protocol and not (isinstance(protocol, str) and is_token(protocol)):
             raise ValueError(f"a subprotocol must be a token, not {protocol!r}")
         self._native, self.protocol = self._accept(protocol, headers)
 
@@ -103,11 +103,11 @@ class WebSocket:
         Messages of several senders go one after the other, each as a whole. If more than --websocket-send-buffer waits
         for the client, this waits as well, without a thread where the request can suspend.
 
-        Raises WebSocketClosed if nothing can be sent any more, TypeError for other types, UnicodeDecodeError for bytes
-        that are to be text and are not UTF-8. Source: gevent-websocket.
+        Raises WebSocketClosed if nothing can be sent any more, TypeError for other types, UnicodeError for bytes that
+        are to be text and are not UTF-8, and for a str with half of a surrogate pair. Source: gevent-websocket.
         """
-        if not isinstance(data, (str, bytes)):
-            data = bytes(memoryview(data))
+        if not isinstance(data, str):
+            data = _bytes(data)
         if binary is None:
             binary = not isinstance(data, str)
         if not binary and isinstance(data, bytes):
@@ -125,7 +125,7 @@ class WebSocket:
         elif opcode in (self.OPCODE_PING, self.OPCODE_PONG):
             self._control(message, opcode)
         elif opcode == self.OPCODE_CLOSE:
-            payload = message.encode() if isinstance(message, str) else bytes(message)
+            payload = message.encode() if isinstance(message, str) else _bytes(message)
             code = int.from_bytes(payload[:2], "big") if payload else 1005
             self.close(code, payload[2:])
         else:
@@ -138,17 +138,17 @@ class WebSocket:
         """
         self._control(data, self.OPCODE_PING)
 
-    def close(self, code: int = 1000, reason: str | bytes = "", *, message: str | bytes | None = None) -> None:
+    def close(self, code: int = 1000, reason: str | bytes | None = "", *, message: str | bytes | None = None) -> None:
         """Begins the end: the client is sent this, and answers it. Does nothing if it has begun already.
 
         Whoever waits for a message gets None, and what has come and was not taken is dropped. It does not wait for the
         client's answer; the server does.
 
         code        1000 to 1003, 1007 to 1014, or an application's own, 3000 to 4999
-        reason      text of at most 123 bytes of UTF-8; what is longer is cut off
+        reason      text of at most 123 bytes of UTF-8; what is longer is cut off, what is none replaced; None is ""
         message     the same, its name in gevent-websocket
 
-        Raises ValueError for any other code. Source: gevent-websocket, meinheld.
+        Raises ValueError for any other code, TypeError for other types. Source: gevent-websocket, meinheld.
         """
         if message is not None:
             reason = message
@@ -157,9 +157,12 @@ class WebSocket:
             code = 0
         elif not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):
             raise ValueError(f"a connection cannot be closed with the code {code!r}")
-        if isinstance(reason, bytes):
-            reason = reason.decode("utf-8", "replace")
-        self._native.close(code, reason.replace("\0", "\ufffd"))
+        if isinstance(reason, str):
+            # What it tells may be a file's name, or an exception's text with one.
+            text = reason.encode("utf-8", "replace")
+        else:
+            text = b"" if reason is None else _bytes(reason)
+        self._native.close(code, text.decode("utf-8", "replace").replace("\0", "\ufffd"))
 
     @property
     def closed(self) -> bool:
@@ -209,7 +212,7 @@ class WebSocket:
         return f"<WebSocket of {self.path}, {'closed' if self.closed else 'open'}>"
 
     def _control(self, data: str | bytes | bytearray | memoryview, opcode: int) -> None:
-        payload = data.encode() if isinstance(data, str) else bytes(data)
+        payload = data.encode() if isinstance(data, str) else _bytes(data)
         if len(payload) > 125:
             raise ValueError(f"a ping or pong has at most 125 bytes, not {len(payload)}")
         self._send(payload, opcode)
@@ -233,5 +236,11 @@ class _NotYet:
     send = close = receive
 
 
-def _is_token(text: str) -> bool:
+def _bytes(data: bytes | bytearray | memoryview) -> bytes:
+    """bytes() of an int would be as many zeros."""
+    return data if isinstance(data, bytes) else bytes(memoryview(data))
+
+
+def is_token(text: str) -> bool:
+    """RFC 9110 5.6.2."""
     return text.isascii() and all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in text)
