@@ -154,6 +154,20 @@ def test_the_application_is_a_generator_that_accepts(server, ws):
     wait_until(lambda: server.get("/stats").json()["websocket_objects"] == 0, "it has ended")
 
 
+@pytest.mark.parametrize(
+    "action, status", [("close", 403), ("close-and-send", 403), ("close-in-generator", 403), ("close-and-answer", 404)]
+)
+def test_the_application_closes_before_it_accepts(server, action, status):
+    assert server.request("GET", f"/deferred/{action}", handshake()).status == status
+
+
+def test_what_an_application_raises_before_it_accepts(server):
+    start = server.stderr.position()
+    assert server.request("GET", "/deferred/with", handshake()).status == 500
+    server.expect_error(b"\nKeyError: 'the real one'\n", start)
+    assert b"WebSocketError" not in server.stderr.since(start)
+
+
 def test_fields_that_are_the_servers(server):
     response = server.request("GET", "/deferred/reserved", handshake())
     assert (response.status, response.text) == (

@@ -82,11 +82,13 @@ class WebSocketMiddleware:
                 result = ()
             elif isinstance(result, GeneratorType):
                 result = _rest(result, start, ws)
+            elif start.refused():
+                result = start.refuse()
         except WebSocketClosed as error:
             if error.websocket is not ws:
                 raise
             # It has sent until its client left, which is no mistake.
-            result = ()
+            result = start.refuse() if start.refused() else ()
         except BaseException:
             if start.accepted:
                 ws.close(1011)
@@ -147,15 +149,22 @@ class WebSocketWSGI:
 class _Start:
     """start_response: the server's, until the request is a WebSocket."""
 
-    __slots__ = ("_environ", "_start", "accepted", "protocol", "ws")
+    __slots__ = ("_answered", "_environ", "_start", "accepted", "protocol", "ws")
 
     def __init__(self, environ: WSGIEnvironment, start_response: StartResponse) -> None:
         self._environ = environ
         self._start = start_response
-        self.accepted = False
+        self.accepted = self._answered = False
         # That the middleware has chosen, for an application that names none.
         self.protocol: str | None = None
         self.ws: WebSocket | None = None
+
+    def refused(self) -> bool:
+        """Whether the application has closed it in place of accepting, and answered nothing."""
+        return self.ws is not None and self.ws.refused and not self._answered
+
+    def refuse(self) -> Iterable[bytes]:
+        return _refuse("403 Forbidden", self._start)
 
     def forget(self) -> None:
         """At the end: they refer to each other, and would wait for the garbage collector."""
@@ -185,6 +194,7 @@ class _Start:
 
     def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         if not self.accepted:
+            self._answered = True
             return self._start(status, headers, exc_info) if exc_info else self._start(status, headers)
         # A framework that has caught what its view raised.
         if status[:1] == "5" and self.ws is not None:
@@ -208,10 +218,13 @@ def _drain(result: Any) -> None:
 def _rest(blocks: Iterable[bytes], start: _Start, ws: WebSocket) -> Iterator[bytes]:
     """An application that is a generator, and may accept in there, or have its socket closed."""
     try:
-        yield from blocks
-    except WebSocketClosed as error:
-        if error.websocket is not ws:
-            raise
+        try:
+            yield from blocks
+        except WebSocketClosed as error:
+            if error.websocket is not ws:
+                raise
+        if start.refused():
+            yield from start.refuse()
     finally:
         start.forget()
 

@@ -76,7 +76,7 @@ class WebSocket:
         for what is no header field, and for Sec-WebSocket-Accept and the like, which are the server's.
         """
         if self._native is not _NotYet:
-            raise WebSocketError("the WebSocket is accepted already")
+            raise WebSocketError(f"the WebSocket is {'refused' if self.refused else 'accepted'} already")
         if protocol and not (isinstance(protocol, str) and is_token(protocol)):
             raise ValueError(f"a subprotocol must be a token, not {protocol!r}")
         self._native, self.protocol = self._accept(protocol, headers)
@@ -142,7 +142,8 @@ class WebSocket:
         """Begins the end: the client is sent this, and answers it. Does nothing if it has begun already.
 
         Whoever waits for a message gets None, and what has come and was not taken is dropped. It does not wait for the
-        client's answer; the server does.
+        client's answer; the server does. One that is not accepted yet is refused: the client gets 403, unless the
+        application answers otherwise.
 
         code        1000 to 1003, 1007 to 1014, or an application's own, 3000 to 4999
         reason      text of at most 123 bytes of UTF-8; what is longer is cut off, what is none replaced; None is ""
@@ -162,7 +163,16 @@ class WebSocket:
             text = reason.encode("utf-8", "replace")
         else:
             text = b"" if reason is None else _bytes(reason)
-        self._native.close(code, text.decode("utf-8", "replace").replace("\0", "\ufffd"))
+        told = text.decode("utf-8", "replace").replace("\0", "\ufffd")
+        if self._native is _NotYet:
+            self._native = _Refused(code, told)
+        else:
+            self._native.close(code, told)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was closed without having been accepted."""
+        return isinstance(self._native, _Refused)
 
     @property
     def closed(self) -> bool:
@@ -233,7 +243,25 @@ class _NotYet:
     def receive(*_: Any) -> Any:
         raise WebSocketError("the WebSocket is not accepted yet")
 
-    send = close = receive
+    send = receive
+
+
+class _Refused:
+    """In place of the native object of one that was closed before it was accepted."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self._state = (True, code or 1005, reason)
+
+    def state(self) -> tuple[bool, int, str]:
+        return self._state
+
+    def receive(self, *_: Any) -> None:
+        return None
+
+    def send(self, *_: Any) -> bool:
+        return False
+
+    close = receive
 
 
 def _bytes(data: bytes | bytearray | memoryview) -> bytes:

@@ -294,6 +294,32 @@ def deferred(environ, start_response):
                 ws.send(ws.wait() or "gone")
 
         return blocks()
+    if action == "close":
+        with ws:
+            ws.close(4001, "not you")
+            assert ws.closed and ws.refused and ws.close_code == 4001 and ws.wait() is None
+            try:
+                ws.accept()
+            except WebSocketError as error:
+                assert str(error) == "the WebSocket is refused already"
+        return []
+    if action == "close-and-send":
+        ws.close()
+        ws.send("x")
+    if action == "close-and-answer":
+        ws.close()
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"none here"]
+    if action == "close-in-generator":
+
+        def nothing():
+            ws.close()
+            yield from ()
+
+        return nothing()
+    if action == "with":
+        with ws:
+            raise KeyError("the real one")
     if action == "reserved":
         try:
             ws.accept(headers=[("X-More", "yes"), ("SEC-WebSocket-Extensions", "permessage-deflate")])
