@@ -84,7 +84,11 @@ func (c *Conn) Feed(p []byte, here int) {
 		c.inBytes.Add(int64(len(p)))
 		c.opt.Count(BytesIn, int64(len(p)))
 		c.mu.Lock()
-		c.heard, c.pinged = c.link.Now(), 0
+		c.heard = c.link.Now()
+		if c.pinged != 0 {
+			c.pinged = 0
+			c.schedule() // nobody looks if there is no time-out
+		}
 		c.mu.Unlock()
 	}
 	if len(c.rest) > 0 {

@@ -55,17 +55,20 @@ func (c *Conn) sendLocked(op byte, data []byte, wait bool) Sent {
 	if !c.flushLocked(wait) {
 		return SendAgain
 	}
+	queued, ok := c.link.Queued(wait)
 	c.mu.Lock()
 	closed := c.endedLocked()
+	if ok && queued == 0 {
+		c.moved = c.link.Now() // before anything waits: a Tick may come any time
+	}
 	c.mu.Unlock()
 	if closed || c.link.Broken() {
 		return SendClosed
 	}
-	queued, ok := c.link.Queued(wait)
 	if !ok {
 		return SendAgain
 	}
-	if queued > 0 && queued+int64(len(data)) > int64(c.opt.SendBuffer) {
+	if most := int64(c.opt.SendBuffer); queued > most/2 && queued+int64(len(data)) > most { // else hasRoom
 		return SendFull
 	}
 	h := ws.Header{Fin: true, OpCode: ws.OpCode(op)}
@@ -101,7 +104,6 @@ func (c *Conn) sendLocked(op byte, data []byte, wait bool) Sent {
 	}
 	if queued == 0 && c.waits() {
 		c.mu.Lock()
-		c.moved = c.link.Now()
 		c.schedule()
 		c.mu.Unlock()
 	}
@@ -176,6 +178,9 @@ func (c *Conn) Flush(wait bool) bool {
 func (c *Conn) flushLocked(wait bool) bool {
 	c.mu.Lock()
 	p := c.pending
+	if len(p) > 0 && !c.waits() {
+		c.moved = c.link.Now()
+	}
 	c.mu.Unlock()
 	if len(p) == 0 {
 		return true
@@ -188,6 +193,7 @@ func (c *Conn) flushLocked(wait bool) bool {
 	if c.pending = c.pending[len(p):]; len(c.pending) == 0 {
 		c.pending = nil
 	}
+	c.schedule()
 	c.mu.Unlock()
 	return true
 }

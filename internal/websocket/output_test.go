@@ -327,6 +327,41 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// How long a peer has taken nothing counts from when there was something to take, whoever sent it, not from before.
+func TestStallBegins(t *testing.T) {
+	quiet := func() *rig {
+		r := newRig(t, "", func(o *Options) { o.PingInterval, o.SendBuffer = 0, 100 })
+		r.now += int64(time.Hour)
+		r.full = true
+		return r
+	}
+	for name, send := range map[string]func(r *rig){
+		"a message":   func(r *rig) { r.Conn.Send(Text, make([]byte, 200), true) },
+		"a pong":      func(r *rig) { r.give(frame(ws.OpPing, "", "f")) },
+		"our Close":   func(r *rig) { r.Conn.Close(1000, "", false, true, 0) },
+		"two of them": func(r *rig) { r.give(frame(ws.OpPing, "", "f")); r.Conn.Send(Text, make([]byte, 200), true) },
+	} {
+		r := quiet()
+		r.during = func() { r.Tick(0) } // the deadline of something else
+		send(r)
+		r.during = nil
+		if r.gone {
+			t.Errorf("%s: cut off at once", name)
+		}
+		if r.at == 0 || r.at > r.now+int64(time.Minute) {
+			t.Errorf("%s: nobody looks", name)
+		}
+		r.now += int64(time.Minute) - 1
+		if r.Tick(0); r.gone && name != "our Close" {
+			t.Errorf("%s: cut off too soon", name)
+		}
+		r.now++
+		if r.Tick(0); !r.gone {
+			t.Errorf("%s: not cut off", name)
+		}
+	}
+}
+
 func TestNegotiate(t *testing.T) {
 	for offer, want := range map[string]string{
 		"":                   "",
@@ -456,3 +491,34 @@ var bomb = func() string {
 	d := deflater{bits: fullBits}
 	return string(d.append(nil, make([]byte, 50<<20)))
 }()
+
+// Who is told that there is no room is not told at once that there is: it would ask again for ever. Whatever the message's size.
+func TestNoRoomIsNoRoom(t *testing.T) {
+	for _, size := range []int{1, 400, 501, 999, 1000, 5000} {
+		for _, queued := range []int64{1, 499, 500, 501, 999, 1000, 1500} {
+			r := newRig(t, "", func(o *Options) { o.SendBuffer = 1000 })
+			r.queued = queued
+			if r.Conn.Send(Binary, make([]byte, size), false) == SendFull && r.Await(new(counter), ForRoom) == 0 {
+				t.Errorf("%d bytes behind %d: there is room, and there is none", size, queued)
+			}
+		}
+	}
+}
+
+// Without a time-out for the answer pings go on all the same.
+func TestPingsWithoutTimeout(t *testing.T) {
+	r := newRig(t, "", func(o *Options) { o.PingTimeout = 0 })
+	for i := range 3 {
+		r.now = r.at
+		r.Tick(0)
+		r.Flush(true)
+		if got := r.got(); !slices.Equal(got, []string{"ping "}) {
+			t.Fatalf("ping %d: %q", i, got)
+		}
+		r.now += int64(time.Second)
+		r.give(frame(ws.OpPong, "", "f"))
+		if want := r.now + r.opt.PingInterval.Nanoseconds(); r.at != want {
+			t.Fatalf("after pong %d looked at in %d s", i, (r.at-r.now)/int64(time.Second))
+		}
+	}
+}

@@ -18,6 +18,8 @@ type rig struct {
 	sent   []byte // that the peer has got
 	queued int64  // that waits for it
 	busy   bool   // nobody can tell, or send, without waiting
+	full   bool   // the peer takes nothing: what is sent is queued
+	during func() // what others do while something is sent
 	looks  int
 	at     int64
 	now    int64
@@ -41,6 +43,12 @@ func (r *rig) Send(head, body []byte, wait bool) bool {
 		return false
 	}
 	r.sent = append(append(r.sent, head...), body...)
+	if r.full {
+		r.queued += int64(len(head) + len(body))
+	}
+	if r.during != nil {
+		r.during()
+	}
 	return true
 }
 func (r *rig) Queued(wait bool) (int64, bool) { return r.queued, wait || !r.busy }
