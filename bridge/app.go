@@ -117,6 +117,9 @@ func Heartbeat() {
 	cpy.Heartbeat()
 }
 
+// SetStopping has the module's stats() say that the server is stopping, or will soon. Any goroutine.
+func SetStopping(on bool) { cpy.SetStopping(on) }
+
 // Tally adds one. Any goroutine.
 func Tally(which int) { cpy.Tally(which) }
 

@@ -277,6 +277,17 @@ func (c *Conn) Peek() (gone bool) {
 	return errno == 0 && n == 0 || errno != 0 && errno != syscall.EAGAIN
 }
 
+// Look reports whether input is here that nobody has read, and notes it. By the owner, or by the leader when c is not owned.
+func (c *Conn) Look() bool {
+	var one [1]byte
+	n, errno := recv(int(c.fd), one[:], syscall.MSG_PEEK)
+	if errno != 0 || n == 0 {
+		return false
+	}
+	c.state.Or(stReadable)
+	return true
+}
+
 // Lend returns a second descriptor for the socket, close-on-exec: when c is closed the connection ends for who has it as
 // well. Owner.
 func (c *Conn) Lend() (int, error) {

@@ -125,6 +125,8 @@ type Config struct {
 	MaxRequestsJitter int
 	MaxLifetime       time.Duration
 	MaxRSS            int64
+	Rolling           bool
+	DrainDelay        time.Duration
 
 	// Process.
 	PidFile string

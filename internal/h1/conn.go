@@ -96,33 +96,11 @@ func (s *Server) Accepted(rc *reactor.Conn) {
 	c.expireIn(timeout)
 }
 
-// firstRequest is how long a stopping server waits for the first request of a new connection, counted from its beginning:
-// it may be on its way.
-const firstRequest = time.Second
-
-// stop is called when the server begins to stop. Leader, of a connection that nobody owns.
-func (c *conn) stop() {
-	switch c.phase {
-	case phaseIdle:
-		c.close()
-	case phaseNew:
-		deadline, limit := c.rc.Deadline(), c.s.cfg.HeadTimeout
-		left := time.Duration(deadline - c.s.loop.NowNanos())
-		switch {
-		case deadline > 0 && left < 2*firstRequest: // it has this one already, or one that is as near
-		case deadline > 0 && limit-left > firstRequest: // it has been silent for long
-			c.close()
-		default:
-			c.expireIn(firstRequest)
-		}
-	}
-}
-
 // Ready implements reactor.Handler.
 func (s *Server) Ready(rc *reactor.Conn) {
 	c := rc.Owner.(*conn)
 	if c.phase == phaseIdle && !rc.Readable() && s.stopping.Load() {
-		c.close() // released just now, see release
+		c.stop() // released just now, see release
 		return
 	}
 	s.cur.input(c)
@@ -167,7 +145,7 @@ func (s *Server) Expired(rc *reactor.Conn) {
 	c := rc.Owner.(*conn)
 	switch c.phase {
 	case phaseIdle, phaseNew:
-		c.close()
+		c.closeIdle()
 	case phaseHead:
 		s.cur.reject(c, 408, "the request head took too long")
 	case phaseBody:
@@ -432,10 +410,7 @@ func (t *thread) written(c *conn) {
 
 func (t *thread) finishWriting(c *conn) {
 	t.finishNow(c)
-	c.enterIdle(t.s.cfg.KeepAlive)
-	if t.s.stopping.Load() {
-		c.close()
-	}
+	c.rest()
 }
 
 // readHead reads until a complete request is here (true: c.x is set) or nothing more comes now.

@@ -4,6 +4,7 @@
 //	host.go      what a leader does: Server as crew.Host
 //	conn.go      a connection between requests, and its turns
 //	proxy.go     who the client is behind proxies, limits by address
+//	leaving.go   how connections end when the server stops, or soon will
 //	heads.go     the memory of large heads
 //	body.go      request bodies gathered before the application runs
 //	exchange.go  a request on its connection, from its head to the next one

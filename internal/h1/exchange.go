@@ -140,7 +140,7 @@ func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
 	}
 	gathered := t.gather // c is no more ours to close: only to be left as it is between requests
 	awaitEnd := t.s.takeBack(c)
-	keep := t.settleInput(c, x) && !(t.s.stopping.Load() && c.r == c.w)
+	keep := t.settleInput(c, x)
 	c.x = nil
 	sent := x.Sent()
 	t.recycle(x)
@@ -167,7 +167,7 @@ func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
 			t.Py.Pause()
 			t.Blocking(c.rc.Abort)
 		} else if c.phase != phaseClosing { // not aborted
-			c.close()
+			c.closeAnswered()
 		}
 		return runDone, true
 	}
@@ -185,7 +185,7 @@ func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
 		t.finishNow(c)
 	}
 	if !more {
-		c.enterIdle(t.s.cfg.KeepAlive)
+		c.rest()
 		return runDone, true
 	}
 	if turn {

@@ -66,8 +66,8 @@ func (r *wireRig) until(what string, cond func() bool) {
 	}
 }
 
-// connect returns both ends of a new connection.
-func (r *wireRig) connect() (net.Conn, *conn) {
+// connect returns both ends of a new connection, on which texts have been sent.
+func (r *wireRig) connect(texts ...string) (net.Conn, *conn) {
 	r.t.Helper()
 	client, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(r.ln.Port()))
 	if err != nil {
@@ -75,6 +75,9 @@ func (r *wireRig) connect() (net.Conn, *conn) {
 	}
 	r.t.Cleanup(func() { client.Close() })
 	client.SetDeadline(time.Now().Add(20 * time.Second))
+	for _, text := range texts { // the kernel keeps who is silent for a second
+		r.send(client, text)
+	}
 	var c *conn
 	r.until("accepted", func() bool {
 		r.s.loop.Each(func(rc *reactor.Conn) {

@@ -23,7 +23,7 @@ const (
 func (x *exchange) frame(res *bridge.Response, length int64, body bool) {
 	h, s := &x.p.Request, x.c.s
 	status := int(res.Status)
-	x.keep = h.KeepAlive && s.cfg.KeepAlive > 0 && res.Flags&bridge.AskClose == 0 && !s.stopping.Load() && !x.Hijacked() && status != 101
+	x.keep = h.KeepAlive && s.cfg.KeepAlive > 0 && res.Flags&bridge.AskClose == 0 && !x.last() && !x.Hijacked() && status != 101
 	if h.Expect100 && !x.continued && x.Req.Body == bridge.BodyStream && !x.body.Done() {
 		x.keep = false // whether the client sends the body after all is its choice
 	}

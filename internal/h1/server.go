@@ -45,9 +45,11 @@ type Server struct {
 	cur    *thread          // who leads; leader only
 	staged crew.Fifo[*conn] // wait for the leader itself, see gather.go; leader only, and empty before it polls
 
+	leaving  atomic.Bool // answers end their connections
 	stopping atomic.Bool
-	over     atomic.Bool // nothing is waited for any more
-	alone    func()      // see WithoutListener
+	patience atomic.Int64 // how long an idle connection may wait for one more request when it stops; ns
+	over     atomic.Bool  // nothing is waited for any more
+	alone    func()       // see WithoutListener
 
 	exchanges sync.Pool
 	clock     atomic.Pointer[dateLine]
@@ -210,27 +212,8 @@ func (s *Server) templateOf(ln *reactor.Listener) uint8 { return s.templates[ln]
 // is left. Before anybody leads.
 func (s *Server) WithoutListener(none func()) { s.alone = none }
 
-// Stop begins the end: no new connections, no further request on those that are there. The first call says true. Any
-// goroutine; BeginStop has to follow on the leader.
-func (s *Server) Stop() bool { return s.stopping.CompareAndSwap(false, true) }
-
 // OnLast has last called when the application is called for the n-th request, 0: for none. Before anybody leads.
 func (s *Server) OnLast(n int64, last func()) { s.requests.Most, s.requests.Last = n, last }
-
-// BeginStop closes what is idle. Leader.
-func (s *Server) BeginStop() {
-	s.loop.StopAccepting()
-	s.loop.Each(func(rc *reactor.Conn) {
-		// Without an owner it has only just been accepted; its first request is still served.
-		if c, ok := rc.Owner.(*conn); ok && !rc.Owned() {
-			c.stop()
-		}
-	})
-	s.closeSockets()
-}
-
-// Stopping reports whether Stop was called. Any goroutine.
-func (s *Server) Stopping() bool { return s.stopping.Load() }
 
 // Over ends what is still there: the leader waits for nothing more. Any goroutine.
 func (s *Server) Over() {

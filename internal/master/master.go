@@ -89,6 +89,7 @@ type worker struct {
 	beat       time.Time // when it last told that it lives
 	retires    string    // why it asks for its replacement; "": it does not
 	stopBy     time.Time // zero: it is not to stop
+	stops      string    // the word for that
 	aborted    time.Time // when it was told to say where it hangs
 	killed     bool
 }
@@ -149,6 +150,10 @@ func (m *Master) reconcile() {
 	if retires != nil {
 		want++
 	}
+	old := m.ofGeneration(m.previous)
+	if m.rolls() {
+		want = min(want, max(0, m.want-len(old))+1)
+	}
 	for n := ready + starting; n < want && !m.now().Before(m.notBefore); n++ {
 		if !m.startOne() {
 			break
@@ -163,8 +168,13 @@ func (m *Master) reconcile() {
 	case retires == nil && len(all) > m.want:
 		m.stop(all[0], wordStop)
 	}
+	if m.rolls() && len(old) > 0 && ready+len(old) > m.want {
+		m.stop(old[0], wordStop)
+		m.reconcile() // the next may start
+		return
+	}
 	if m.previous >= 0 && ready >= m.want {
-		for _, w := range m.ofGeneration(m.previous) {
+		for _, w := range old {
 			m.stop(w, wordStop)
 		}
 		m.over(m.previous)
@@ -196,12 +206,16 @@ func (m *Master) wait(now time.Time) {
 // stop tells a worker to end: wordStop and wordLast gracefully, wordQuit at once.
 func (m *Master) stop(w *worker, word string) {
 	by := m.now().Add(m.cfg.GracefulTimeout + pastGrace)
-	if word == wordQuit {
+	switch word {
+	case wordQuit:
 		by = m.now().Add(pastGrace)
+	case wordLast:
+		by = by.Add(m.cfg.DrainDelay)
 	}
 	if w.stopBy.IsZero() || by.Before(w.stopBy) {
 		w.stopBy = by
 	}
+	w.stops = word
 	if w.ready.IsZero() { // it may be in the application's module, which only a signal ends
 		w.Signal(unix.SIGTERM)
 		return
@@ -225,6 +239,10 @@ func (m *Master) hear(e event) {
 		w.ready = m.now()
 		w.beat = w.ready
 		m.served = true
+		if !w.stopBy.IsZero() { // it has got a signal, but may have served already
+			w.Tell(w.stops)
+			return
+		}
 		m.log.Info(w.name()+" serves", "pid", w.Pid(), "started in", fmt.Sprintf("%.2f s", w.ready.Sub(w.began).Seconds()))
 	case wordBeat:
 		w.beat = m.now()
@@ -268,10 +286,14 @@ func (m *Master) failedToStart(w *worker, status syscall.WaitStatus) bool {
 	if w.generation != m.generation {
 		return true
 	}
+	if m.rolls() && m.anyReady() {
+		m.log.Error("a new worker could not start; it is tried again, and the old ones that are left go on until then")
+		return false
+	}
 	if m.previous >= 0 {
 		m.log.Error("the new workers could not start, so the old ones go on")
 		for _, other := range m.ofGeneration(m.generation) {
-			m.stop(other, wordQuit)
+			m.stop(other, wordStop) // it may have come to serve
 		}
 		m.over(m.generation)
 		m.generation, m.previous = m.previous, -1
@@ -343,9 +365,13 @@ func (m *Master) renew() {
 		return
 	}
 	m.log.Info("new workers are started, and take over when they are ready", "workers", m.want)
-	if m.previous >= 0 { // the last ones have not come to serve
+	if m.previous >= 0 { // the last ones have not all come to serve
 		for _, w := range m.ofGeneration(m.generation) {
-			m.stop(w, wordQuit)
+			if m.rolls() && !w.ready.IsZero() {
+				w.generation = m.previous // and an old one is gone for it
+			} else {
+				m.stop(w, wordStop)
+			}
 		}
 		m.over(m.generation)
 	} else {

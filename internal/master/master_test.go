@@ -170,7 +170,8 @@ func TestANewGenerationTakesOverWhenAllOfItIsReady(t *testing.T) {
 	r.hears(8, wordReady)
 	r.gets(unix.SIGHUP)
 	r.has(3, 7, 8, 9, 10, 11)
-	r.was(8, wordQuit)
+	r.was(8, wordStop) // it has served
+	r.was(9, "SIGTERM")
 	r.hears(10, wordReady)
 	r.was(3)
 	r.hears(11, wordReady)

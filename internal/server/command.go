@@ -180,7 +180,10 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 		s.closeListeners()
 		return errRunning
 	}
-	defer running.Store(nil)
+	defer func() {
+		running.Store(nil)
+		bridge.SetStopping(false)
+	}()
 	s.stopIfAsked()
 	// Each Python thread may be between Python and a system call: a processor for each, so that none waits for one.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), s.cfg.Threads+3))

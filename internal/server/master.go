@@ -120,15 +120,24 @@ type orders struct{ s *Server }
 
 // Stop implements master.Orders.
 func (o orders) Stop(last bool) {
-	s := o.s
-	if last {
-		s.loop.Post(func() {
-			for _, ln := range s.listeners {
-				ln.Adopt()
-			}
-		})
+	switch delay := o.s.cfg.DrainDelay; {
+	case !last:
+		o.s.stop(o.s.cfg.GracefulTimeout, onceMore)
+	case delay > 0:
+		o.s.drain(delay, o.last)
+	default:
+		o.last()
 	}
-	s.Stop(s.cfg.GracefulTimeout)
+}
+
+// last ends the worker, after which nobody accepts from the listeners.
+func (o orders) last() {
+	o.s.loop.Post(func() {
+		for _, ln := range o.s.listeners {
+			ln.Adopt()
+		}
+	})
+	o.s.Stop(o.s.cfg.GracefulTimeout)
 }
 
 // Quit implements master.Orders.
@@ -137,7 +146,7 @@ func (o orders) Quit() { o.s.Stop(0) }
 // Orphaned implements master.Orders.
 func (o orders) Orphaned() {
 	o.s.log.Warn("the master is gone, so this worker stops")
-	o.Stop(true)
+	o.last()
 }
 
 // lookEvery is how often a worker looks whether it is time for another one, and tells that it lives.

@@ -208,7 +208,11 @@ func (s *Server) stopSignal(sig syscall.Signal) {
 			continue
 		}
 		if last == 0 {
-			s.Stop(s.cfg.GracefulTimeout)
+			if delay := s.cfg.DrainDelay; delay > 0 && sig == syscall.SIGTERM && !s.loading.Load() {
+				s.drain(delay, func() { s.Stop(s.cfg.GracefulTimeout) })
+			} else {
+				s.Stop(s.cfg.GracefulTimeout)
+			}
 			return
 		}
 		break

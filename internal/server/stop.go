@@ -14,6 +14,7 @@ type stopState struct {
 	stopBy   atomic.Int64 // when the grace is used up, Unix time in ns
 	grace    *time.Timer  // until then; under graceMu
 	graceMu  rules.Short
+	draining atomic.Bool
 	quick    atomic.Bool   // whoever stops it does not want to wait
 	stopped  chan struct{} // closed at the end
 	forced   chan struct{} // closed when the grace is used up
@@ -23,15 +24,19 @@ type stopState struct {
 
 // Stop ends the server gracefully: no new connections, requests in flight get grace to finish. Any goroutine. Again it can
 // only make the grace shorter.
-func (s *Server) Stop(grace time.Duration) {
+func (s *Server) Stop(grace time.Duration) { s.stop(grace, 0) }
+
+// stop is Stop; an idle connection is kept for one more request as long as patience.
+func (s *Server) stop(grace, patience time.Duration) {
 	grace = max(grace, time.Nanosecond)
 	if s.worker != nil && grace <= quickly {
 		s.quick.Store(true)
 	}
-	if !s.http.Stop() {
+	if !s.http.Stop(patience) {
 		s.shorten(grace)
 		return
 	}
+	bridge.SetStopping(true)
 	s.stopBy.Store(time.Now().Add(grace).UnixNano())
 	s.loop.Post(s.beginStop)
 }

@@ -4,6 +4,7 @@ import threading
 import pytest
 
 from harness.client import Truncated
+from harness.crowd import Crowd
 from harness.waiting import wait_until
 
 SERVES = re.compile(rb"worker (\d+) serves pid=(\d+)")
@@ -33,6 +34,9 @@ class Workers:
         pid, multiprocess = self.server.get("/").text.split()
         assert multiprocess == str(int(self.count > 1))
         return int(pid)
+
+    def crowd(self, clients=200):
+        return Crowd(self.server.port, clients)
 
     def under_load(self, clients=16):
         return Load(self.server, clients)

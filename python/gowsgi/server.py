@@ -161,6 +161,9 @@ def stats() -> dict[str, int]:
     requests_refused      requests that the server answered itself, with 400 or 413 for instance
     responses_unspooled   how often output found no room in temporary files, and the application waited
     bodies_unspooled      request bodies that found none, so that the application waits for them
+
+    And stopping, which is 1 from the moment on at which the server was told to stop, --drain-delay included, else 0: a
+    resource for a load balancer answers 503 then.
     """
     counters: dict[str, int] = _native.load().stats()
     return counters

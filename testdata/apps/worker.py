@@ -7,6 +7,7 @@
 /blocks?s=  a response of ten blocks, each of which takes so long
 /hold?file= waits until the file is there; says before that it waits
 /grow?mb=   keeps so much memory
+/stopping   says whether the server is, as a load balancer would ask
 """
 
 import ctypes
@@ -14,6 +15,8 @@ import os
 import signal
 import time
 from urllib.parse import parse_qs
+
+import gowsgi.server
 
 BROKEN = os.environ.get("WORKER_BROKEN")
 if BROKEN and os.path.exists(BROKEN):
@@ -42,5 +45,8 @@ def application(environ, start_response):
         os.kill(os.getpid(), signal.SIGKILL)
     elif path == "/grow":
         kept.append(b"x" * (int(query["mb"]) << 20))
+    elif path == "/stopping":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"%d %s" % (os.getpid(), b"stopping" if gowsgi.server.stats()["stopping"] else b"here")]
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"%d %d" % (os.getpid(), environ["wsgi.multiprocess"])]

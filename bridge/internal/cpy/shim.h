@@ -190,6 +190,7 @@ enum {
 	GW_TALLY_WS_MESSAGES_OUT,
 	GW_TALLY_WS_BYTES_IN,
 	GW_TALLY_WS_BYTES_OUT,
+	GW_TALLY_STOPPING, /* 1: the server is stopping, or will soon */
 	GW_TALLY_N
 };
 extern uint64_t gw_tally[GW_TALLY_N];

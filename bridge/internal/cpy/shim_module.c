@@ -109,7 +109,7 @@ static PyObject *native_stats(PyObject *self, PyObject *ignored) {
 	static const char *names[GW_CNT_N + GW_TALLY_N] = {"inputs", "start_responses", "file_wrappers", "clients",
 		"held_blocks", "descriptors", "bodies", "greenlets", "waiters", "timers", "websocket_objects",
 		"requests_refused", "responses_unspooled", "bodies_unspooled", "websockets", "websocket_messages_in",
-		"websocket_messages_out", "websocket_bytes_in", "websocket_bytes_out"};
+		"websocket_messages_out", "websocket_bytes_in", "websocket_bytes_out", "stopping"};
 	int64_t counts[GW_CNT_N + GW_TALLY_N];
 	(void)self;
 	(void)ignored;

@@ -19,6 +19,8 @@ const (
 	TallyMessagesOut = C.GW_TALLY_WS_MESSAGES_OUT
 	TallyBytesIn     = C.GW_TALLY_WS_BYTES_IN
 	TallyBytesOut    = C.GW_TALLY_WS_BYTES_OUT
+
+	tallyStopping = C.GW_TALLY_STOPPING
 )
 
 // Tally adds one to a counter. Any goroutine.
@@ -26,6 +28,15 @@ func Tally(which int) { atomic.AddUint64((*uint64)(&C.gw_tally[which]), 1) }
 
 // TallyAdd adds n, which may be negative. Any goroutine.
 func TallyAdd(which int, n int64) { atomic.AddUint64((*uint64)(&C.gw_tally[which]), uint64(n)) }
+
+// SetStopping says whether the server is stopping, or will soon. Any goroutine.
+func SetStopping(on bool) {
+	value := uint64(0)
+	if on {
+		value = 1
+	}
+	atomic.StoreUint64((*uint64)(&C.gw_tally[tallyStopping]), value)
+}
 
 // SetRequestIDs says whether requests have an X-Request-Id, which is for the error log. Before the first request.
 func SetRequestIDs(on bool) { C.gw_request_ids = cbool(on) }

@@ -1,0 +1,14 @@
+package config
+
+// Options on how workers, and servers, come and go.
+var tableOfReplacing = []Option{
+	{Name: "rolling", Flags: []string{"--rolling"}, Type: Bool, Default: "false", CLIOnly: true, Group: GroupWorkers,
+		Help: "HUP replaces the workers one by one, each when its successor is ready, and not by as many new ones at once: slower, and with " +
+			"memory for one worker more only.",
+		at: func(c *Config) any { return &c.Rolling }},
+	{Name: "drain_delay", Flags: []string{"--drain-delay"}, Type: Seconds, Metavar: "SECONDS", Default: "0", Max: day,
+		Group: GroupDeadlines,
+		Help: "For so long after TERM connections are accepted and answered on, each answer with Connection: close, before the server " +
+			"stops: load balancers have time to go elsewhere.",
+		at: func(c *Config) any { return &c.DrainDelay }},
+}
