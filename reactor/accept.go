@@ -329,3 +329,15 @@ func (l *Loop) register() {
 	}
 	l.unpolled = l.unpolled[:0]
 }
+
+// Take makes fd, a connected socket that does not block, a connection as if it had been accepted from ln, whose peer is this
+// machine. The Handler is not told: what is returned is the caller's to see to. Leader only, or before anybody leads.
+func (l *Loop) Take(ln *Listener, fd int) *Conn {
+	c := &Conn{bound: &boundListener{ln: ln, loop: l}}
+	if ln.network == "tcp" {
+		c.peer.size = 4
+		copy(c.peer.ip[:], []byte{127, 0, 0, 1})
+	}
+	l.adopt(c, fd)
+	return c
+}

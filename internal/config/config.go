@@ -126,6 +126,7 @@ type Config struct {
 	MaxLifetime       time.Duration
 	MaxRSS            int64
 	Rolling           bool
+	Warmup            string // path; "" none
 	DrainDelay        time.Duration
 
 	// Process.

@@ -195,9 +195,23 @@ func (s *Server) Crew() *crew.Crew { return s.crew }
 // AddListener accepts connections of ln, whose requests have this environ template and, if a proxy got them by TLS, the
 // one behind it. Leader, or before anybody leads.
 func (s *Server) AddListener(ln *reactor.Listener, template uint8) error {
+	s.SetTemplate(ln, template)
+	return s.loop.AddListener(ln)
+}
+
+// SetTemplate tells the template of a listener that is added later.
+func (s *Server) SetTemplate(ln *reactor.Listener, template uint8) {
 	s.templates[ln] = template
 	s.unix = s.unix || ln.Network() == "unix"
-	return s.loop.AddListener(ln)
+}
+
+// Serve serves what comes on fd, a connected socket that does not block, as if it came by ln, whose template is set. It is the
+// server's own connection: no PROXY header comes first, and it has no limit. Leader, or before anybody leads.
+func (s *Server) Serve(ln *reactor.Listener, fd int) {
+	c := &conn{rc: s.loop.Take(ln, fd), s: s, unread: nothing, tmpl: s.templateOf(ln), number: lastConn.Add(1)}
+	c.rc.Owner = c
+	c.phase = phaseNew
+	c.expireIn(s.cfg.HeadTimeout)
 }
 
 // SetTemplates tells what the environ templates are, by number.

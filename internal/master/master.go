@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"sort"
+	"sync"
 	"syscall"
 	"time"
 
@@ -405,9 +406,10 @@ func (m *Master) lookAtTimes() {
 	}
 }
 
-// notify lets the signals of a master come.
-func notify() chan os.Signal {
+// Signals lets the signals of a master come, from the first call on: before anybody is told that there is one.
+var Signals = sync.OnceValue(func() chan os.Signal {
 	c := make(chan os.Signal, 16)
-	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1)
+	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2,
+		unix.SIGWINCH)
 	return c
-}
+})

@@ -47,7 +47,7 @@ func Run(cfg *config.Config, log *slog.Logger, dir string, listeners []*reactor.
 		all := &zygotes{told: zygote, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}
 		m.start, m.over = all.fork, all.over
 	}
-	return m.run(notify()), nil
+	return m.run(Signals()), nil
 }
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {

@@ -139,6 +139,9 @@ func (s *Server) command(saved bridge.State, began time.Time) int {
 		s.closeListeners()
 		return Fail(err, config.ExitBoot)
 	}
+	if s.unfit.Load() {
+		return config.ExitBoot
+	}
 	s.log.Info("stopped")
 	return 0
 }
@@ -187,6 +190,9 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 	s.stopIfAsked()
 	// Each Python thread may be between Python and a system call: a processor for each, so that none waits for one.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), s.cfg.Threads+3))
+	if workerOf != nil {
+		s.http.OnLast(s.most(), func() { go workerOf.Retire("--max-requests") })
+	}
 	return s.Serve(saved, func() {
 		level := slog.LevelInfo
 		if workerOf != nil {

@@ -29,6 +29,7 @@ type Program struct {
 // Master is the master's life: Python and the application are its workers' affair. program tells what runs them, if they are
 // forked. The result is the exit status.
 func Master(cfg *config.Config, program func() (*Program, error)) int {
+	master.Signals()
 	dir, err := os.Getwd()
 	if err != nil {
 		return Fail(fmt.Errorf("the current directory is not there: %w", err), config.ExitBoot)
@@ -109,7 +110,6 @@ var workerOf *master.Link
 
 // follow lets the master see to this worker, which serves from now on.
 func (s *Server) follow(link *master.Link) {
-	s.http.OnLast(s.most(), func() { go link.Retire("--max-requests") })
 	link.Follow(orders{s})
 	link.Ready()
 	go s.report(link)

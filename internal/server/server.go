@@ -8,6 +8,8 @@
 //	pidfile.go   the pid file
 //	master.go    this process as the master of workers, or as one of them
 //	worker.go    as one of gunicorn's
+//	drain.go     a stop that is announced
+//	warmup.go    the first request of a process, its own
 //	pulse.go     whether a worker lives
 //	command.go   the command line and the module functions on top of it
 package server
@@ -18,6 +20,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
@@ -44,6 +47,8 @@ type Server struct {
 	templates []uint8 // the environ template of each, and behind it the secure one
 	spare     reserve
 	worker    *worker // nil: the process is nobody's worker
+	accepts   atomic.Bool
+	unfit     atomic.Bool // it has not passed its warm-up
 }
 
 // New makes a server that logs to log. Listen and Serve follow.
@@ -185,7 +190,10 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 		return err
 	}
 	for i, ln := range s.listeners {
-		if err := s.http.AddListener(ln, s.templates[i]); err != nil {
+		s.http.SetTemplate(ln, s.templates[i])
+	}
+	if s.cfg.Warmup == "" {
+		if err := s.accept(); err != nil {
 			return err
 		}
 	}
@@ -202,12 +210,28 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 			go s.beat()
 		}
 	}
-	if started != nil {
+	switch {
+	case s.cfg.Warmup != "":
+		if err := s.warmUp(started); err != nil {
+			return err
+		}
+	case started != nil:
 		started()
 	}
 	s.crew.Lead()
 	s.http.Aside().End()
 	s.finish()
+	return nil
+}
+
+// accept lets connections come. Leader, or before anybody leads.
+func (s *Server) accept() error {
+	for i, ln := range s.listeners {
+		if err := s.http.AddListener(ln, s.templates[i]); err != nil {
+			return err
+		}
+	}
+	s.accepts.Store(true)
 	return nil
 }
 

@@ -208,7 +208,7 @@ func (s *Server) stopSignal(sig syscall.Signal) {
 			continue
 		}
 		if last == 0 {
-			if delay := s.cfg.DrainDelay; delay > 0 && sig == syscall.SIGTERM && !s.loading.Load() {
+			if delay := s.cfg.DrainDelay; delay > 0 && sig == syscall.SIGTERM && s.accepts.Load() {
 				s.drain(delay, func() { s.Stop(s.cfg.GracefulTimeout) })
 			} else {
 				s.Stop(s.cfg.GracefulTimeout)

@@ -7,6 +7,7 @@
 /blocks?s=  a response of ten blocks, each of which takes so long
 /hold?file= waits until the file is there; says before that it waits
 /grow?mb=   keeps so much memory
+/warm       says how often it was asked for, with 503 if the file $WORKER_COLD is there
 /stopping   says whether the server is, as a load balancer would ask
 """
 
@@ -45,6 +46,11 @@ def application(environ, start_response):
         os.kill(os.getpid(), signal.SIGKILL)
     elif path == "/grow":
         kept.append(b"x" * (int(query["mb"]) << 20))
+    elif path == "/warm":
+        kept.append(path)
+        cold = os.path.exists(os.environ.get("WORKER_COLD", ""))
+        start_response("503 Cold" if cold else "200 OK", [("Content-Type", "text/plain")])
+        return [b"%d %s" % (kept.count(path), environ["SERVER_PORT"].encode())]
     elif path == "/stopping":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"%d %s" % (os.getpid(), b"stopping" if gowsgi.server.stats()["stopping"] else b"here")]
