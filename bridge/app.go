@@ -25,6 +25,7 @@ func (e *AppError) Error() string { return e.Text }
 // PythonSetup is what Python's side must know before the application is loaded.
 type PythonSetup struct {
 	Env        []string // NAME=VALUE
+	Unset      []string // names of variables that the application is not to have
 	PythonPath []string // goes to the front of sys.path
 	ErrorLog   string   // a path, or "-"
 	ErrorJSON  bool     // errors of the application are JSON objects there
@@ -52,6 +53,7 @@ func (s PythonSetup) Text() string {
 	if s.ErrorJSON {
 		items = append(items, "errorjson=1")
 	}
+	add("unset", s.Unset)
 	add("env", s.Env)
 	add("pythonpath", s.PythonPath)
 	add("argv", s.Argv)

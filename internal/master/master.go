@@ -5,6 +5,7 @@
 //	worker.go   one worker process, and what it and the master tell each other
 //	link.go     the worker's end of that
 //	zygote.go   the process that workers are forked from, where the application is loaded once for all
+//	announce.go what systemd hears of it
 //
 // A worker is the same program run again with the listeners as descriptors, or a fork of one. It has a generation: HUP begins a new one, whose
 // workers have to be ready before those of the old one are told to stop. One goroutine owns all of it; the others only send
@@ -63,6 +64,7 @@ type Master struct {
 	served     bool          // some worker has been ready
 	stopping   bool
 	status     int
+	announcer  announcer
 }
 
 // process is a worker's process, as the master uses it.
@@ -103,11 +105,13 @@ func (m *Master) run(signals <-chan os.Signal) int {
 	defer ticker.Stop()
 	for {
 		m.reconcile()
+		m.announce()
 		if m.stopping && len(m.workers) == 0 {
 			return m.status
 		}
 		select {
 		case sig := <-signals:
+			m.announcer.asked(sig.(syscall.Signal))
 			m.signal(sig.(syscall.Signal))
 		case e := <-m.events:
 			m.hear(e)

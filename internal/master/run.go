@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/systemd"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
@@ -42,6 +43,7 @@ func Run(cfg *config.Config, log *slog.Logger, dir string, listeners []*reactor.
 	}
 	m := newMaster(cfg, log)
 	m.reopen = reopen
+	m.announcer.manager = systemd.Take()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, files, m.events) }
 	if zygote != nil {
 		all := &zygotes{told: zygote, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}

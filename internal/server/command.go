@@ -18,6 +18,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/systemd"
 )
 
 // running is the server that stop and the signal handler mean; one at a time in a process. starting is one that Command
@@ -91,6 +92,9 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	if action == config.ActionCheckConfig {
 		code = s.check()
 	} else {
+		if workerOf == nil {
+			s.manager = systemd.Take()
+		}
 		code = s.command(saved, began)
 	}
 	s.stopBy.CompareAndSwap(0, time.Now().UnixNano()) // not served: nothing to be waited for
@@ -103,6 +107,7 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 func pythonSetup(cfg *config.Config) bridge.PythonSetup {
 	return bridge.PythonSetup{
 		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON, Argv: []string{"gowsgi", cfg.App},
+		Unset: systemd.Variables,
 	}
 }
 
@@ -203,6 +208,7 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 		if workerOf != nil {
 			s.follow(workerOf)
 		}
+		s.tellManager()
 	})
 }
 

@@ -11,6 +11,7 @@
 //	drain.go     a stop that is announced
 //	warmup.go    the first request of a process, its own
 //	pulse.go     whether a worker lives
+//	manager.go   what systemd hears
 //	command.go   the command line and the module functions on top of it
 package server
 
@@ -27,6 +28,7 @@ import (
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/h1"
+	"github.com/gowsgi/gowsgi/internal/systemd"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
@@ -46,9 +48,10 @@ type Server struct {
 	listeners []*reactor.Listener
 	templates []uint8 // the environ template of each, and behind it the secure one
 	spare     reserve
-	worker    *worker // nil: the process is nobody's worker
 	accepts   atomic.Bool
-	unfit     atomic.Bool // it has not passed its warm-up
+	unfit     atomic.Bool      // it has not passed its warm-up
+	worker    *worker          // nil: the process is nobody's worker
+	manager   *systemd.Manager // nil: nobody is to hear of it
 }
 
 // New makes a server that logs to log. Listen and Serve follow.

@@ -67,6 +67,7 @@ func (s *Server) beginStop() {
 	s.http.BeginStop()
 	go func() {
 		defer timer.Stop()
+		s.manager.Stopping("stopping")
 		select {
 		case <-s.stopped:
 		case <-timer.C:

@@ -132,7 +132,7 @@ def setup(text):
 
 
 def _options(text):
-    options = {"env": [], "pythonpath": [], "errorlog": [], "errorjson": [], "argv": [], "carries": []}
+    options = {"unset": [], "env": [], "pythonpath": [], "errorlog": [], "errorjson": [], "argv": [], "carries": []}
     for item in text.split("\0"):
         option, _, value = item.partition("=")
         options[option].append(value)
@@ -142,6 +142,8 @@ def _options(text):
 def prepare(text):
     """What of setup can be done in a process that others are forked from."""
     options = _options(text)
+    for name in options["unset"]:
+        os.environ.pop(name, None)
     for item in options["env"]:
         name, _, value = item.partition("=")
         os.environ[name] = value
