@@ -43,6 +43,9 @@ func run(args []string) int {
 		}
 		return 0
 	}
+	if action == config.ActionServe && server.WantsDaemon(cfg) {
+		return server.Daemon(cfg)
+	}
 	if action == config.ActionServe && server.WantsMaster(cfg) {
 		return server.Master(cfg, func() (*server.Program, error) { return program(cfg, args) })
 	}

@@ -25,6 +25,7 @@ const maxWaiting = 1 << 20
 // Any goroutine may call any method. WriteLine never waits for the file; the others do, but of several that flush only one.
 type Writer struct {
 	name   string // "-" for a standard stream
+	stream int    // which
 	report func(error)
 
 	regular atomic.Bool // a regular file
@@ -67,7 +68,7 @@ func open(name string, stream int, streamName string, report func(error)) (*Writ
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{name: name, report: report, out: file, pipe: isPipe(file), buf: make([]byte, 0, flushSize+4096)}
+	w := &Writer{name: name, stream: stream, report: report, out: file, pipe: isPipe(file), buf: make([]byte, 0, flushSize+4096)}
 	w.regular.Store(isRegular(file))
 	if w.report == nil {
 		w.report = func(error) {}
@@ -168,13 +169,36 @@ func (w *Writer) reopen() error {
 	if err != nil {
 		return err
 	}
+	w.goOnIn(file)
+	return nil
+}
+
+// Follow goes on in the standard stream as it is now, if it writes to one: a daemon's is another one when it is up.
+func (w *Writer) Follow() error {
+	if w.name != "-" {
+		return nil
+	}
+	w.writing.Lock()
+	news := w.flush()
+	var err error
+	if !w.closed {
+		var file *os.File
+		if file, err = duplicate(w.stream, "standard stream"); err == nil {
+			w.goOnIn(file)
+		}
+	}
+	w.writing.Unlock()
+	w.tell(news)
+	return err
+}
+
+func (w *Writer) goOnIn(file *os.File) {
 	w.out.Close()
 	w.out, w.pipe = file, isPipe(file)
 	w.regular.Store(isRegular(file))
 	if w.torn { // the beginning of this line is in the other file
 		w.torn, w.rest = false, w.rest[:0]
 	}
-	return nil
 }
 
 // Close writes what is gathered and closes the file. Lines that come later are dropped.

@@ -130,8 +130,14 @@ type Config struct {
 	DrainDelay        time.Duration
 
 	// Process.
-	PidFile string
-	Umask   int // -1 leave it as it is
+	PidFile    string
+	Umask      int    // -1 leave it as it is
+	User       string // a name or number; "" who it is
+	GroupName  string
+	InitGroups bool
+	Daemon     bool
+	KeepStdio  bool
+	ProcName   string // "" the application
 
 	// Server.
 	ServerHeader  string // "" sends none
@@ -181,6 +187,9 @@ func (c *Config) finish() error {
 	}
 	if err := c.finishMount(); err != nil {
 		return err
+	}
+	if c.Daemon && c.ErrorLog == "-" && !c.KeepStdio {
+		c.Warnings = append(c.Warnings, "with --daemon and without --error-logfile nobody hears what the server says when it is up")
 	}
 	if c.AccessLogJSON && c.AccessLog == "" {
 		c.AccessLog = "-"

@@ -31,9 +31,9 @@ func TestEveryOptionOfGunicornIsKnown(t *testing.T) {
 func TestForeignOptionsAreToldTogether(t *testing.T) {
 	notYet := "gowsgi " + Version + " does not have these options of gunicorn yet: "
 	for _, test := range []struct{ args, want string }{
-		{"-k gevent app:app -D --reload", notYet + "-k (" + hintThreads + "), -D (" + hintSystemd + "), --reload (remove it)"},
+		{"-k gevent app:app --certfile x --spew", notYet + "-k (" + hintThreads + "), --certfile (" + hintTLS + "), --spew (remove it)"},
 		{"-k gevent app:app", "-k is an option of gunicorn that gowsgi " + Version + " does not have yet: " + hintThreads},
-		{"--reload --thraeds 3 --nonsense x app:app", "--reload is an option of gunicorn that gowsgi " + Version +
+		{"--spew --thraeds 3 --nonsense x app:app", "--spew is an option of gunicorn that gowsgi " + Version +
 			" does not have yet: remove it; there is no option --thraeds: did you mean --threads?; " +
 			"there is no option --nonsense: gowsgi --help lists those there are"},
 		{"--nonsense --thraeds --host --port 1", "there are no options --host and --port: write --bind 127.0.0.1:1; " +
@@ -94,8 +94,8 @@ func TestForeignKeywords(t *testing.T) {
 			`there are no options listen and unix_socket: write bind=[":80", "unix:/a"]`},
 		{map[string]any{"fd": 3}, `there is no option fd: write bind="fd://3"`},
 		{map[string]any{"wsgi_file": "a.py"}, "there is no option wsgi_file: gowsgi --help lists those there are"},
-		{map[string]any{"workers": 4, "reload": true, "thread": 1}, "reload is an option of gunicorn that gowsgi " + Version +
-			" does not have yet: remove it; there is no option thread: did you mean threads?; " + programs("workers")},
+		{map[string]any{"workers": 4, "spew": true, "thread": 1, "daemon": true}, "spew is an option of gunicorn that gowsgi " + Version +
+			" does not have yet: remove it; " + programs("daemon") + "; there is no option thread: did you mean threads?; " + programs("workers")},
 	} {
 		_, err := FromKeywords(test.values)
 		if err == nil || err.Error() != test.want {

@@ -5,7 +5,6 @@ import "strings"
 const (
 	hintRemove  = "remove it"
 	hintThreads = "remove it and give --threads or --workers for concurrency"
-	hintSystemd = "remove it and leave that to systemd or another supervisor"
 	hintConfig  = "remove it and give the options on the command line or in " + cmdArgsVariable
 	hintTLS     = "remove it and let a proxy in front speak TLS"
 	hintLog     = "remove it; --access-logfile, --error-logfile and --log-level choose where logs go"
@@ -26,12 +25,6 @@ var settingsOfGunicorn = []struct {
 	{"reload_engine", "--reload-engine", hintRemove},
 	{"reload_extra_files", "--reload-extra-file", hintRemove},
 	{"spew", "--spew", hintRemove},
-	{"daemon", "-D --daemon", hintSystemd},
-	{"user", "-u --user", hintSystemd},
-	{"group", "-g --group", hintSystemd},
-	{"initgroups", "--initgroups", hintSystemd},
-	{"proc_name", "-n --name", hintRemove},
-	{"enable_stdio_inheritance", "-R --enable-stdio-inheritance", hintRemove},
 	{"disable_redirect_access_to_syslog", "--disable-redirect-access-to-syslog", hintLog},
 	{"capture_output", "--capture-output", hintLog},
 	{"logger_class", "--logger-class", hintLog},

@@ -65,12 +65,12 @@ func FromKeywords(values map[string]any) (*Config, error) {
 		case o == nil:
 			others.takeKeyword(name, values[name])
 			continue
-		case o.CLIOnly && o.Group == GroupWorkers && o.holds(values[name]):
+		case o.CLIOnly && o.ofProcesses() && o.holds(values[name]):
 			if values[name] != nil {
 				others.idle = append(others.idle, printable(name+"="+pythonText(values[name])))
 			}
 			continue
-		case o.CLIOnly && o.Group == GroupWorkers:
+		case o.CLIOnly && o.ofProcesses():
 			others.complaints = append(others.complaints, name+" is for the command line only, since a program that calls the "+
 				"server is one process: remove it")
 			continue

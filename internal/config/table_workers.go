@@ -58,8 +58,11 @@ func (c *Config) WorkerCount() int {
 	return n
 }
 
+// ofProcesses reports whether it is about what becomes of processes, which are a calling program's own affair.
+func (o *Option) ofProcesses() bool { return o.Group == GroupWorkers || o.Group == GroupProcess }
+
 // holds reports whether a keyword's value asks for nothing else than what a program that calls the server gets: one process.
 func (o *Option) holds(value any) bool {
 	text := fmt.Sprint(value)
-	return value == nil || o.Name == "preload_app" || text == "0" || o.Name == "workers" && text == "1"
+	return value == nil || o.Name == "preload_app" || text == "0" || text == "false" || o.Name == "workers" && text == "1"
 }

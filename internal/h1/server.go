@@ -238,6 +238,14 @@ func (s *Server) Over() {
 // FlushLog writes the access log's last lines. Any goroutine.
 func (s *Server) FlushLog() { s.requests.FlushLog() }
 
+// FollowStream goes on in standard output as it is now, if the access log goes there. Any goroutine.
+func (s *Server) FollowStream() error {
+	if s.requests.Access == nil {
+		return nil
+	}
+	return s.requests.Access.Follow()
+}
+
 // ReopenLog goes on in a file of the access log's name. Any goroutine.
 func (s *Server) ReopenLog() error {
 	if s.requests.Access == nil {

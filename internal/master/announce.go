@@ -1,6 +1,6 @@
 package master
 
-// What systemd hears of the master. It is read off the state after each turn of the loop, so that nothing that changes the
+// What systemd and who started the master hear of it. It is read off the state after each turn of the loop, so that nothing that changes the
 // state has to think of it.
 
 import (
@@ -40,9 +40,6 @@ func (a *announcer) asked(sig syscall.Signal) {
 // announce tells what has changed since the last time, and that the loop turns.
 func (m *Master) announce() {
 	a := &m.announcer
-	if a.manager == nil {
-		return
-	}
 	ready := 0
 	for _, w := range m.workers {
 		if !w.ready.IsZero() && w.stopBy.IsZero() {
@@ -63,6 +60,9 @@ func (m *Master) announce() {
 		a.phase = reloading
 		a.manager.Reloading("new workers are started")
 	case a.phase == starting && ready >= m.want, a.phase == reloading && !m.renewing():
+		if a.phase == starting {
+			m.up()
+		}
 		a.phase = serving
 		a.manager.Ready(status)
 	case a.phase == serving:

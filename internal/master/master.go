@@ -51,6 +51,7 @@ type Master struct {
 	start  func(age, generation int) (process, error) // a worker's process, which sends its events to m.events
 	over   func(generation int)                       // no more of them are started
 	reopen func()                                     // the log files
+	up     func()                                     // to be called when the first workers serve
 	now    func() time.Time
 
 	want       int // workers of a generation
@@ -195,6 +196,10 @@ func (m *Master) startOne() bool {
 	if err != nil {
 		m.log.Error("a worker cannot be started", "error", err)
 		m.wait(now)
+		if !m.served && len(m.workers) == 0 { // nor will it be later, such as where its user may not run the program
+			m.status = config.ExitBoot
+			m.end(wordQuit)
+		}
 		return false
 	}
 	m.workers[m.age] = &worker{process: p, age: m.age, generation: m.generation, began: now, beat: now}

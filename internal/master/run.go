@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,19 +21,38 @@ import (
 
 // Wanted reports whether the process is to be a master: workers are asked for, and it is none.
 func Wanted(cfg *config.Config) bool {
-	if _, worker := parsePlace(os.Getenv(variable), os.Getppid()); worker {
-		return false
-	}
-	return cfg.WorkerCount() > 0
+	return !IsWorker() && cfg.WorkerCount() > 0
 }
 
-// Run is a master's life. dir is where the program was started; listeners are bound, and stay the caller's. zygote has what
-// the process is told that loads the application and is forked, nil where each worker loads it. reopen opens the log files
-// again. The result is the exit status.
-func Run(cfg *config.Config, log *slog.Logger, dir string, listeners []*reactor.Listener, zygote *Zygote, reopen func()) (int, error) {
+// IsWorker reports whether this process is one, before Join.
+func IsWorker() bool {
+	_, worker := parsePlace(os.Getenv(variable), os.Getppid())
+	return worker
+}
+
+// Again is a command that starts this program in dir as it was started there before.
+func Again(dir string) (*exec.Cmd, error) {
 	how, err := thisProgram(dir)
+	return &exec.Cmd{Path: how.path, Args: how.argv, Dir: how.dir}, err
+}
+
+// Surroundings are what a master needs of whoever runs it.
+type Surroundings struct {
+	Dir    string              // where the program was started
+	As     *syscall.Credential // who workers are; nil: who it is
+	Zygote *Zygote             // what the process is told that loads the application and is forked; nil: each worker loads it
+	Reopen func()              // opens the log files again
+	Up     func()              // called when the first workers serve
+}
+
+// Run is a master's life. listeners are bound, and stay the caller's. The result is the exit status.
+func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []*reactor.Listener) (int, error) {
+	how, err := thisProgram(around.Dir)
 	if err != nil {
 		return config.ExitBoot, err
+	}
+	if how.as = around.As; how.as != nil && (cfg.Chdir == "" || filepath.IsAbs(cfg.Chdir)) {
+		how.dir = "" // where the master is: the user may not be allowed to go where root started it
 	}
 	files := make([]*os.File, len(listeners))
 	for i, ln := range listeners {
@@ -42,11 +64,12 @@ func Run(cfg *config.Config, log *slog.Logger, dir string, listeners []*reactor.
 		defer files[i].Close()
 	}
 	m := newMaster(cfg, log)
-	m.reopen = reopen
+	m.reopen = around.Reopen
+	m.up = around.Up
 	m.announcer.manager = systemd.Take()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, files, m.events) }
-	if zygote != nil {
-		all := &zygotes{told: zygote, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}
+	if around.Zygote != nil {
+		all := &zygotes{told: around.Zygote, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}
 		m.start, m.over = all.fork, all.over
 	}
 	return m.run(Signals()), nil
@@ -54,7 +77,7 @@ func Run(cfg *config.Config, log *slog.Logger, dir string, listeners []*reactor.
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 	return &Master{
-		cfg: cfg, log: log, now: time.Now, reopen: func() {}, over: func(int) {},
+		cfg: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int) {},
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
 	}
 }

@@ -173,7 +173,8 @@ func (c *child) ended(status syscall.WaitStatus) {
 type command struct {
 	path string
 	argv []string
-	dir  string
+	dir  string              // "": where the master is
+	as   *syscall.Credential // nil: who the master is
 }
 
 // start runs it with an addition to the environment, and with files from descriptor 3 on.
@@ -182,6 +183,9 @@ func (how command) start(name, value string, files ...*os.File) (*exec.Cmd, erro
 		Path: how.path, Args: how.argv, Dir: how.dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Env:        append(without(os.Environ(), variable, zygoteVariable), name+"="+value),
 		ExtraFiles: files,
+	}
+	if how.as != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: how.as}
 	}
 	return cmd, cmd.Start()
 }

@@ -94,6 +94,10 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 	} else {
 		if workerOf == nil {
 			s.manager = systemd.Take()
+			s.up = takeDetached()
+			if cfg.ProcName != "" {
+				setTitle("", cfg)
+			}
 		}
 		code = s.command(saved, began)
 	}
@@ -107,7 +111,7 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 func pythonSetup(cfg *config.Config) bridge.PythonSetup {
 	return bridge.PythonSetup{
 		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON, Argv: []string{"gowsgi", cfg.App},
-		Unset: systemd.Variables,
+		Unset: append([]string{detachedVariable}, systemd.Variables...),
 	}
 }
 
@@ -131,6 +135,7 @@ func (s *Server) command(saved bridge.State, began time.Time) int {
 	if err := s.takeSignals(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
+	defer removePidFile(s.cfg.PidFile)
 	if code, err := s.load(); err != nil {
 		s.closeListeners()
 		if s.http.Stopping() {
@@ -139,7 +144,6 @@ func (s *Server) command(saved bridge.State, began time.Time) int {
 		}
 		return Fail(err, code)
 	}
-	defer removePidFile(s.cfg.PidFile)
 	if err := s.serve(saved, began); err != nil {
 		s.closeListeners()
 		return Fail(err, config.ExitBoot)
@@ -151,22 +155,32 @@ func (s *Server) command(saved bridge.State, began time.Time) int {
 	return 0
 }
 
-// load does what comes before serving; status is for an error.
-func (s *Server) load() (status int, err error) {
+// load does what comes before serving; code is for an error.
+func (s *Server) load() (code int, err error) {
 	defer s.guardLoading()()
 	// First the pid file and the address: whoever starts a second server by mistake learns it before the application does
 	// anything.
 	if err := checkPidFile(s.cfg.PidFile); err != nil {
 		return config.ExitBoot, err
 	}
+	who, err := s.identity()
+	if err != nil {
+		return status(err), err
+	}
 	if err := s.Listen(); err != nil {
 		return config.ExitBoot, err
+	}
+	if err := s.become(who); err != nil {
+		return status(err), err
 	}
 	if err := bridge.LoadApp(s.cfg.App); err != nil {
 		return config.ExitApp, err
 	}
 	if s.http.Stopping() {
 		return 0, errStopped
+	}
+	if who != nil { // it is written
+		return 0, nil
 	}
 	return config.ExitBoot, writePidFile(s.cfg.PidFile)
 }
@@ -208,6 +222,10 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 		if workerOf != nil {
 			s.follow(workerOf)
 		}
+		if s.up != nil {
+			leaveTerminal(s.cfg, s.log, s.http.FollowStream)
+			s.up()
+		}
 		s.tellManager()
 	})
 }
@@ -243,6 +261,9 @@ func (module) Main(argv []string, saved bridge.State) int {
 			return Fail(err, 1)
 		}
 		return 0
+	}
+	if action == config.ActionServe && WantsDaemon(cfg) {
+		return Daemon(cfg)
 	}
 	if action == config.ActionServe && WantsMaster(cfg) {
 		return Master(cfg, func() (*Program, error) { return &Program{}, nil })

@@ -41,10 +41,16 @@ func Master(cfg *config.Config, program func() (*Program, error)) int {
 	if err != nil {
 		return Fail(err, config.ExitUsage)
 	}
+	up := takeDetached()
+	setTitle("master", cfg)
 	warn(log, cfg)
 	zygote, err := zygote(cfg, program)
 	if err != nil {
 		return Fail(err, config.ExitBoot)
+	}
+	who, err := identityOf(cfg)
+	if err != nil {
+		return Fail(err, status(err))
 	}
 	if err := checkPidFile(cfg.PidFile); err != nil {
 		return Fail(err, config.ExitBoot)
@@ -56,18 +62,24 @@ func Master(cfg *config.Config, program func() (*Program, error)) int {
 		}
 	}()
 	if err == nil {
+		err = give(who, cfg, listeners)
+	}
+	if err == nil {
 		err = writePidFile(cfg.PidFile)
 	}
 	if err != nil {
-		return Fail(err, config.ExitBoot)
+		return Fail(err, status(err))
 	}
 	defer removePidFile(cfg.PidFile)
 	log.Info(fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()))
-	status, err := master.Run(cfg, log, dir, listeners, zygote, func() {
+	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Zygote: zygote, Up: func() {
+		leaveTerminal(cfg, log)
+		up()
+	}, Reopen: func() {
 		if err := reopenLog(log); err != nil {
 			log.Error("the error log could not be opened again, so the old one is used on", "error", err)
 		}
-	})
+	}}, listeners)
 	if err != nil {
 		return Fail(err, status)
 	}
@@ -101,6 +113,7 @@ func JoinMaster(cfg *config.Config) error {
 		return err
 	}
 	workerOf = link
+	setTitle("worker", cfg)
 	cfg.PidFile, cfg.Warnings = "", nil
 	return nil
 }
@@ -111,6 +124,7 @@ var workerOf *master.Link
 // follow lets the master see to this worker, which serves from now on.
 func (s *Server) follow(link *master.Link) {
 	link.Follow(orders{s})
+	leaveTerminal(s.cfg, s.log, s.http.FollowStream)
 	link.Ready()
 	go s.report(link)
 }

@@ -12,6 +12,9 @@
 //	warmup.go    the first request of a process, its own
 //	pulse.go     whether a worker lives
 //	manager.go   what systemd hears
+//	daemon.go    in the background
+//	identity.go  as another user
+//	title_linux.go  what ps shows
 //	command.go   the command line and the module functions on top of it
 package server
 
@@ -52,6 +55,7 @@ type Server struct {
 	unfit     atomic.Bool      // it has not passed its warm-up
 	worker    *worker          // nil: the process is nobody's worker
 	manager   *systemd.Manager // nil: nobody is to hear of it
+	up        func()           // to be called when it is; or nil
 }
 
 // New makes a server that logs to log. Listen and Serve follow.

@@ -8,7 +8,7 @@ USAGE = 2
 
 
 def test_everything_that_is_missing_is_named_at_once(gowsgi):
-    line = "--worker-class gevent --daemon --user me --statsd-host h:1 --reload -c x.py"
+    line = "--worker-class gevent --certfile x --statsd-host h:1 --spew -c x.py"
     status, stdout, stderr = gowsgi(*line.split(), "hello")
     assert (status, stdout, stderr.count("\n")) == (USAGE, "", 1), stderr
     for option in (word for word in line.split() if word.startswith("-")):

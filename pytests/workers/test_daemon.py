@@ -1,0 +1,101 @@
+"""--daemon: the command ends when the server is up, or says why it is not; and what ps shows."""
+
+import os
+import re
+import signal
+
+import pytest
+import requests
+
+from harness.server import run
+from harness.waiting import LIMIT, wait_until
+
+KINDS = [(), ("--workers", "2")]
+
+
+def gone(pid):
+    """Its parent, which is nobody's that we know, may not have noticed yet."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(") ", 1)[1][0] in "ZX"
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def daemon(form, tmp_path):
+    """daemon(*options) runs the command: (status, what it said, pid of the server or None)."""
+    pidfile = tmp_path / "daemon.pid"
+    pids = []
+
+    def start(*options):
+        # run() waits for the end of the streams: whoever kept one of them would let it wait for ever.
+        status, out, err = run(form, "--daemon", "--bind", "127.0.0.1:0", "--pid", pidfile, *options)
+        assert out == ""
+        if pidfile.exists():
+            pids.append(int(pidfile.read_text()))
+        return status, err, pids[-1] if pids else None
+
+    yield start
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def ask(said):
+    port = re.search(r"http://127\.0\.0\.1:(\d+)", said).group(1)
+    return requests.get(f"http://127.0.0.1:{port}/", timeout=LIMIT).json()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("options", KINDS)
+def test_it_serves_when_the_command_ends(daemon, tmp_path, options):
+    status, said, pid = daemon("ids", *options)
+    assert status == 0 and "nobody hears" in said
+    answer = ask(said)
+    assert answer["session"] == pid
+    assert answer["stdio"] == ["/dev/null"] * 3
+    assert (answer["pid"] == pid) == (options == ())
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: gone(pid) and gone(answer["pid"]), "they have ended")
+    assert not (tmp_path / "daemon.pid").exists()
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_its_logs(daemon, tmp_path, options):
+    errors, accesses = tmp_path / "errors", tmp_path / "accesses"
+    status, said, pid = daemon("ids", "--error-logfile", errors, "--access-logfile", accesses, *options)
+    assert (status, said) == (0, "")
+    ask(errors.read_text())
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: gone(pid), "it has ended")
+    assert "stopped" in errors.read_text() and "GET / " in accesses.read_text()
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_why_it_does_not_come_up(daemon, tmp_path, options):
+    status, said, pid = daemon("no_such_app", *options)
+    assert status == 4 and "no module named 'no_such_app'" in said and pid is None
+    status, said, pid = daemon("ids", "--bind", "unix:/no/such/directory/socket", *options)
+    assert status == 3 and said.count("there is no directory /no/such/directory") == 1 and pid is None
+
+
+def test_the_title(serve):
+    server = serve("ids", "--name", "a site", "--workers", "1")
+    server.stderr.wait_for(b"serves")
+    answer = server.get("/").json()
+    assert (answer["comm"], answer["title"]) == ("gowsgi: worker", "gowsgi: worker [a site]")
+    with open(f"/proc/{server.pid}/cmdline") as file:
+        assert file.read().rstrip("\0") == "gowsgi: master [a site]"
+    server._resources = server.resources()
+    # It starts workers by the command line that it had.
+    os.kill(answer["pid"], signal.SIGKILL)
+    assert server.stderr.wait_for(b"worker 2 serves")
+    assert server.get("/").json()["title"] == "gowsgi: worker [a site]"
+
+
+def test_the_title_of_one_process(serve):
+    assert serve("ids", "--name", "x" * 1000).get("/").json()["title"].startswith("gowsgi [xxx")
+    assert "ids" in serve("ids").get("/").json()["title"]
