@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/evanphx/wildcat v0.0.0-20141114174135-e7012f664567
+	github.com/fsnotify/fsnotify v1.10.1
 	github.com/gobwas/httphead v0.1.0
 	github.com/gobwas/ws v1.5.0
 	github.com/klauspost/compress v1.20.4

@@ -218,6 +218,17 @@ func ReopenErrorLog(path string) error {
 	return err
 }
 
+// ModuleFiles returns the files of modules that the application has loaded, or tried to, since it was called last. Any goroutine.
+func ModuleFiles() (files []string, err error) {
+	for {
+		text, err := cpy.Support("module_files", "")
+		if text == "" || err != nil {
+			return files, err
+		}
+		files = append(files, strings.Split(strings.TrimSuffix(text, "\n"), "\n")...)
+	}
+}
+
 // BeforeEnd is called in Python's main thread before Python ends, or perhaps does not: a 0 arrives at fd when its atexit
 // functions begin.
 func BeforeEnd(fd int) error {

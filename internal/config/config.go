@@ -6,6 +6,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 )
 
@@ -128,6 +129,9 @@ type Config struct {
 	Rolling           bool
 	Warmup            string // path; "" none
 	DrainDelay        time.Duration
+	Reload            bool
+	ReloadEngine      string   // auto, poll, inotify
+	ReloadExtraFiles  []string // absolute
 
 	// Process.
 	PidFile    string
@@ -187,6 +191,14 @@ func (c *Config) finish() error {
 	}
 	if err := c.finishMount(); err != nil {
 		return err
+	}
+	if c.Reload && c.WorkerCount() == 0 {
+		c.Workers = "1"
+	}
+	for i, path := range c.ReloadExtraFiles {
+		if abs, err := filepath.Abs(path); err == nil {
+			c.ReloadExtraFiles[i] = abs
+		}
 	}
 	if c.Daemon && c.ErrorLog == "-" && !c.KeepStdio {
 		c.Warnings = append(c.Warnings, "with --daemon and without --error-logfile nobody hears what the server says when it is up")

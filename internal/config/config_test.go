@@ -34,7 +34,7 @@ func TestDefaults(t *testing.T) {
 		ResponseSpoolTotal: 1 << 30, BodySpoolTotal: 1 << 30, Sendfile: true,
 		WebSocketMaxMessage: 1 << 20, WebSocketSendBuffer: 1 << 20, WebSocketPingInterval: 20 * time.Second,
 		WebSocketPingTimeout: 20 * time.Second, WebSocketCompression: true,
-		Timeout: 30 * time.Second, Umask: -1, ServerHeader: "gowsgi", HandoverAfter: time.Millisecond,
+		Timeout: 30 * time.Second, ReloadEngine: "auto", ReloadExtraFiles: []string{}, Umask: -1, ServerHeader: "gowsgi", HandoverAfter: time.Millisecond,
 	}
 	if got := Default(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -15,7 +15,7 @@ import (
 // accepted, with one warning for all.
 
 // switchesOfGunicorn take no value on the command line.
-var switchesOfGunicorn = strings.Fields(`reload spew enable_stdio_inheritance
+var switchesOfGunicorn = strings.Fields(`spew enable_stdio_inheritance
 	disable_redirect_access_to_syslog capture_output syslog enable_backlog_metric do_handshake_on_connect
 	suppress_ragged_eofs no_control_socket permit_obsolete_folding permit_unconventional_http_method
 	permit_unconventional_http_version casefold_http_method strip_header_spaces`)

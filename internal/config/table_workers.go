@@ -37,6 +37,19 @@ var tableOfWorkers = []Option{
 	{Name: "max_rss", Flags: []string{"--max-rss"}, Type: Size, Metavar: "SIZE", Default: "0", CLIOnly: true,
 		Group: GroupWorkers, Help: "A worker is replaced when it takes more memory (resident set size) than this; 0 is never.",
 		at: func(c *Config) any { return &c.MaxRSS }},
+	{Name: "reload", Flags: []string{"--reload"}, Type: Bool, Default: "false", CLIOnly: true, Group: GroupWorkers,
+		Help: "Start new workers when a file changes that the application has loaded, or a .py file comes to be beside one; " +
+			"without --workers there is one, below a master. For development.",
+		Compat: "gunicorn ends the worker first, and serves an error page while the code does not load.",
+		at:     func(c *Config) any { return &c.Reload }},
+	{Name: "reload_engine", Flags: []string{"--reload-engine"}, Type: Enum, Metavar: "ENGINE", Default: "auto",
+		Values: []string{"auto", "poll", "inotify"}, CLIOnly: true, Group: GroupWorkers,
+		Help: "How --reload learns of it: told by the system (auto, inotify), or by looking once a second (poll), which it also " +
+			"does where the system does not tell.",
+		at: func(c *Config) any { return &c.ReloadEngine }},
+	{Name: "reload_extra_files", Flags: []string{"--reload-extra-file"}, Type: List, Repeats: true, Metavar: "FILE", CLIOnly: true,
+		Group: GroupWorkers, Help: "A file that --reload is to watch, too.", validate: fileExists,
+		at: func(c *Config) any { return &c.ReloadExtraFiles }},
 }
 
 // mostWorkers is more than any machine has CPUs for.

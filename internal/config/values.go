@@ -141,6 +141,13 @@ func directoryExists(s string) string {
 	return ""
 }
 
+func fileExists(s string) string {
+	if _, err := os.Stat(s); err != nil {
+		return "there is no such file"
+	}
+	return ""
+}
+
 func environmentPair(s string) string {
 	if i := strings.IndexByte(s, '='); i < 1 {
 		return "give NAME=VALUE"

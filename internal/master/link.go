@@ -4,12 +4,14 @@ package master
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"sync"
 
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/watch"
 )
 
 // Link is a worker's connection to its master.
@@ -82,6 +84,14 @@ func (l *Link) Beat() { l.tell(wordBeat) }
 
 // Retire asks for a replacement.
 func (l *Link) Retire(why string) { l.tell(wordRetire + " " + why) }
+
+// Watch asks for a file to be watched from this version of it on.
+func (l *Link) Watch(path string, version watch.Stamp) {
+	text, err := json.Marshal(fileSeen{path, version})
+	if err == nil {
+		l.tell(wordWatch + " " + string(text))
+	}
+}
 
 func (l *Link) tell(line string) {
 	l.mu.Lock()

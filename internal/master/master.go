@@ -5,7 +5,8 @@
 //	worker.go   one worker process, and what it and the master tell each other
 //	link.go     the worker's end of that
 //	zygote.go   the process that workers are forked from, where the application is loaded once for all
-//	announce.go what systemd hears of it
+//	announce.go what others hear of it
+//	reload.go   HUP by itself when a file changes
 //
 // A worker is the same program run again with the listeners as descriptors, or a fork of one. It has a generation: HUP begins a new one, whose
 // workers have to be ready before those of the old one are told to stop. One goroutine owns all of it; the others only send
@@ -25,6 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/watch"
 )
 
 const (
@@ -66,6 +68,7 @@ type Master struct {
 	stopping   bool
 	status     int
 	announcer  announcer
+	watcher    *watch.Watcher // nil without --reload
 }
 
 // process is a worker's process, as the master uses it.
@@ -261,6 +264,8 @@ func (m *Master) hear(e event) {
 		if w.retires == "" {
 			w.retires = rest
 		}
+	case wordWatch:
+		m.watch(rest)
 	}
 }
 

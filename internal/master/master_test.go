@@ -260,3 +260,24 @@ func TestHowThisProgramWasStarted(t *testing.T) {
 		t.Fatal(how, err)
 	}
 }
+
+func TestWorkersThatCannotBeStartedAtAll(t *testing.T) {
+	r := newRig(t, 0)
+	start := r.start
+	r.want = 2
+	r.start = func(int, int) (process, error) { return nil, os.ErrPermission }
+	r.reconcile()
+	if !r.stopping || r.status != config.ExitBoot {
+		t.Fatalf("stopping %v with status %d", r.stopping, r.status)
+	}
+
+	r = ready(t, 1) // and later they are waited for
+	r.start = func(int, int) (process, error) { return nil, os.ErrPermission }
+	r.passes(time.Hour)
+	r.ends(1, exited)
+	r.start = start
+	r.passes(time.Second)
+	if r.stopping {
+		t.Fatal("it stops")
+	}
+}

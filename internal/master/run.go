@@ -67,6 +67,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	m.reopen = around.Reopen
 	m.up = around.Up
 	m.announcer.manager = systemd.Take()
+	m.watchFiles()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, files, m.events) }
 	if around.Zygote != nil {
 		all := &zygotes{told: around.Zygote, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,7 @@ const (
 	wordReady  = "ready"  // it serves
 	wordBeat   = "beat"   // its threads live
 	wordRetire = "retire" // it is to be replaced; why
+	wordWatch  = "watch"  // a file that --reload is to watch; a fileSeen
 
 	wordStop = "stop" // gracefully; others go on
 	wordLast = "last" // gracefully; nobody goes on, so what waits to be accepted is its own
@@ -72,6 +74,7 @@ type child struct {
 	link   net.Conn
 	out    chan string
 	done   chan struct{} // closed when it has ended
+	heard  chan struct{} // closed when all that it said has been read
 	events chan<- event
 
 	mu      sync.Mutex
@@ -93,7 +96,7 @@ func newChild(age int, events chan<- event) (c *child, its *os.File, err error) 
 		_ = its.Close()
 		return nil, nil, err
 	}
-	return &child{age: age, link: link, out: make(chan string, 16), done: make(chan struct{}), events: events}, its, nil
+	return &child{age: age, link: link, out: make(chan string, 16), done: make(chan struct{}), heard: make(chan struct{}), events: events}, its, nil
 }
 
 // follow lets the two talk.
@@ -154,17 +157,23 @@ func (c *child) write() {
 
 // read passes on what it says.
 func (c *child) read() {
+	defer close(c.heard)
 	for lines := bufio.NewScanner(c.link); lines.Scan(); {
 		c.events <- event{age: c.age, word: lines.Text()}
 	}
 }
 
-// ended passes on that it has. Its children may still have the link.
+// lastWords is how long a worker's last words may take to be read. Its children may still have the link, and it no end.
+const lastWords = 100 * time.Millisecond
+
+// ended passes on that it has.
 func (c *child) ended(status syscall.WaitStatus) {
 	c.mu.Lock()
 	c.over = true
 	c.mu.Unlock()
 	close(c.done)
+	_ = c.link.SetReadDeadline(time.Now().Add(lastWords))
+	<-c.heard
 	_ = c.link.Close()
 	c.events <- event{age: c.age, exit: &status}
 }

@@ -248,7 +248,7 @@ func (p *zygoteProcess) hear(r report) {
 		}
 	case "ended":
 		if w := p.take(r.Age); w != nil {
-			w.ended(syscall.WaitStatus(r.Status))
+			go w.ended(syscall.WaitStatus(r.Status))
 		}
 	}
 }
@@ -267,7 +267,7 @@ func (p *zygoteProcess) orphans(status syscall.WaitStatus) {
 		if pid := w.Pid(); pid > 0 {
 			go w.awaitEnd(pid)
 		} else {
-			w.ended(status)
+			go w.ended(status)
 		}
 	}
 }

@@ -136,7 +136,11 @@ func (s *Server) command(saved bridge.State, began time.Time) int {
 		return Fail(err, config.ExitBoot)
 	}
 	defer removePidFile(s.cfg.PidFile)
-	if code, err := s.load(); err != nil {
+	code, err := s.load()
+	if workerOf != nil && s.cfg.Reload { // also if that failed: what is at fault is changed next
+		s.tellNewFiles(workerOf)
+	}
+	if err != nil {
 		s.closeListeners()
 		if s.http.Stopping() {
 			s.log.Info("stopped while the application was being loaded")

@@ -127,6 +127,9 @@ func (s *Server) follow(link *master.Link) {
 	leaveTerminal(s.cfg, s.log, s.http.FollowStream)
 	link.Ready()
 	go s.report(link)
+	if s.cfg.Reload {
+		go s.tellFiles(link)
+	}
 }
 
 // orders are what the master may ask for.

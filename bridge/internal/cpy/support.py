@@ -26,6 +26,7 @@ def __getattr__(name):
         "reopen_error_log",
         "watch_signals",
         "unwatch_signals",
+        "module_files",
     ):
         return late(name)
     raise AttributeError(name)

@@ -317,6 +317,7 @@ def _print_app_traceback(e):
     """The application's own frames: ours and the import system's are cut off the top."""
     if isinstance(e, Stopped):
         return
+    _files_that_failed.update(_files_of(e))
     tb = e.__traceback__
     while tb is not None and tb.tb_next is not None:
         file = tb.tb_frame.f_code.co_filename
@@ -574,6 +575,40 @@ def reopen_error_log(path):
             errors.flush()
             os.dup2(file.fileno(), errors.file.fileno(), inheritable=False)
     return ""
+
+
+# ---------------------------------------------------------------------------------------------- files to watch
+
+_files_told = set()
+_files_that_failed = set()  # the modules are not in sys.modules
+
+
+def _files_of(e):
+    """The files that an exception has to do with."""
+    if isinstance(e, SyntaxError) and e.filename:
+        yield e.filename
+    tb = e.__traceback__
+    while tb is not None:
+        yield tb.tb_frame.f_code.co_filename
+        tb = tb.tb_next
+
+
+def module_files(_text):
+    """The files of modules that it has not told yet, a line each; as many as C has room for."""
+    files = set(_files_that_failed)
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if isinstance(file, str):
+            files.add(file[:-1] if file.endswith(".pyc") else file)
+    text = ""
+    for file in sorted(files - _files_told):
+        path = os.path.abspath(file)
+        if len(text) + 4 * len(path) > 7000:
+            break
+        _files_told.add(file)
+        if "\n" not in path and os.path.isfile(path):
+            text += path + "\n"
+    return text
 
 
 # ---------------------------------------------------------------------------------------------- signals of a worker
