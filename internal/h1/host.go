@@ -24,6 +24,14 @@ func (h host) Begin(ct *crew.Thread) {
 	for c := s.staged.Pop(); c != nil; c = s.staged.Pop() {
 		s.crew.Submit(c)
 	}
+	s.share(ct) // before what is ready, a listener perhaps
+}
+
+// share lets other processes accept while all threads of this one are in calls.
+func (s *Server) share(ct *crew.Thread) {
+	if s.shares {
+		s.loop.LetOthers(ct.Py == nil && !s.crew.Free())
+	}
 }
 
 // Turn implements crew.Host.
@@ -61,9 +69,7 @@ func (h host) Wait(ct *crew.Thread) {
 		s.crew.LookRound() // who lets go of the objects, for which the standby has no GIL
 	}
 	t.Fair(s.loop.NowNanos())
-	if s.shares {
-		s.loop.LetOthers(t.Py == nil && !s.crew.Free()) // all threads are in calls
-	}
+	s.share(ct)
 	if err := s.loop.Poll(-1); err != nil {
 		s.fatal(err)
 	}
