@@ -426,8 +426,22 @@ func TestStuck(t *testing.T) {
 	if still() || !still() {
 		t.Fatal("it is another call now")
 	}
+	b.Lasts()
+	if !still() {
+		t.Fatal("the other one is stuck still")
+	}
+	a.Lasts()
+	for range 2 {
+		if still() {
+			t.Fatal("both may last")
+		}
+	}
 	b.endCall()
 	if still() {
 		t.Fatal("one is free again")
+	}
+	b.beginCall()
+	if still() || !still() {
+		t.Fatal("that call has not said so")
 	}
 }

@@ -38,6 +38,7 @@ type Thread struct {
 	fairAt  int64          // when Fair last looked; ns
 	fairCPU int64          // the thread's CPU time then, ns
 	word    *atomic.Uint64 // in C memory, watched by the monitor
+	lasting atomic.Uint64  // the call that may last
 	ended   func()         // see rules.Python
 	parker  *parker
 

@@ -43,6 +43,7 @@ func (x *exchange) Socket(wait bool) (fd int) {
 		_ = errors.As(err, &errno)
 		return -int(errno)
 	}
+	x.t.Lasts()
 	return fd
 }
 

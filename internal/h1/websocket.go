@@ -67,6 +67,7 @@ func (x *exchange) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
 		c.w = c.r
 	}
 	c.withRare().socket = k
+	x.t.Lasts() // without greenlets; else the call ends when it first waits
 	c.rc.WatchInput()
 	if !k.Fed() || c.rc.Readable() {
 		s.loop.PostConn(c.rc)

@@ -156,6 +156,17 @@ def test_a_thread_that_waits_for_another_request_is_none(workers, tmp_path):
     assert len(server.started()) == 1
 
 
+def test_threads_that_talk_to_clients_are_none(workers):
+    """As Flask-Sock's do, one for each client: a worker with as many clients as threads is full, and not stuck."""
+    server = workers("--timeout", "0.4", "--threads", "2", count=1)
+    clients = [server.connect() for _ in range(2)]
+    for client in clients:
+        client.request("GET", "/talk?s=1.5")
+    for client in clients:
+        assert client.rest() == b"said"
+    assert len(server.started()) == 1
+
+
 def test_connections_are_spread(workers):
     """The kernel alone would give nearly all to the same worker."""
     server = workers()

@@ -2,6 +2,7 @@
 
 /           the process id and whether wsgi.multiprocess
 /sleep?s=   sleeps
+/talk?s=    takes the socket, and says something after such a time
 /gil        keeps the GIL for ever
 /die        kills its process
 /blocks?s=  a response of ten blocks, each of which takes so long
@@ -31,6 +32,12 @@ def application(environ, start_response):
     query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
     if path == "/sleep":
         time.sleep(float(query["s"]))
+    elif path == "/talk":
+        with environ["gunicorn.socket"] as socket:
+            socket.setblocking(True)
+            time.sleep(float(query["s"]))
+            socket.sendall(b"said")
+        raise StopIteration
     elif path == "/gil":
         ctypes.PyDLL(None).sleep(1000)
     elif path == "/hold":
