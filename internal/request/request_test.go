@@ -462,6 +462,9 @@ func TestUpgrade(t *testing.T) {
 	if got := r.EarlyHints([]byte("Link: </a>\r\n"), false); got != bridge.WriteOK {
 		t.Error("hints: ", got)
 	}
+	if got := r.SocketTaken(true); got != bridge.SocketOver {
+		t.Error("its socket: ", got)
+	}
 	f.wants(t)
 	r.Reset()
 	if r.Upgraded() {

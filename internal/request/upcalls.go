@@ -92,6 +92,9 @@ func (r *Request) SocketTaken(wait bool) (fd int) {
 		return bridge.SocketAgain
 	}
 	defer r.mu.Unlock()
+	if r.Upgraded() {
+		return bridge.SocketOver // by another thread, just now
+	}
 	return r.Client.Socket(wait)
 }
 
