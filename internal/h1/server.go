@@ -17,6 +17,7 @@ import (
 	"github.com/gowsgi/gowsgi/internal/aside"
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/inflight"
 	"github.com/gowsgi/gowsgi/internal/request"
 	"github.com/gowsgi/gowsgi/internal/websocket"
 	"github.com/gowsgi/gowsgi/reactor"
@@ -225,6 +226,9 @@ func (s *Server) templateOf(ln *reactor.Listener) uint8 { return s.templates[ln]
 // WithoutListener says that no connections will come; none is called, by the leader, when nothing that was spawned or scheduled
 // is left. Before anybody leads.
 func (s *Server) WithoutListener(none func()) { s.alone = none }
+
+// Note has the requests that run written down in t. Before anybody leads.
+func (s *Server) Note(t *inflight.Table) { s.requests.Running, s.requests.Now = t, s.loop.NowNanos }
 
 // OnLast has last called when the application is called for the n-th request, 0: for none. Before anybody leads.
 func (s *Server) OnLast(n int64, last func()) { s.requests.Most, s.requests.Last = n, last }

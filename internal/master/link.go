@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/watch"
 )
@@ -97,4 +99,11 @@ func (l *Link) tell(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, _ = l.conn.Write([]byte(line + "\n"))
+}
+
+// tellWith tells it with a file.
+func (l *Link) tellWith(line string, f *os.File) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _, _ = l.conn.(*net.UnixConn).WriteMsgUnix([]byte(line+"\n"), unix.UnixRights(int(f.Fd())), nil)
 }

@@ -7,6 +7,8 @@
 //	zygote.go   the process that workers are forked from, where the application is loaded once for all
 //	announce.go what others hear of it
 //	reload.go   HUP by itself when a file changes
+//	table.go    the requests that a worker runs, for when it dies; rights.go, how the master gets them
+//	rolling.go  one worker after the other
 //
 // A worker is the same program run again with the listeners as descriptors, or a fork of one. It has a generation: HUP begins a new one, whose
 // workers have to be ready before those of the old one are told to stop. One goroutine owns all of it; the others only send
@@ -83,6 +85,7 @@ type process interface {
 type event struct {
 	age  int
 	word string              // what it has told, without the end of the line
+	file *os.File            // that came with it
 	exit *syscall.WaitStatus // it has ended
 }
 
@@ -99,6 +102,7 @@ type worker struct {
 	stops      string    // the word for that
 	aborted    time.Time // when it was told to say where it hangs
 	killed     bool
+	table      *os.File // the requests that it runs; nil: not known
 }
 
 func (w *worker) name() string { return fmt.Sprintf("worker %d", w.age) }
@@ -240,6 +244,7 @@ func (m *Master) stop(w *worker, word string) {
 func (m *Master) hear(e event) {
 	w := m.workers[e.age]
 	if w == nil {
+		_ = e.file.Close()
 		return
 	}
 	if e.exit != nil {
@@ -260,6 +265,8 @@ func (m *Master) hear(e event) {
 	case wordBeat:
 		w.beat = m.now()
 		w.aborted = time.Time{}
+	case wordTable:
+		w.table = e.file
 	case wordRetire:
 		if w.retires == "" {
 			w.retires = rest
@@ -274,14 +281,15 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	delete(m.workers, w.age)
 	now := m.now()
 	told := !w.stopBy.IsZero()
-	how, pid := describe(status), w.Pid()
+	how, about := describe(status), append([]any{"pid", w.Pid()}, m.atWork(w)...)
+	_ = w.table.Close()
 	switch {
 	case told && status.Exited() && status.ExitStatus() == 0 || m.stopping && !w.killed:
-		m.log.Debug("worker ended", "worker", w.age, "pid", pid, "how", how)
+		m.log.Debug("worker ended", append(about, "worker", w.age, "how", how)...)
 	case told:
-		m.log.Warn(w.name()+" was stopped, and "+how, "pid", pid)
+		m.log.Warn(w.name()+" was stopped, and "+how, about...)
 	default:
-		m.log.Error(w.name()+" "+how+"; it is replaced", "pid", pid)
+		m.log.Error(w.name()+" "+how+"; it is replaced", about...)
 	}
 	if m.stopping || told {
 		return
@@ -404,13 +412,13 @@ func (m *Master) lookAtTimes() {
 		switch {
 		case w.killed:
 		case !w.stopBy.IsZero() && now.After(w.stopBy):
-			m.log.Warn(w.name()+" has not ended in time, and is killed", "pid", w.Pid())
+			m.log.Warn(w.name()+" has not ended in time, and is killed", append([]any{"pid", w.Pid()}, m.atWork(w)...)...)
 			w.killed = true
 			w.Signal(unix.SIGKILL)
 		case !late || !w.stopBy.IsZero():
 		case w.aborted.IsZero():
-			m.log.Error(w.name()+" has not answered for --timeout: all its threads are stuck, or none gets the GIL", "pid", w.Pid(),
-				"timeout", m.cfg.Timeout)
+			m.log.Error(w.name()+" has not answered for --timeout: all its threads are stuck, or none gets the GIL",
+				append([]any{"pid", w.Pid(), "timeout", m.cfg.Timeout}, m.atWork(w)...)...)
 			w.aborted = now
 			w.Signal(unix.SIGABRT)
 		case now.Sub(w.aborted) > abortFor:

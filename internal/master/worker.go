@@ -21,6 +21,7 @@ const (
 	wordBeat   = "beat"   // its threads live
 	wordRetire = "retire" // it is to be replaced; why
 	wordWatch  = "watch"  // a file that --reload is to watch; a fileSeen
+	wordTable  = "table"  // with a file: the requests that it runs
 
 	wordStop = "stop" // gracefully; others go on
 	wordLast = "last" // gracefully; nobody goes on, so what waits to be accepted is its own
@@ -158,8 +159,13 @@ func (c *child) write() {
 // read passes on what it says.
 func (c *child) read() {
 	defer close(c.heard)
-	for lines := bufio.NewScanner(c.link); lines.Scan(); {
-		c.events <- event{age: c.age, word: lines.Text()}
+	in := &receiver{link: c.link.(*net.UnixConn)}
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		e := event{age: c.age, word: lines.Text()}
+		if e.word == wordTable {
+			e.file = in.take()
+		}
+		c.events <- e
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/gowsgi/gowsgi/internal/accesslog"
 	"github.com/gowsgi/gowsgi/internal/aside"
 	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/inflight"
 	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
@@ -20,6 +21,9 @@ type Service struct {
 	Templates []bridge.Template // by number
 	Clock     func() int64      // monotonic, ns
 	Aside     *aside.Hub        // where suspended requests are
+
+	Running *inflight.Table // what a master reads when the process has died; nil: there is none
+	Now     func() int64    // Clock as of the last look at it
 
 	Identifies bool // each request has an X-Request-Id
 
@@ -40,6 +44,8 @@ type Request struct {
 	Client  Client
 	Service *Service
 	At      time.Time // of the complete head; only with an access log
+
+	since int64 // when it was begun; only with Service.Running
 
 	parked aside.Parked
 	long   bool // the response goes on after its first blocks
@@ -108,17 +114,34 @@ func (r *Request) Run(t *crew.Thread, local *Local) (done bool) {
 	if s := r.Service; s.Most > 0 && s.begun.Add(1) == s.Most {
 		s.Last()
 	}
+	if r.Service.Running != nil {
+		r.since = r.Service.Now()
+		r.enters(t)
+	}
 	r.parked.On(r.Service.Aside, t, r.Client)
 	t.Blocking(func() { step, res = t.Py.Call(&r.Req, r) })
-	return r.proceed(t, local, step, res)
+	done = r.proceed(t, local, step, res)
+	if r.Service.Running != nil {
+		r.leaves(t, done)
+	}
+	return done
 }
 
 // GoOn goes on with it when its wait is over. As Run.
 func (r *Request) GoOn(t *crew.Thread, local *Local) (done bool) {
 	var step bridge.Step
+	table := r.Service.Running
+	if table != nil {
+		table.Suspended(-1)
+		r.enters(t)
+	}
 	res := t.Py.Job().Response()
 	t.Blocking(func() { step = t.Py.Resume() })
-	return r.proceed(t, local, step, res)
+	done = r.proceed(t, local, step, res)
+	if table != nil {
+		r.leaves(t, done)
+	}
+	return done
 }
 
 // ClientGone ends the wait of a suspended request that wants to know of it. Any goroutine, while the client knows r suspended.

@@ -215,6 +215,7 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), s.cfg.Threads+3))
 	if workerOf != nil {
 		s.http.OnLast(s.most(), func() { go workerOf.Retire("--max-requests") })
+		s.showRequests(workerOf)
 	}
 	return s.Serve(saved, func() {
 		level := slog.LevelInfo

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/inflight"
 	"github.com/gowsgi/gowsgi/internal/master"
 )
 
@@ -130,6 +131,17 @@ func (s *Server) follow(link *master.Link) {
 	if s.cfg.Reload {
 		go s.tellFiles(link)
 	}
+}
+
+// showRequests has the master see which requests run.
+func (s *Server) showRequests(link *master.Link) {
+	t, err := inflight.New(s.cfg.Threads, time.Now().Add(-time.Duration(s.loop.Clock())))
+	if err != nil {
+		s.log.Warn("the master will not know which requests run when this worker dies", "error", err)
+		return
+	}
+	s.http.Note(t)
+	link.Table(t)
 }
 
 // orders are what the master may ask for.

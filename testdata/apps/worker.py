@@ -5,6 +5,7 @@
 /talk?s=    takes the socket, and says something after such a time
 /gil        keeps the GIL for ever
 /die        kills its process
+/segv       has it crash
 /blocks?s=  a response of ten blocks, each of which takes so long
 /hold?file= waits until the file is there; says before that it waits
 /grow?mb=   keeps so much memory
@@ -51,6 +52,8 @@ def application(environ, start_response):
         return (time.sleep(float(query["s"])) or b"block" for _ in range(10))
     elif path == "/die":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif path == "/segv":
+        ctypes.string_at(0)
     elif path == "/grow":
         kept.append(b"x" * (int(query["mb"]) << 20))
     elif path == "/warm":
