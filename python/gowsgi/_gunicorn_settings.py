@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Any
 
-__all__ = ["accesses", "ignored", "native_access", "options", "plain", "refused"]
+__all__ = ["accesses", "ignored", "native_access", "options", "peers", "plain", "refused"]
 
 # Settings of the same name and meaning. The others are gunicorn's own (it binds, forks, changes user …) or below.
 _SAME = (
@@ -74,12 +74,12 @@ def options(cfg: Any, log: Any, records: Any) -> dict[str, Any]:
     if cfg.errorlog != "-" and plain(log):
         values["error_logfile"] = cfg.errorlog
     # Of what proxies say gunicorn applies the scheme, and believes everybody on a unix socket.
-    values["forwarded_allow_ips"] = _peers(cfg.forwarded_allow_ips)
+    values["forwarded_allow_ips"] = peers(cfg.forwarded_allow_ips)
     values["forwarded_headers"] = ["x-forwarded-proto"]
     values["secure_scheme_headers"] = dict(cfg.secure_scheme_headers)
     values["forwarder_headers"] = _get(cfg, "forwarder_headers", None)
     values["proxy_protocol"] = _proxy_protocol(cfg.proxy_protocol)
-    values["proxy_allow_ips"] = _peers(cfg.proxy_allow_ips)
+    values["proxy_allow_ips"] = peers(cfg.proxy_allow_ips)
     values["mount"] = os.environ.get("SCRIPT_NAME") or None
     if native_access(cfg, log):
         values["accesslog"] = cfg.accesslog
@@ -95,11 +95,12 @@ def _get(cfg: Any, name: str, default: Any) -> Any:
     return getattr(cfg, name) if name in cfg.settings else default
 
 
-def _peers(peers: Any) -> list[str]:
-    if isinstance(peers, str):
-        peers = peers.split(",")
-    named = [str(peer).strip() for peer in peers if str(peer).strip()]
-    return [*named, "unix"]
+def peers(trusted: Any) -> list[str]:
+    """Those that gunicorn trusts: the ones that were named, and unix sockets."""
+    if isinstance(trusted, str):
+        trusted = trusted.split(",")
+    named = [str(peer).strip() for peer in trusted if str(peer).strip()]
+    return named if "unix" in named else [*named, "unix"]
 
 
 def _proxy_protocol(value: Any) -> str:
