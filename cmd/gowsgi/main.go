@@ -30,7 +30,7 @@ func run(args []string) int {
 			return server.Fail(err, config.ExitBoot)
 		}
 	}
-	cfg, action, err := config.Parse(args, os.Getenv, os.Stdout)
+	cfg, action, err := config.Parse(args, os.Getenv, nil, os.Stdout)
 	if err != nil {
 		return server.Fail(err, config.ExitUsage)
 	}

@@ -8,10 +8,10 @@ import (
 // arguments is a command line taken apart. urfave/cli stops at the first argument that is no option, while gunicorn
 // takes options on both sides of APP; so the order is settled here, before cli sees anything.
 type arguments struct {
-	options []string // --name=value and --name
-	apps    []string
-	action  string // help or version when one of them was met: what follows it does not matter
-	warning string // about options that were accepted and do nothing
+	options  []string // --name=value and --name
+	apps     []string
+	action   string   // help or version when one of them was met: what follows it does not matter
+	warnings []string // about options that were accepted and do something else than in gunicorn
 }
 
 // spellings finds an option by the way it was typed.
@@ -54,7 +54,11 @@ func splitArguments(args []string, where string) (*arguments, error) {
 			a.action = o.Name
 			return a, nil
 		}
-		if o.Type != Bool && !hasValue {
+		switch {
+		case o.Type == Bool, hasValue:
+		case o.Alone != "" && (i+1 == len(args) || isOption(args[i+1]) || strings.ContainsAny(args[i+1], ".:")):
+			value, hasValue = o.Alone, true
+		default:
 			if i+1 == len(args) || isOption(args[i+1]) {
 				return nil, usagef("%s%s needs a value: give %s behind it", where, flag, o.accepts())
 			}
@@ -66,7 +70,7 @@ func splitArguments(args []string, where string) (*arguments, error) {
 		}
 		a.options = append(a.options, flag)
 	}
-	a.warning = others.warning(where)
+	a.warnings = others.warnings(where)
 	return a, others.err(where)
 }
 
@@ -75,7 +79,7 @@ func cutValue(arg string) (flag, value string, hasValue bool) {
 	if strings.HasPrefix(arg, "--") {
 		return strings.Cut(arg, "=")
 	}
-	known := spellings[arg[:2]] != nil || settingOf[arg[:2]] != ""
+	known := spellings[arg[:2]] != nil || ofGunicorn[arg[:2]] != nil
 	if known && len(arg) > 2 && spellings["-"+arg] == nil {
 		return arg[:2], strings.TrimPrefix(arg[2:], "="), true
 	}
@@ -103,8 +107,9 @@ func unknownOption(flag string) string {
 	return fmt.Sprintf("there is no option %s: gowsgi --help lists those there are", flag)
 }
 
-// splitShell takes a text apart as a POSIX shell does, without any expansion, like Python's shlex.split.
-func splitShell(s string) ([]string, error) {
+// splitShell takes the text of an environment variable apart as a POSIX shell does, without any expansion, like Python's
+// shlex.split.
+func splitShell(variable, s string) ([]string, error) {
 	var words []string
 	var word []byte
 	inWord := false
@@ -116,7 +121,7 @@ func splitShell(s string) ([]string, error) {
 			}
 		case '\\':
 			if i++; i == len(s) {
-				return nil, usagef("%s ends in a backslash: write two of them for one, or remove it", cmdArgsVariable)
+				return nil, usagef("%s ends in a backslash: write two of them for one, or remove it", variable)
 			}
 			word, inWord = append(word, s[i]), true
 		case '\'', '"':
@@ -133,7 +138,7 @@ func splitShell(s string) ([]string, error) {
 				word = append(word, s[i])
 			}
 			if !closed {
-				return nil, usagef("%s has a quotation mark %c that is never closed: close it", cmdArgsVariable, c)
+				return nil, usagef("%s has a quotation mark %c that is never closed: close it", variable, c)
 			}
 		default:
 			word, inWord = append(word, c), true

@@ -100,7 +100,7 @@ func TestAddressesFromTheEnvironment(t *testing.T) {
 		{"systemd without sockets", "a", map[string]string{"LISTEN_PID": "77", "LISTEN_FDS": "0"}, "127.0.0.1:8000", false},
 	}
 	for _, test := range tests {
-		c, _, err := parse(strings.Fields(test.args), environment(test.env), 77, nil)
+		c, _, err := parse(strings.Fields(test.args), environment(test.env), 77, nil, nil)
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue

@@ -147,6 +147,7 @@ type Config struct {
 	ServerHeader  string // "" sends none
 	HandoverAfter time.Duration
 
+	ConfigFile  string // where to look for one; "": DefaultFile, if it is there
 	CheckConfig bool
 	PrintConfig bool
 
@@ -157,8 +158,10 @@ type Config struct {
 	// Warnings are for the log: what was given and is not needed, or is there and not read.
 	Warnings []string
 
-	bindGiven             bool // an address was typed, so PORT is not asked
-	mountGiven            bool // --mount was, so SCRIPT_NAME is not
+	// File is the configuration file that was read, nil without one.
+	File *File
+
+	origins               map[*Option]string
 	showHelp, showVersion bool
 }
 
@@ -185,6 +188,9 @@ func Default() *Config {
 
 // finish applies the rules that concern more than one option.
 func (c *Config) finish() error {
+	if c.LimitRequestFields == 0 {
+		c.LimitRequestFields = mostFields
+	}
 	if c.LimitRequestLine > c.LimitRequestHead {
 		return usagef("limit_request_line (%d) is larger than limit_request_head (%d), which counts the line as well: "+
 			"raise --limit-request-head or lower --limit-request-line", c.LimitRequestLine, c.LimitRequestHead)

@@ -80,7 +80,7 @@ func TestTable(t *testing.T) {
 		fields[field] = o.Name
 		wantField := map[Type][]any{
 			Bool: {new(bool)}, Int: {new(int)}, Seconds: {new(time.Duration)}, Size: {new(int), new(int64)},
-			Number: {new(float64)}, String: {new(string)}, Enum: {new(string)}, List: {new([]string)}, Mode: {new(int)}, Addresses: {new([]Bind)},
+			Number: {new(float64)}, String: {new(string)}, Enum: {new(string)}, Count: {new(string)}, List: {new([]string)}, Mode: {new(int)}, Addresses: {new([]Bind)},
 		}[o.Type]
 		found := false
 		for _, w := range wantField {
@@ -108,7 +108,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-var notOptions = []string{"SocketActivated", "Meinheld", "Warnings", "bindGiven", "mountGiven"}
+var notOptions = []string{"SocketActivated", "Meinheld", "Warnings", "File", "origins"}
 
 func addressOf(v reflect.Value) any {
 	return reflect.NewAt(v.Type(), v.Addr().UnsafePointer()).Interface()
@@ -139,7 +139,7 @@ func TestHelpSnapshot(t *testing.T) {
 	var out bytes.Buffer
 	for _, args := range [][]string{{"--help"}, {"app:app", "-h", "--nonsense"}} {
 		out.Reset()
-		_, action, err := Parse(args, environment(nil), &out)
+		_, action, err := Parse(args, environment(nil), nil, &out)
 		if err != nil || action != ActionDone {
 			t.Fatalf("%v: %v, %v", args, action, err)
 		}
@@ -154,7 +154,7 @@ func TestHelpSnapshot(t *testing.T) {
 
 func TestPrintConfigSnapshot(t *testing.T) {
 	c, action, err := Parse(strings.Fields("--print-config -e A=1,2 -e B=3 --keep-alive 0.25 -m 27 --no-sendfile --pythonpath a,b"),
-		environment(nil), nil)
+		environment(nil), nil, nil)
 	if err != nil || action != ActionPrintConfig {
 		t.Fatalf("%v, %v", action, err)
 	}

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,35 +10,8 @@ import (
 )
 
 // What somebody types who comes from another server. All of it is told at once: a command line with six options that
-// gowsgi does not have would otherwise take six attempts. Of gunicorn's options, those whose value holds here anyway are
-// accepted, with one warning for all.
-
-// switchesOfGunicorn take no value on the command line.
-var switchesOfGunicorn = strings.Fields(`spew enable_stdio_inheritance
-	disable_redirect_access_to_syslog capture_output syslog enable_backlog_metric do_handshake_on_connect
-	suppress_ragged_eofs no_control_socket permit_obsolete_folding permit_unconventional_http_method
-	permit_unconventional_http_version casefold_http_method strip_header_spaces`)
-
-// holdAlready are the settings of gunicorn that have a value which asks for nothing else than what gowsgi does.
-var holdAlready = map[string]func(value string) bool{
-	"worker_class":      func(v string) bool { return v == "sync" || v == "gthread" },
-	"worker_tmp_dir":    func(string) bool { return true }, // there is no heartbeat to write
-	"no_control_socket": func(string) bool { return true },
-	"protocol":          func(v string) bool { return v == "http" },
-	"http_protocols":    func(v string) bool { return v == "h1" },
-}
-
-// settingOf finds the setting of gunicorn by its flag, with the dashes, or by its own name.
-var settingOf = func() map[string]string {
-	m := make(map[string]string)
-	for _, s := range settingsOfGunicorn {
-		m[s.name] = s.name
-		for _, flag := range strings.Fields(s.flags) {
-			m[flag] = s.name
-		}
-	}
-	return m
-}()
+// gowsgi does not have would otherwise take six attempts. gunicorn's options are accepted, nearly all of them, with a sentence
+// for each that does something else here, and one for all that do the same.
 
 // elsewhere are options of uWSGI, waitress, uvicorn, hypercorn and Flask for what has to be said to any server: first
 // the addresses, which are keywords of Python's functions as well, then the application.
@@ -51,7 +23,8 @@ const addressesElsewhere = 8
 // foreign gathers what a command line holds beside gowsgi's own options.
 type foreign struct {
 	idle       []string          // hold already, as typed
-	gunicorn   []string          // flags that gowsgi does not have yet
+	remarks    []string          // about gunicorn's that do something else
+	refused    []string          // about gunicorn's that cannot be served
 	elsewhere  []string          // flags of other servers
 	values     map[string]string // of those
 	keywords   bool              // they were keywords of Python's
@@ -61,19 +34,15 @@ type foreign struct {
 // take looks at an argument that is no option of gowsgi's; next is the one behind it, and used tells whether that was its
 // value. text is the value that stands in the same argument.
 func (f *foreign) take(flag, text string, hasText bool, next []string) (used bool) {
-	if setting := settingOf[flag]; setting != "" {
+	if s := ofGunicorn[flag]; s != nil {
 		shown := flag
-		if !slices.Contains(switchesOfGunicorn, setting) {
+		if s.is != switched {
 			if !hasText && len(next) > 0 && !strings.HasPrefix(next[0], "-") {
-				text, hasText, used = next[0], true, true
+				text, used = next[0], true
 			}
 			shown += " " + text
 		}
-		if holds := holdAlready[setting]; holds != nil && (hasText || shown == flag) && holds(text) {
-			f.idle = append(f.idle, printable(shown))
-		} else if !slices.Contains(f.gunicorn, flag) {
-			f.gunicorn = append(f.gunicorn, flag)
-		}
+		f.setting(s, flag, shown, text)
 		return used
 	}
 	if slices.Contains(elsewhere, flag) {
@@ -85,6 +54,18 @@ func (f *foreign) take(flag, text string, hasText bool, next []string) (used boo
 	}
 	f.complaints = append(f.complaints, unknownOption(flag))
 	return false
+}
+
+// setting takes one of gunicorn's: label names it, shown has its value as well.
+func (f *foreign) setting(s *setting, label, shown, value string) {
+	switch about := label + ": " + s.says; {
+	case s.holds != nil && s.holds(value):
+		f.idle = append(f.idle, printable(shown))
+	case s.refuses != nil && s.refuses(value):
+		f.refused = append(f.refused, about)
+	case !slices.Contains(f.remarks, about):
+		f.remarks = append(f.remarks, about)
+	}
 }
 
 func (f *foreign) note(flag, value string) {
@@ -99,14 +80,7 @@ func (f *foreign) note(flag, value string) {
 
 // err is everything that cannot be accepted in one sentence, nil if there is nothing.
 func (f *foreign) err(where string) error {
-	var parts []string
-	switch names := f.gunicorn; len(names) {
-	case 0:
-	case 1:
-		parts = append(parts, notYet(names[0]))
-	default:
-		parts = append(parts, notYetAll(names))
-	}
+	parts := f.refused
 	if len(f.elsewhere) > 0 {
 		there := "there is no option "
 		if len(f.elsewhere) > 1 {
@@ -127,39 +101,20 @@ func (f *foreign) err(where string) error {
 	return usagef("%s%s", where, strings.Join(parts, "; "))
 }
 
-// warning is one sentence about what was accepted and does nothing, "" if there is none.
-func (f *foreign) warning(where string) string {
+// warnings are the sentences about what was accepted and does something else, or nothing.
+func (f *foreign) warnings(where string) []string {
+	var all []string
+	for _, remark := range f.remarks {
+		all = append(all, where+remark)
+	}
 	switch len(f.idle) {
 	case 0:
-		return ""
 	case 1:
-		return where + f.idle[0] + " changes nothing here and can be left out"
+		all = append(all, where+f.idle[0]+" changes nothing here and can be left out")
+	default:
+		all = append(all, where+enumerate(f.idle)+" change nothing here and can be left out")
 	}
-	return where + enumerate(f.idle) + " change nothing here and can be left out"
-}
-
-func notYet(name string) string {
-	return fmt.Sprintf("%s is an option of gunicorn that gowsgi %s does not have yet: %s", name, Version, ofGunicorn[name])
-}
-
-func notYetAll(names []string) string {
-	var hints []string
-	together := make(map[string][]string)
-	for _, name := range names {
-		hint := ofGunicorn[name]
-		if together[hint] == nil {
-			hints = append(hints, hint)
-		}
-		together[hint] = append(together[hint], name)
-	}
-	for i, hint := range hints {
-		about := together[hint]
-		if len(about) > 1 {
-			hint = strings.Replace(hint, "remove it", "remove them", 1)
-		}
-		hints[i] = enumerate(about) + " (" + hint + ")"
-	}
-	return fmt.Sprintf("gowsgi %s does not have these options of gunicorn yet: %s", Version, strings.Join(hints, ", "))
+	return all
 }
 
 // instead is what to write for the options of other servers.
@@ -217,20 +172,6 @@ func anyHost(address string) string {
 		address = ":" + address
 	}
 	return address
-}
-
-// surroundings are warnings about what gunicorn would read and gowsgi does not yet.
-func surroundings(env func(string) string) []string {
-	var warnings []string
-	if env("GUNICORN_CMD_ARGS") != "" {
-		warnings = append(warnings, "the environment variable GUNICORN_CMD_ARGS is not read yet: give its options on the "+
-			"command line or in "+cmdArgsVariable)
-	}
-	if info, err := os.Stat("gunicorn.conf.py"); err == nil && info.Mode().IsRegular() {
-		warnings = append(warnings, "gunicorn.conf.py in this directory is not read yet: give its settings on the command "+
-			"line or in "+cmdArgsVariable)
-	}
-	return warnings
 }
 
 func enumerate(names []string) string {

@@ -1,76 +1,154 @@
 package config
 
-import "strings"
-
-const (
-	hintRemove  = "remove it"
-	hintThreads = "remove it and give --threads or --workers for concurrency"
-	hintConfig  = "remove it and give the options on the command line or in " + cmdArgsVariable
-	hintTLS     = "remove it and let a proxy in front speak TLS"
-	hintLog     = "remove it; --access-logfile, --error-logfile and --log-level choose where logs go"
+import (
+	"slices"
+	"strings"
 )
 
-// settingsOfGunicorn are settings that exist in gunicorn and not here yet, with what to do instead. Moving a row from
-// here to the table is part of adding the option.
-var settingsOfGunicorn = []struct {
-	name  string // the setting, when its flag is not spelled alike
-	flags string
-	hint  string
-}{
-	{"worker_class", "-k --worker-class", hintThreads},
-	{"worker_tmp_dir", "--worker-tmp-dir", hintRemove},
-	{"config", "-c --config", hintConfig},
-	{"paste", "--paste --paster", hintRemove},
-	{"spew", "--spew", hintRemove},
-	{"disable_redirect_access_to_syslog", "--disable-redirect-access-to-syslog", hintLog},
-	{"capture_output", "--capture-output", hintLog},
-	{"logger_class", "--logger-class", hintLog},
-	{"logconfig", "--log-config", hintLog},
-	{"logconfig_dict", "", hintLog},
-	{"logconfig_json", "--log-config-json", hintLog},
-	{"syslog", "--log-syslog", hintLog},
-	{"syslog_addr", "--log-syslog-to", hintLog},
-	{"syslog_prefix", "--log-syslog-prefix", hintLog},
-	{"syslog_facility", "--log-syslog-facility", hintLog},
-	{"statsd_host", "--statsd-host", hintRemove},
-	{"statsd_prefix", "--statsd-prefix", hintRemove},
-	{"dogstatsd_tags", "--dogstatsd-tags", hintRemove},
-	{"enable_backlog_metric", "--enable-backlog-metric", hintRemove},
-	{"keyfile", "--keyfile", hintTLS},
-	{"certfile", "--certfile", hintTLS},
-	{"ca_certs", "--ca-certs", hintTLS},
-	{"cert_reqs", "--cert-reqs", hintTLS},
-	{"ssl_version", "--ssl-version", hintTLS},
-	{"ciphers", "--ciphers", hintTLS},
-	{"do_handshake_on_connect", "--do-handshake-on-connect", hintTLS},
-	{"suppress_ragged_eofs", "--no-suppress-ragged-eofs", hintTLS},
-	{"http_protocols", "--http-protocols", "remove it, since gowsgi speaks HTTP/1.1"},
-	{"protocol", "--protocol", "remove it, since gowsgi speaks HTTP/1.1"},
-	{"control_socket", "--control-socket", hintRemove},
-	{"no_control_socket", "--no-control-socket", hintRemove},
-	{"root_path", "--root-path", hintRemove},
-	{"permit_obsolete_folding", "--permit-obsolete-folding", hintRemove},
-	{"permit_unconventional_http_method", "--permit-unconventional-http-method", hintRemove},
-	{"permit_unconventional_http_version", "--permit-unconventional-http-version", hintRemove},
-	{"casefold_http_method", "--casefold-http-method", hintRemove},
-	{"strip_header_spaces", "--strip-header-spaces", hintRemove},
+// setting is one of gunicorn's that is no option here. It is accepted, wherever gunicorn takes it, with one sentence that says
+// what it does here; only what would serve something else than the user asked for is refused.
+type setting struct {
+	name    string
+	flags   string
+	says    string                  // what it does here, to stand behind its name and a colon
+	is      manner                  // how it is given
+	holds   func(value string) bool // whether the value asks for nothing but what gowsgi does; nil: none does
+	refuses func(value string) bool // whether gowsgi cannot do without; nil: no value
 }
 
-// hooksOfGunicorn are functions of its configuration file.
-var hooksOfGunicorn = strings.Fields(`on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int
-	worker_abort pre_exec pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context`)
+type manner int
 
-// ofGunicorn finds the hint by flag, with its dashes, and by setting, without.
-var ofGunicorn = func() map[string]string {
-	m := make(map[string]string)
-	for _, s := range settingsOfGunicorn {
-		m[s.name] = s.hint
+const (
+	valued   manner = iota // the flag has a value
+	switched               // it has none
+	called                 // a function of the configuration file
+)
+
+const (
+	saysThreads = "requests run in threads here, so --threads (threads in the configuration file) says how many run at once"
+	saysTLS     = "gowsgi has no TLS: remove it and let a proxy in front speak TLS"
+	saysNoTLS   = "it says something about TLS, which gowsgi does not have"
+	saysLog     = "logs go where accesslog and errorlog say, and hold what loglevel and access_log_format say"
+	saysStatsd  = "nothing is sent to statsd"
+	saysASGI    = "it is for ASGI applications, and gowsgi serves WSGI"
+	saysHTTP1   = "gowsgi speaks HTTP/1.1"
+	saysPaste   = "gowsgi reads no files of PasteDeploy: write paste.deploy.loadapp in a module and name that as the application"
+	saysDirty   = "there are no dirty workers: what is to run aside runs by gowsgi.server.spawn, or in a queue of jobs"
+	saysControl = "there is no control socket"
+	saysName    = "the process keeps the name of its program"
+	saysSpew    = "gowsgi does not trace lines: remove it and use sys.settrace in the application"
+)
+
+func always(string) bool { return true }
+
+func oneOfThese(values ...string) func(string) bool {
+	return func(v string) bool { return slices.Contains(values, v) }
+}
+
+// settingsOfGunicorn are the settings of gunicorn 20.1 to 27 that are no options here. Moving a row from here to the table is
+// part of adding the option. How their values look in a configuration file is in python/gowsgi/_config_values.py.
+var settingsOfGunicorn = []setting{
+	{name: "worker_class", flags: "-k --worker-class", says: saysThreads, holds: workerOfThreads, refuses: workerOfASGI},
+	{name: "worker_tmp_dir", flags: "--worker-tmp-dir", holds: always},
+	{name: "tmp_upload_dir", says: "bodies that memory has no room for go where --temp-dir says"},
+	{name: "paste", flags: "--paste --paster", says: saysPaste, refuses: always},
+	{name: "raw_paste_global_conf", flags: "--paste-global", says: saysPaste},
+	{name: "spew", flags: "--spew", is: switched, says: saysSpew, refuses: always},
+	{name: "default_proc_name", says: saysName},
+	{name: "disable_redirect_access_to_syslog", flags: "--disable-redirect-access-to-syslog", is: switched, holds: always},
+	{name: "capture_output", flags: "--capture-output", is: switched,
+		says: "what the application prints stays on standard output and standard error"},
+	{name: "logger_class", flags: "--logger-class", says: saysLog,
+		holds: oneOfThese("gunicorn.glogging.Logger", "gunicorn.instrument.statsd.Statsd", "simple")},
+	{name: "logconfig", flags: "--log-config", says: saysLog},
+	{name: "logconfig_dict", says: saysLog},
+	{name: "logconfig_json", flags: "--log-config-json", says: saysLog},
+	{name: "syslog", flags: "--log-syslog", is: switched, says: saysLog},
+	{name: "syslog_addr", flags: "--log-syslog-to", says: saysLog},
+	{name: "syslog_prefix", flags: "--log-syslog-prefix", says: saysLog},
+	{name: "syslog_facility", flags: "--log-syslog-facility", says: saysLog, holds: oneOfThese("user")},
+	{name: "statsd_host", flags: "--statsd-host", says: saysStatsd},
+	{name: "statsd_prefix", flags: "--statsd-prefix", says: saysStatsd},
+	{name: "dogstatsd_tags", flags: "--dogstatsd-tags", says: saysStatsd},
+	{name: "enable_backlog_metric", flags: "--enable-backlog-metric", is: switched, says: saysStatsd},
+	{name: "keyfile", flags: "--keyfile", says: saysTLS, refuses: always},
+	{name: "certfile", flags: "--certfile", says: saysTLS, refuses: always},
+	{name: "ca_certs", flags: "--ca-certs", says: saysNoTLS},
+	{name: "cert_reqs", flags: "--cert-reqs", says: saysNoTLS},
+	{name: "ssl_version", flags: "--ssl-version", says: saysNoTLS},
+	{name: "ciphers", flags: "--ciphers", says: saysNoTLS},
+	{name: "do_handshake_on_connect", flags: "--do-handshake-on-connect", is: switched, says: saysNoTLS},
+	{name: "suppress_ragged_eofs", flags: "--suppress-ragged-eofs --no-suppress-ragged-eofs", is: switched, holds: always},
+	{name: "http_protocols", flags: "--http-protocols", says: saysHTTP1, holds: oneOfThese("h1")},
+	{name: "http2_cleartext", flags: "--http2-cleartext", says: saysHTTP1, holds: oneOfThese("off", "none")},
+	{name: "http2_max_concurrent_streams", flags: "--http2-max-concurrent-streams", says: saysHTTP1},
+	{name: "http2_initial_window_size", flags: "--http2-initial-window-size", says: saysHTTP1},
+	{name: "http2_max_frame_size", flags: "--http2-max-frame-size", says: saysHTTP1},
+	{name: "http2_max_header_list_size", flags: "--http2-max-header-list-size", says: saysHTTP1},
+	{name: "protocol", flags: "--protocol", says: "gowsgi speaks HTTP only: remove it and let the proxy in front speak HTTP",
+		holds: oneOfThese("http"), refuses: always},
+	{name: "uwsgi_allow_ips", flags: "--uwsgi-allow-from", says: saysHTTP1},
+	{name: "http_parser", flags: "--http-parser", says: "there is one parser, gowsgi's own", holds: oneOfThese("auto")},
+	{name: "control_socket", flags: "--control-socket", says: saysControl},
+	{name: "control_socket_mode", flags: "--control-socket-mode", says: saysControl},
+	{name: "control_socket_disable", flags: "--no-control-socket", is: switched, holds: always},
+	{name: "root_path", flags: "--root-path", says: saysASGI + "; see --mount"},
+	{name: "asgi_loop", flags: "--asgi-loop", says: saysASGI, holds: oneOfThese("auto")},
+	{name: "asgi_lifespan", flags: "--asgi-lifespan", says: saysASGI, holds: oneOfThese("auto")},
+	{name: "asgi_disconnect_grace_period", flags: "--asgi-disconnect-grace-period", says: saysASGI},
+	{name: "dirty_apps", flags: "--dirty-app", says: saysDirty},
+	{name: "dirty_workers", flags: "--dirty-workers", says: saysDirty},
+	{name: "dirty_timeout", flags: "--dirty-timeout", says: saysDirty},
+	{name: "dirty_threads", flags: "--dirty-threads", says: saysDirty},
+	{name: "dirty_graceful_timeout", flags: "--dirty-graceful-timeout", says: saysDirty},
+	// As gowsgi's gunicorn worker says it: python/gowsgi/_gunicorn_settings.py.
+	{name: "permit_obsolete_folding", flags: "--permit-obsolete-folding", is: switched, says: "folded header fields are always refused"},
+	{name: "permit_unconventional_http_method", flags: "--permit-unconventional-http-method", is: switched,
+		says: "any method that is a token is served"},
+	{name: "permit_unconventional_http_version", flags: "--permit-unconventional-http-version", is: switched,
+		says: "other versions of HTTP are always refused"},
+	{name: "casefold_http_method", flags: "--casefold-http-method", is: switched, says: "methods are case-sensitive"},
+	{name: "strip_header_spaces", flags: "--strip-header-spaces", is: switched,
+		says: "a space before the colon of a header field is always refused"},
+	{name: "tolerate_dangerous_framing", flags: "--tolerate-dangerous-framing", is: switched,
+		says: "ambiguous framing is always refused"},
+
+	{name: "ssl_context", is: called, says: saysNoTLS},
+	{name: "on_dirty_starting", is: called, says: saysDirty},
+	{name: "dirty_post_fork", is: called, says: saysDirty},
+	{name: "dirty_worker_init", is: called, says: saysDirty},
+	{name: "dirty_worker_exit", is: called, says: saysDirty},
+}
+
+// hooksOfGunicorn are the functions of its configuration file that are called here, too.
+var hooksOfGunicorn = strings.Fields(`on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int
+	worker_abort pre_exec pre_request post_request child_exit worker_exit nworkers_changed on_exit`)
+
+// ofGunicorn finds a setting by its name, and by its flags, with their dashes.
+var ofGunicorn = func() map[string]*setting {
+	m := make(map[string]*setting)
+	for i := range settingsOfGunicorn {
+		s := &settingsOfGunicorn[i]
+		m[s.name] = s
 		for _, flag := range strings.Fields(s.flags) {
-			m[flag] = s.hint
+			m[flag] = s
 		}
-	}
-	for _, hook := range hooksOfGunicorn {
-		m[hook] = "remove it"
 	}
 	return m
 }()
+
+// workerOfThreads: the worker classes that do what gowsgi does, its own and meinheld's among them.
+func workerOfThreads(class string) bool {
+	switch class {
+	case "sync", "gthread", "gunicorn.workers.sync.SyncWorker", "gunicorn.workers.gthread.ThreadWorker",
+		"gowsgi.gunicorn.Worker", "egg:gowsgi-server#gunicorn_worker", "egg:gowsgi-server#meinheld",
+		"meinheld.gmeinheld.MeinheldWorker", "egg:meinheld#gunicorn_worker", "gowsgi.compat.meinheld.gmeinheld.MeinheldWorker":
+		return true
+	}
+	return false
+}
+
+// workerOfASGI: what those serve is no WSGI application.
+func workerOfASGI(class string) bool {
+	return class == "asgi" || strings.HasPrefix(class, "uvicorn") || strings.HasPrefix(class, "gunicorn.workers.gasgi")
+}

@@ -2,10 +2,7 @@ package config
 
 import (
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
-	"unicode"
 )
 
 const (
@@ -28,7 +25,8 @@ Examples:
   gowsgi --check-config app:app                   see whether the application can be loaded
 
 Sizes take k, m or g for powers of 1024; times are in seconds and may be decimal, or end in ms, s,
-m or h. GOWSGI_CMD_ARGS may hold further options, which the command line overrides.
+m or h. Further options may stand in a configuration file of gunicorn's, in GUNICORN_CMD_ARGS and in
+GOWSGI_CMD_ARGS; later ones override earlier ones, and the command line all of them.
 `
 
 // Help returns the text of --help.
@@ -110,32 +108,4 @@ func wrap(text string, width int) []string {
 		line += word
 	}
 	return append(lines, line)
-}
-
-// Print writes the value of every option, one per line, for --print-config.
-func (c *Config) Print(w io.Writer) error {
-	width := 0
-	for i := range table {
-		width = max(width, len(table[i].Name))
-	}
-	for i := range table {
-		o := &table[i]
-		if o.NoValue {
-			continue
-		}
-		values := []string{o.Text(c)}
-		if list, ok := o.at(c).(*[]string); ok && !o.Split && len(*list) > 0 {
-			values = *list // one line for each, since a comma may be part of a value
-		}
-		for _, value := range values {
-			if strings.ContainsFunc(value, unicode.IsControl) {
-				value = strconv.Quote(value)
-			}
-			line := fmt.Sprintf("%-*s = %s", width, o.Name, value)
-			if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

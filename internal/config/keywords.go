@@ -86,17 +86,15 @@ func FromKeywords(values map[string]any) (*Config, error) {
 		if err := o.setValue(c, name, values[name]); err != nil {
 			return nil, err
 		}
+		c.from(o, originKeyword)
 	}
-	_, c.mountGiven = values["mount"]
 	if err := others.err(""); err != nil {
 		return nil, err
 	}
 	if err := c.finish(); err != nil {
 		return nil, err
 	}
-	if warning := others.warning(""); warning != "" {
-		c.Warnings = append(c.Warnings, warning)
-	}
+	c.Warnings = append(c.Warnings, others.warnings("")...)
 	return c, nil
 }
 
@@ -110,16 +108,17 @@ func pythonText(value any) string {
 
 // takeKeyword looks at a keyword that is no option of gowsgi's. None is the default of any setting, as False is of switches.
 func (f *foreign) takeKeyword(name string, value any) {
-	setting := settingOf[name]
-	_, ofTheirs := ofGunicorn[name]
 	text := pythonText(value)
+	s := ofGunicorn[name]
 	switch flag := "--" + strings.ReplaceAll(name, "_", "-"); {
-	case ofTheirs && value == nil:
-	case ofTheirs && (value == false && slices.Contains(switchesOfGunicorn, setting) ||
-		holdAlready[setting] != nil && holdAlready[setting](text)):
+	case (s != nil || slices.Contains(hooksOfGunicorn, name)) && value == nil:
+	case s != nil && value == false:
 		f.idle = append(f.idle, printable(name+"="+text))
-	case ofTheirs:
-		f.gunicorn = append(f.gunicorn, name)
+	case s != nil && s.is != called:
+		f.setting(s, name, name+"="+text, text)
+	case s != nil, slices.Contains(hooksOfGunicorn, name):
+		f.complaints = append(f.complaints, name+" is a hook of gunicorn's configuration file, which a program that calls the "+
+			"server does not need: remove it and call the function yourself")
 	case slices.Contains(elsewhere[:addressesElsewhere], flag):
 		f.keywords = true
 		f.note(flag, text)
@@ -223,6 +222,8 @@ func (o *Option) setPairs(c *Config, label string, pairs map[string]any) error {
 func (o *Option) setInteger(c *Config, label string, n int64) error {
 	text := strconv.FormatInt(n, 10)
 	switch o.Type {
+	case Count:
+		return o.setText(c, label, text)
 	case Int, Size, Mode, Number:
 	case Seconds:
 		if n > math.MaxInt64/int64(time.Second) || n < 0 {

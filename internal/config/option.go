@@ -20,6 +20,7 @@ const (
 	List                  // []string
 	Number                // float64
 	Enum                  // string, one of Option.Values
+	Count                 // string, a number or auto; "" when not given
 	Mode                  // int, a file mode mask in octal, -1 when not given
 	Addresses             // []Bind
 )
@@ -66,11 +67,12 @@ type Option struct {
 	Help    string
 	Compat  string // how it differs from gunicorn; empty when it does not, or when gunicorn has no such option
 
-	Negated  bool // the flag switches the option off
-	Split    bool // List: the text is separated by commas
-	Repeats  bool // may be given several times
-	CLIOnly  bool // makes no sense as a keyword
-	NoValue  bool // not part of the configuration that is printed
+	Negated  bool   // the flag switches the option off
+	Split    bool   // List: the text is separated by commas
+	Repeats  bool   // may be given several times
+	Alone    string // what the flag says without a value; empty: it needs one
+	CLIOnly  bool   // makes no sense as a keyword
+	NoValue  bool   // not part of the configuration that is printed
 	validate func(string) string
 	at       func(*Config) any
 }
@@ -131,6 +133,9 @@ func (o *Option) setText(c *Config, label, text string) error {
 	case *string:
 		if o.Type == Enum {
 			text = strings.ToLower(text)
+		}
+		if n, ok := parseInt(text); o.Type == Count && text != "" && text != "auto" && (!ok || !o.inRange(n)) {
+			return o.refuse(label, text)
 		}
 		if err := o.check(label, text); err != nil {
 			return err
@@ -234,6 +239,8 @@ func (o *Option) accepts() string {
 		return "a mask in octal, such as 022 or 007"
 	case Enum:
 		return oneOf(o.Values)
+	case Count:
+		return "a number" + o.rangeText(func(n int64) string { return fmt.Sprint(n) }) + ", or auto"
 	case List:
 		return "a text or a list of texts"
 	case Addresses:

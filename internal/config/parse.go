@@ -9,37 +9,54 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// cmdArgsVariable holds options that the command line may override, as GUNICORN_CMD_ARGS does for gunicorn.
-const cmdArgsVariable = "GOWSGI_CMD_ARGS"
+// Environment variables that hold options; the command line may override them. The first one is gunicorn's.
+const (
+	gunicornArgsVariable = "GUNICORN_CMD_ARGS"
+	cmdArgsVariable      = "GOWSGI_CMD_ARGS"
+)
 
 // given holds what a user typed for each option, in the order typed.
 type given map[*Option][]typed
 
 type typed struct{ flag, text string }
 
-// Parse reads a command line without the program's name. Later sources win: defaults with PORT and other variables, GOWSGI_CMD_ARGS, the
-// command line; the sockets of systemd replace every other address. Help and version are printed to out.
-func Parse(args []string, env func(string) string, out io.Writer) (*Config, Action, error) {
-	return parse(args, env, os.Getpid(), out)
+// source is some options, as words.
+type source struct {
+	args   []string
+	where  string // to stand in front of a complaint
+	origin string
 }
 
-func parse(args []string, env func(string) string, pid int, out io.Writer) (*Config, Action, error) {
-	c := Default()
-	if err := c.applyVariables(env); err != nil {
-		return nil, ActionDone, err
+// Parse reads a command line without the program's name. Later sources win: defaults with PORT and other variables, the
+// configuration file, GUNICORN_CMD_ARGS, GOWSGI_CMD_ARGS, the command line; the sockets of systemd replace every other
+// address. Help and version are printed to out. read has a configuration file evaluated.
+func Parse(args []string, env func(string) string, read FileReader, out io.Writer) (*Config, Action, error) {
+	return parse(args, env, os.Getpid(), read, out)
+}
+
+func parse(args []string, env func(string) string, pid int, read FileReader, out io.Writer) (*Config, Action, error) {
+	var sources []source
+	for _, name := range []string{gunicornArgsVariable, cmdArgsVariable} {
+		words, err := splitShell(name, env(name))
+		if err != nil {
+			return nil, ActionDone, err
+		}
+		if len(words) > 0 {
+			sources = append(sources, source{words, "in " + name + ", ", name})
+		}
 	}
-	fromEnv, err := splitShell(env(cmdArgsVariable))
+	sources = append(sources, source{args, "", originCommandLine})
+	// Once without the configuration file, as they say which one, and once with it.
+	c, done, err := layered(env, nil, sources, out)
+	if done || err != nil {
+		return c, ActionDone, err
+	}
+	file, err := readFile(read, c)
+	if err == nil && file != nil {
+		c, _, err = layered(env, file, sources, out)
+	}
 	if err != nil {
 		return nil, ActionDone, err
-	}
-	for _, source := range []struct {
-		args  []string
-		where string
-	}{{fromEnv, "in " + cmdArgsVariable + ", "}, {args, ""}} {
-		done, err := c.applyArguments(source.args, source.where, out)
-		if done || err != nil {
-			return c, ActionDone, err
-		}
 	}
 	if err := c.applyEnvironment(env, pid); err != nil {
 		return nil, ActionDone, err
@@ -47,7 +64,6 @@ func parse(args []string, env func(string) string, pid int, out io.Writer) (*Con
 	if err := c.finish(); err != nil {
 		return nil, ActionDone, err
 	}
-	c.Warnings = append(c.Warnings, surroundings(env)...)
 	switch {
 	case c.PrintConfig:
 		return c, ActionPrintConfig, nil
@@ -57,6 +73,25 @@ func parse(args []string, env func(string) string, pid int, out io.Writer) (*Con
 		return c, ActionCheckConfig, nil
 	}
 	return c, ActionServe, nil
+}
+
+// layered is the defaults with all sources on top; done means that help or version was printed.
+func layered(env func(string) string, file *fileSettings, sources []source, out io.Writer) (c *Config, done bool, err error) {
+	c = Default()
+	if err := c.applyVariables(env); err != nil {
+		return nil, false, err
+	}
+	if file != nil {
+		if err := c.applyFile(file); err != nil {
+			return nil, false, err
+		}
+	}
+	for _, source := range sources {
+		if done, err := c.applyArguments(source, out); done || err != nil {
+			return c, done, err
+		}
+	}
+	return c, false, nil
 }
 
 // applyVariables sets the defaults that have an environment variable of their own; PORT is in applyEnvironment.
@@ -69,6 +104,7 @@ func (c *Config) applyVariables(env func(string) string) error {
 		if err := o.setTexts(c, "the environment variable "+o.Env, []string{env(o.Env)}); err != nil {
 			return err
 		}
+		c.from(o, o.Env)
 	}
 	if c.Workers == "1" { // a platform's default, and no reason for a master
 		c.Workers = ""
@@ -77,8 +113,9 @@ func (c *Config) applyVariables(env func(string) string) error {
 }
 
 // applyArguments applies one source of options to c; done means that help or version was printed.
-func (c *Config) applyArguments(args []string, where string, out io.Writer) (done bool, err error) {
-	a, err := splitArguments(args, where)
+func (c *Config) applyArguments(from source, out io.Writer) (done bool, err error) {
+	where := from.where
+	a, err := splitArguments(from.args, where)
 	if err != nil {
 		return false, err
 	}
@@ -99,20 +136,19 @@ func (c *Config) applyArguments(args []string, where string, out io.Writer) (don
 		return false, usagef("%s%s", where, err)
 	}
 	for i := range table { // in the order of the table, so that the first complaint is always the same one
-		if err := values.apply(c, &table[i], where); err != nil {
+		if err := values.apply(c, &table[i], from); err != nil {
 			return false, err
 		}
 	}
 	if len(a.apps) == 1 {
 		c.App = a.apps[0]
+		c.from(keywords["wsgi_app"], from.origin)
 	}
-	if a.warning != "" {
-		c.Warnings = append(c.Warnings, a.warning)
-	}
+	c.Warnings = append(c.Warnings, a.warnings...)
 	return false, nil
 }
 
-func (g given) apply(c *Config, o *Option, where string) error {
+func (g given) apply(c *Config, o *Option, from source) error {
 	values := g[o]
 	if len(values) == 0 {
 		return nil
@@ -121,13 +157,7 @@ func (g given) apply(c *Config, o *Option, where string) error {
 	for i, v := range values {
 		texts[i] = v.text
 	}
-	if o.Type == Addresses {
-		c.bindGiven = true
-	}
-	if o.Name == "mount" {
-		c.mountGiven = true
-	}
-	label := where + values[len(values)-1].flag
+	label := from.where + values[len(values)-1].flag
 	if err := o.setTexts(c, label, texts); err != nil {
 		return err
 	}
@@ -135,6 +165,7 @@ func (g given) apply(c *Config, o *Option, where string) error {
 		field := o.at(c).(*bool)
 		*field = !*field
 	}
+	c.from(o, from.origin)
 	return nil
 }
 
@@ -146,14 +177,16 @@ func (c *Config) applyEnvironment(env func(string) string, pid int) error {
 	}
 	if len(binds) > 0 {
 		c.Bind, c.SocketActivated = binds, true
+		c.from(keywords["bind"], originSystemd)
 		return nil
 	}
-	if port := env("PORT"); port != "" && !c.bindGiven {
+	if port := env("PORT"); port != "" && c.origins[keywords["bind"]] == "" {
 		b, err := fromPort(port)
 		if err != nil {
 			return err
 		}
 		c.Bind = []Bind{b}
+		c.from(keywords["bind"], "PORT")
 	}
 	return nil
 }

@@ -65,6 +65,7 @@ func TestParse(t *testing.T) {
 			c.ForwardedUntrusted, c.SecureSchemeHeaders = "drop", []string{"FRONT-END-HTTPS=on", "X-FORWARDED-PROTO=https"}
 			c.ForwarderHeaders = []string{"SCRIPT_NAME", "REMOTE_USER"}
 		}},
+		{"a flag that may stand alone", []string{"--proxy-protocol", "app:app"}, func(c *Config) { c.ProxyProtocol = "auto" }},
 		{"nobody is trusted", []string{"app:app", "--forwarded-allow-ips", ""}, func(c *Config) { c.ForwardedAllowIPs = []string{} }},
 		{"limits by address", []string{"app:app", "--limit-address-connections", "5", "--limit-address-rate", "0.5", "--limit-address-burst", "3"},
 			func(c *Config) { c.LimitAddressConnections, c.LimitAddressRate, c.LimitAddressBurst = 5, 0.5, 3 }},
@@ -74,7 +75,7 @@ func TestParse(t *testing.T) {
 			}},
 	}
 	for _, test := range tests {
-		got, action, err := Parse(test.args, environment(nil), nil)
+		got, action, err := Parse(test.args, environment(nil), nil, nil)
 		if err != nil || action != ActionServe {
 			t.Errorf("%s: %v, %v", test.name, action, err)
 			continue
@@ -82,7 +83,7 @@ func TestParse(t *testing.T) {
 		want := Default()
 		want.App = "app:app"
 		test.change(want)
-		got.bindGiven = false
+		got.origins = nil
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", test.name, got, want)
 		}
@@ -107,7 +108,7 @@ func TestMount(t *testing.T) {
 		{[]string{"-e", "SCRIPT_NAME=/sub", "--mount", ""}, "/env", ""},
 		{[]string{"-e", "SCRIPT_NAMES=/sub"}, "", ""},
 	} {
-		got, _, err := Parse(append(test.args, "app"), environment(map[string]string{"SCRIPT_NAME": test.env}), nil)
+		got, _, err := Parse(append(test.args, "app"), environment(map[string]string{"SCRIPT_NAME": test.env}), nil, nil)
 		if err != nil || got.Mount != test.want {
 			t.Errorf("%+v: %+v, %v", test, got, err)
 		}
@@ -149,7 +150,10 @@ func TestParseRefuses(t *testing.T) {
 		{[]string{"a", "-bind", "4"}, nil, `there is no option -bind: write --bind, with two dashes`},
 		{[]string{"a", "-w", "0"}, nil, `-w does not accept "0": give a number from 1 to 1024, or auto`},
 		{[]string{"a", "--workers=1025"}, nil, `--workers does not accept "1025": give a number from 1 to 1024, or auto`},
-		{[]string{"a", "-k", "gevent"}, nil, `-k is an option of gunicorn that gowsgi ` + Version + ` does not have yet: ` + hintThreads},
+		{[]string{"a"}, map[string]string{"WEB_CONCURRENCY": "many"}, `the environment variable WEB_CONCURRENCY does not accept "many": give a number from 1 to 1024, or auto`},
+		{[]string{"a"}, map[string]string{"SENDFILE": "perhaps"}, `the environment variable SENDFILE does not accept "perhaps": give true or false`},
+		{[]string{"a"}, map[string]string{"GUNICORN_CMD_ARGS": "-e 'A=1"}, `GUNICORN_CMD_ARGS has a quotation mark ' that is never closed: close it`},
+		{[]string{"a"}, map[string]string{"GUNICORN_CMD_ARGS": "--keyfile k"}, `in GUNICORN_CMD_ARGS, --keyfile: ` + saysTLS},
 		{[]string{"a", "--bind"}, nil, `--bind needs a value: give an address or a list of addresses, such as 127.0.0.1:8000 or unix:/run/app.sock behind it`},
 		{[]string{"a", "--threads", "--reuse-port"}, nil, `--threads needs a value: give a whole number from 1 to 4096 behind it`},
 		{[]string{"a", "--threads", "four"}, nil, `--threads does not accept "four": give a whole number from 1 to 4096`},
@@ -192,7 +196,7 @@ func TestParseRefuses(t *testing.T) {
 		{[]string{"a"}, map[string]string{"GOWSGI_CMD_ARGS": "-e 'A=1"}, `GOWSGI_CMD_ARGS has a quotation mark ' that is never closed: close it`},
 	}
 	for _, test := range tests {
-		_, _, err := parse(test.args, environment(test.env), 77, nil)
+		_, _, err := parse(test.args, environment(test.env), 77, nil, nil)
 		var usage *UsageError
 		if !errors.As(err, &usage) || err.Error() != test.want {
 			t.Errorf("%q %v\n got %v\nwant %s", test.args, test.env, err, test.want)
@@ -217,7 +221,7 @@ func TestActions(t *testing.T) {
 	}
 	for _, test := range tests {
 		var out bytes.Buffer
-		_, got, err := Parse(strings.Fields(test.args), environment(map[string]string{cmdArgsVariable: test.env}), &out)
+		_, got, err := Parse(strings.Fields(test.args), environment(map[string]string{cmdArgsVariable: test.env}), nil, &out)
 		if err != nil || got != test.want || out.String() != test.out {
 			t.Errorf("%q: action %d, %v, printed %q", test.args, got, err, out.String())
 		}
@@ -238,12 +242,12 @@ func TestSplitShell(t *testing.T) {
 		{`--x='%(h)s "%(r)s"'`, []string{`--x=%(h)s "%(r)s"`}},
 	}
 	for _, test := range tests {
-		if got, err := splitShell(test.in); err != nil || !reflect.DeepEqual(got, test.want) {
+		if got, err := splitShell("X", test.in); err != nil || !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%q: got %q, %v", test.in, got, err)
 		}
 	}
 	for _, in := range []string{`'a`, `"a`, `a\`, `"a\"`} {
-		if _, err := splitShell(in); err == nil {
+		if _, err := splitShell("X", in); err == nil {
 			t.Errorf("%q was accepted", in)
 		}
 	}
@@ -255,7 +259,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("-b= --=x -=- --no-sendfile=", "--keep-alive .")
 	f.Fuzz(func(t *testing.T, line, env string) {
 		var out bytes.Buffer
-		c, action, err := parse(strings.Split(line, " "), environment(map[string]string{cmdArgsVariable: env}), 1, &out)
+		c, action, err := parse(strings.Split(line, " "), environment(map[string]string{cmdArgsVariable: env}), 1, nil, &out)
 		var usage *UsageError
 		switch {
 		case err != nil && !errors.As(err, &usage):
@@ -275,7 +279,7 @@ func TestForwardedAllowIPsOfTheEnvironment(t *testing.T) {
 		{[]string{"a"}, []string{"10.0.0.1", "unix"}},
 		{[]string{"a", "--forwarded-allow-ips", "::1"}, []string{"::1"}},
 	} {
-		if c, _, err := Parse(test.args, env, nil); err != nil || !reflect.DeepEqual(c.ForwardedAllowIPs, test.want) {
+		if c, _, err := Parse(test.args, env, nil, nil); err != nil || !reflect.DeepEqual(c.ForwardedAllowIPs, test.want) {
 			t.Errorf("%q: %v, %v", test.args, c, err)
 		}
 	}
@@ -285,7 +289,7 @@ func TestForwardedAllowIPsOfTheEnvironment(t *testing.T) {
 func TestParseAllocations(t *testing.T) {
 	args := []string{"--bind", "127.0.0.1:0", "--threads", "4", "app:app"}
 	n := testing.AllocsPerRun(10, func() {
-		if _, _, err := Parse(args, func(string) string { return "" }, &bytes.Buffer{}); err != nil {
+		if _, _, err := Parse(args, func(string) string { return "" }, nil, &bytes.Buffer{}); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -4,13 +4,16 @@ import "time"
 
 const day = int64(24 * time.Hour)
 
+// mostFields is gunicorn's.
+const mostFields = 32768
+
 var tableOfLimits = []Option{
 	{Name: "limit_request_line", Flags: []string{"--limit-request-line"}, Type: Size, Metavar: "SIZE", Default: "4094",
 		Max: 1 << 24, Group: GroupLimits,
 		Help: "Longest request line; 0 leaves it to --limit-request-head. Longer ones get 414.",
 		at:   func(c *Config) any { return &c.LimitRequestLine }},
 	{Name: "limit_request_fields", Flags: []string{"--limit-request-fields"}, Type: Int, Metavar: "N", Default: "100",
-		Min: 1, Max: 32768, Group: GroupLimits, Help: "Most header fields of a request. More get 431.",
+		Max: mostFields, Group: GroupLimits, Help: "Most header fields of a request; 0 is 32768, the most there can be. More get 431.",
 		at: func(c *Config) any { return &c.LimitRequestFields }},
 	{Name: "limit_request_field_size", Flags: []string{"--limit-request-field-size"},
 		Hidden: []string{"--limit-request-field_size"}, Type: Size, Metavar: "SIZE", Default: "8190", Max: 1 << 24,
@@ -91,8 +94,8 @@ var tableOfLimits = []Option{
 	{Name: "temp_dir", Flags: []string{"--temp-dir"}, Type: String, Metavar: "DIR", Shown: "$TMPDIR, else /tmp",
 		Group: GroupBuffers, Help: "Directory for temporary files.", validate: directoryExists,
 		at: func(c *Config) any { return &c.TempDir }},
-	{Name: "sendfile", Flags: []string{"--no-sendfile"}, Type: Bool, Default: "true", Negated: true, Group: GroupBuffers,
-		Help: "Do not let the kernel send files; read and write them instead.",
+	{Name: "sendfile", Flags: []string{"--no-sendfile"}, Type: Bool, Default: "true", Env: "SENDFILE", Negated: true, Group: GroupBuffers,
+		Help: "Do not let the kernel send files; read and write them instead. SENDFILE=no in the environment says so, too.",
 		at:   func(c *Config) any { return &c.Sendfile }},
 
 	{Name: "websocket_max_message_size", Flags: []string{"--websocket-max-message-size"}, Type: Size, Metavar: "SIZE", Default: "1m",

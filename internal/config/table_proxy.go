@@ -42,9 +42,10 @@ var tableOfProxies = []Option{
 			"is all of them. SCRIPT_NAME says where the application is mounted, see --mount.",
 		at: func(c *Config) any { return &c.ForwarderHeaders }},
 	{Name: "proxy_protocol", Flags: []string{"--proxy-protocol"}, Type: Enum, Metavar: "VERSION", Default: "off",
+		Alone:  "auto",
 		Values: []string{"off", "v1", "v2", "auto"}, Group: GroupProxies,
 		Help: "Expect a PROXY protocol header at the start of every connection from the peers in --proxy-allow-from; " +
-			"auto takes both versions.",
+			"auto, or nothing behind the flag, takes both versions.",
 		Compat: "In gunicorn the header may be missing.",
 		at:     func(c *Config) any { return &c.ProxyProtocol }},
 	{Name: "proxy_allow_ips", Flags: []string{"--proxy-allow-from"}, Type: List, Split: true, Metavar: "PEERS",

@@ -7,11 +7,12 @@ import (
 )
 
 var tableOfWorkers = []Option{
-	{Name: "workers", Flags: []string{"-w", "--workers"}, Type: String, Metavar: "N", Env: "WEB_CONCURRENCY", CLIOnly: true,
+	{Name: "workers", Flags: []string{"-w", "--workers"}, Type: Count, Metavar: "N", Env: "WEB_CONCURRENCY", CLIOnly: true,
+		Min: 1, Max: mostWorkers,
 		Shown: "$WEB_CONCURRENCY, else one process without a master", Group: GroupWorkers,
-		Help:     "How many processes serve, below a master that replaces those that end; auto: one for each CPU.",
-		Compat:   "gunicorn has a master always, and no auto.",
-		validate: workerCount, at: func(c *Config) any { return &c.Workers }},
+		Help:   "How many processes serve, below a master that replaces those that end; auto: one for each CPU.",
+		Compat: "gunicorn has a master always, and no auto. Here there is one with a configuration file, too.",
+		at:     func(c *Config) any { return &c.Workers }},
 	{Name: "preload_app", Flags: []string{"--preload"}, Type: Bool, Default: "false", CLIOnly: true, Group: GroupWorkers,
 		Help: "The application is loaded once, and workers are forked from that process: they share its memory, and a " +
 			"replacement serves at once.",
@@ -55,19 +56,15 @@ var tableOfWorkers = []Option{
 // mostWorkers is more than any machine has CPUs for.
 const mostWorkers = 1024
 
-func workerCount(text string) string {
-	if n, err := strconv.Atoi(text); text != "" && text != "auto" && (err != nil || n < 1 || n > mostWorkers) {
-		return "give a number from 1 to 1024, or auto"
-	}
-	return ""
-}
-
 // WorkerCount is how many workers are asked for; 0: one process without a master.
 func (c *Config) WorkerCount() int {
 	if c.Workers == "auto" {
 		return runtime.NumCPU()
 	}
 	n, _ := strconv.Atoi(c.Workers)
+	if n == 0 && c.File != nil {
+		return 1 // its hooks are a master's
+	}
 	return n
 }
 

@@ -12,9 +12,9 @@ import (
 
 func parseBool(s string) (value, ok bool) {
 	switch strings.ToLower(s) {
-	case "true", "yes", "on", "1":
+	case "true", "yes", "y", "on", "1":
 		return true, true
-	case "false", "no", "off", "0":
+	case "false", "no", "n", "off", "0":
 		return false, true
 	}
 	return false, false
@@ -226,8 +226,10 @@ func mountPath(s string) string {
 // finishMount finds SCRIPT_NAME among the variables that the user sets, where --mount is not given, and takes off the slash
 // that it must not end with.
 func (c *Config) finishMount() error {
+	mount := keywords["mount"]
+	given := c.origins[mount] != "" && c.origins[mount] != mount.Env
 	for _, pair := range c.Env {
-		if value, found := strings.CutPrefix(pair, "SCRIPT_NAME="); found && !c.mountGiven {
+		if value, found := strings.CutPrefix(pair, "SCRIPT_NAME="); found && !given {
 			if complaint := mountPath(value); complaint != "" {
 				return usagef("the environment variable SCRIPT_NAME does not accept %q: %s", value, complaint)
 			}

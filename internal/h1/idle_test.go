@@ -32,7 +32,7 @@ type wireRig struct {
 func newWireRig(t *testing.T, args ...string) *wireRig {
 	t.Helper()
 	args = append([]string{"--bind", "127.0.0.1:0"}, append(args, "app:app")...)
-	cfg, _, err := config.Parse(args, func(string) string { return "" }, io.Discard)
+	cfg, _, err := config.Parse(args, func(string) string { return "" }, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,7 +160,7 @@ func BenchmarkCallForgotten(b *testing.B) { benchmarkCall(b, minimalHead, 1000) 
 
 // BenchmarkResponseHead is what Go puts around the header lines of the app.
 func BenchmarkResponseHead(b *testing.B) {
-	cfg, _, err := config.Parse([]string{"--bind", "127.0.0.1:0", "apps:plain"}, func(string) string { return "" }, io.Discard)
+	cfg, _, err := config.Parse([]string{"--bind", "127.0.0.1:0", "apps:plain"}, func(string) string { return "" }, nil, io.Discard)
 	if err != nil {
 		b.Fatal(err)
 	}

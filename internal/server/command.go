@@ -254,7 +254,7 @@ func (module) Main(argv []string, saved bridge.State) int {
 	if err := bridge.TakeEnviron(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
-	cfg, action, err := config.Parse(argv, os.Getenv, os.Stdout)
+	cfg, action, err := config.Parse(argv, os.Getenv, nil, os.Stdout)
 	if err != nil {
 		return Fail(err, config.ExitUsage)
 	}

@@ -49,9 +49,9 @@ def test_help_names_every_option(gowsgi, flag):
 def test_print_config_shows_the_values_in_force(gowsgi):
     status, stdout, stderr = gowsgi("--print-config", "--threads", "7", "--bind", "127.0.0.1:4321", "hello")
     assert (status, stderr) == (0, "")
-    assert re.search(r"(?m)^threads\s*[=:]?\s*7$", stdout), stdout
+    assert re.search(r"(?m)^threads += 7 +# command line$", stdout), stdout
     assert re.search(r"(?m)^bind\b.*127\.0\.0\.1:4321", stdout), stdout
-    assert re.search(r"(?m)^keepalive\b.*75", stdout), stdout
+    assert re.search(r"(?m)^keepalive +=.*75 +# default$", stdout), stdout
 
 
 @pytest.mark.core
