@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -181,44 +180,43 @@ func compare(t *testing.T, name, got string) {
 	}
 }
 
-// TestReferenceIsCurrent fails when README.md does not show the options as they are.
+// TestReferenceIsCurrent fails when a document does not show the options, or gunicorn's settings, as they are.
 func TestReferenceIsCurrent(t *testing.T) {
-	doc, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("there is no README.md yet")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := InsertReference(string(doc))
-	if err != nil {
-		t.Fatalf("README.md: %v", err)
-	}
-	switch {
-	case want == string(doc):
-	case !strings.Contains(string(doc), ReferenceBegin):
-		t.Errorf("README.md has no reference of the options: put %s and %s where it belongs and run: %s",
-			ReferenceBegin, ReferenceEnd, ReferenceCommand)
-	default:
-		t.Errorf("the reference of the options in README.md is out of date, run: %s", ReferenceCommand)
+	for _, section := range Sections {
+		doc, err := os.ReadFile(filepath.Join("..", "..", section.Document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := section.Insert(string(doc))
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", section.Document, err)
+		case want == string(doc):
+		case !strings.Contains(string(doc), section.Begin()):
+			t.Errorf("%s has no reference: put %s and %s where it belongs and run: %s",
+				section.Document, section.Begin(), section.End(), ReferenceCommand)
+		default:
+			t.Errorf("the reference in %s is out of date, run: %s", section.Document, ReferenceCommand)
+		}
 	}
 }
 
 func TestInsertReference(t *testing.T) {
-	section := ReferenceBegin + "\n" + Reference() + ReferenceEnd
+	options := Sections[0]
+	section := options.Begin() + "\n" + Reference() + options.End()
 	tests := []struct{ doc, want string }{
 		{"", "## Options\n\n" + section + "\n"},
 		{"# x\n", "# x\n\n## Options\n\n" + section + "\n"},
-		{"a " + ReferenceBegin + "old" + ReferenceEnd + " b", "a " + section + " b"},
+		{"a " + options.Begin() + "old" + options.End() + " b", "a " + section + " b"},
 		{"a " + section + " b", "a " + section + " b"},
 	}
 	for _, test := range tests {
-		if got, err := InsertReference(test.doc); err != nil || got != test.want {
+		if got, err := options.Insert(test.doc); err != nil || got != test.want {
 			t.Errorf("%q: got %q, %v", test.doc, got, err)
 		}
 	}
-	for _, doc := range []string{ReferenceBegin, ReferenceEnd, ReferenceEnd + ReferenceBegin} {
-		if _, err := InsertReference(doc); err == nil {
+	for _, doc := range []string{options.Begin(), options.End(), options.End() + options.Begin()} {
+		if _, err := options.Insert(doc); err == nil {
 			t.Errorf("%q was accepted", doc)
 		}
 	}

@@ -287,7 +287,11 @@ func TestPythonKnowsTheSameSettings(t *testing.T) {
 		words[word] = true
 	}
 	ours := maps.Clone(ofGunicorn)
+	reference := settingsReference()
 	for _, s := range everySetting(t) {
+		if strings.Count(reference, "| `"+s.name+"` |") != 1 {
+			t.Errorf("docs/migrate-gunicorn.md does not say once what %s does", s.name)
+		}
 		if !words[s.name] {
 			t.Errorf("_config_values.py does not know %s", s.name)
 		}

@@ -13,6 +13,7 @@ type setting struct {
 	says    string                  // what it does here, to stand behind its name and a colon
 	is      manner                  // how it is given
 	holds   func(value string) bool // whether the value asks for nothing but what gowsgi does; nil: none does
+	held    string                  // those values, for the documentation; empty: every one
 	refuses func(value string) bool // whether gowsgi cannot do without; nil: no value
 }
 
@@ -48,17 +49,18 @@ func oneOfThese(values ...string) func(string) bool {
 // settingsOfGunicorn are the settings of gunicorn 20.1 to 27 that are no options here. Moving a row from here to the table is
 // part of adding the option. How their values look in a configuration file is in python/gowsgi/_config_values.py.
 var settingsOfGunicorn = []setting{
-	{name: "worker_class", flags: "-k --worker-class", says: saysThreads, holds: workerOfThreads, refuses: workerOfASGI},
-	{name: "worker_tmp_dir", flags: "--worker-tmp-dir", holds: always},
+	{name: "worker_class", flags: "-k --worker-class", says: saysThreads,
+		held: "`sync`, `gthread`, gowsgi's own and meinheld's", holds: workerOfThreads, refuses: workerOfASGI},
+	{name: "worker_tmp_dir", flags: "--worker-tmp-dir", says: "there is no file that workers touch: they tell by a socket that they live", holds: always},
 	{name: "tmp_upload_dir", says: "bodies that memory has no room for go where --temp-dir says"},
 	{name: "paste", flags: "--paste --paster", says: saysPaste, refuses: always},
 	{name: "raw_paste_global_conf", flags: "--paste-global", says: saysPaste},
 	{name: "spew", flags: "--spew", is: switched, says: saysSpew, refuses: always},
 	{name: "default_proc_name", says: saysName},
-	{name: "disable_redirect_access_to_syslog", flags: "--disable-redirect-access-to-syslog", is: switched, holds: always},
+	{name: "disable_redirect_access_to_syslog", flags: "--disable-redirect-access-to-syslog", is: switched, says: "nothing goes to syslog", holds: always},
 	{name: "capture_output", flags: "--capture-output", is: switched,
 		says: "what the application prints stays on standard output and standard error"},
-	{name: "logger_class", flags: "--logger-class", says: saysLog,
+	{name: "logger_class", flags: "--logger-class", says: saysLog, held: "gunicorn's own",
 		holds: oneOfThese("gunicorn.glogging.Logger", "gunicorn.instrument.statsd.Statsd", "simple")},
 	{name: "logconfig", flags: "--log-config", says: saysLog},
 	{name: "logconfig_dict", says: saysLog},
@@ -66,7 +68,7 @@ var settingsOfGunicorn = []setting{
 	{name: "syslog", flags: "--log-syslog", is: switched, says: saysLog},
 	{name: "syslog_addr", flags: "--log-syslog-to", says: saysLog},
 	{name: "syslog_prefix", flags: "--log-syslog-prefix", says: saysLog},
-	{name: "syslog_facility", flags: "--log-syslog-facility", says: saysLog, holds: oneOfThese("user")},
+	{name: "syslog_facility", flags: "--log-syslog-facility", says: saysLog, held: "`user`", holds: oneOfThese("user")},
 	{name: "statsd_host", flags: "--statsd-host", says: saysStatsd},
 	{name: "statsd_prefix", flags: "--statsd-prefix", says: saysStatsd},
 	{name: "dogstatsd_tags", flags: "--dogstatsd-tags", says: saysStatsd},
@@ -78,23 +80,23 @@ var settingsOfGunicorn = []setting{
 	{name: "ssl_version", flags: "--ssl-version", says: saysNoTLS},
 	{name: "ciphers", flags: "--ciphers", says: saysNoTLS},
 	{name: "do_handshake_on_connect", flags: "--do-handshake-on-connect", is: switched, says: saysNoTLS},
-	{name: "suppress_ragged_eofs", flags: "--suppress-ragged-eofs --no-suppress-ragged-eofs", is: switched, holds: always},
-	{name: "http_protocols", flags: "--http-protocols", says: saysHTTP1, holds: oneOfThese("h1")},
-	{name: "http2_cleartext", flags: "--http2-cleartext", says: saysHTTP1, holds: oneOfThese("off", "none")},
+	{name: "suppress_ragged_eofs", flags: "--suppress-ragged-eofs --no-suppress-ragged-eofs", is: switched, says: saysNoTLS, holds: always},
+	{name: "http_protocols", flags: "--http-protocols", says: saysHTTP1, held: "`h1`", holds: oneOfThese("h1")},
+	{name: "http2_cleartext", flags: "--http2-cleartext", says: saysHTTP1, held: "`off`", holds: oneOfThese("off", "none")},
 	{name: "http2_max_concurrent_streams", flags: "--http2-max-concurrent-streams", says: saysHTTP1},
 	{name: "http2_initial_window_size", flags: "--http2-initial-window-size", says: saysHTTP1},
 	{name: "http2_max_frame_size", flags: "--http2-max-frame-size", says: saysHTTP1},
 	{name: "http2_max_header_list_size", flags: "--http2-max-header-list-size", says: saysHTTP1},
 	{name: "protocol", flags: "--protocol", says: "gowsgi speaks HTTP only: remove it and let the proxy in front speak HTTP",
-		holds: oneOfThese("http"), refuses: always},
+		held: "`http`", holds: oneOfThese("http"), refuses: always},
 	{name: "uwsgi_allow_ips", flags: "--uwsgi-allow-from", says: saysHTTP1},
-	{name: "http_parser", flags: "--http-parser", says: "there is one parser, gowsgi's own", holds: oneOfThese("auto")},
+	{name: "http_parser", flags: "--http-parser", says: "there is one parser, gowsgi's own", held: "`auto`", holds: oneOfThese("auto")},
 	{name: "control_socket", flags: "--control-socket", says: saysControl},
 	{name: "control_socket_mode", flags: "--control-socket-mode", says: saysControl},
-	{name: "control_socket_disable", flags: "--no-control-socket", is: switched, holds: always},
+	{name: "control_socket_disable", flags: "--no-control-socket", is: switched, says: saysControl, holds: always},
 	{name: "root_path", flags: "--root-path", says: saysASGI + "; see --mount"},
-	{name: "asgi_loop", flags: "--asgi-loop", says: saysASGI, holds: oneOfThese("auto")},
-	{name: "asgi_lifespan", flags: "--asgi-lifespan", says: saysASGI, holds: oneOfThese("auto")},
+	{name: "asgi_loop", flags: "--asgi-loop", says: saysASGI, held: "`auto`", holds: oneOfThese("auto")},
+	{name: "asgi_lifespan", flags: "--asgi-lifespan", says: saysASGI, held: "`auto`", holds: oneOfThese("auto")},
 	{name: "asgi_disconnect_grace_period", flags: "--asgi-disconnect-grace-period", says: saysASGI},
 	{name: "dirty_apps", flags: "--dirty-app", says: saysDirty},
 	{name: "dirty_workers", flags: "--dirty-workers", says: saysDirty},
@@ -118,6 +120,23 @@ var settingsOfGunicorn = []setting{
 	{name: "dirty_post_fork", is: called, says: saysDirty},
 	{name: "dirty_worker_init", is: called, says: saysDirty},
 	{name: "dirty_worker_exit", is: called, says: saysDirty},
+}
+
+// optionsOfGunicorn are the settings that are options here; inFiles is what there is to say about some in its files.
+var optionsOfGunicorn = strings.Fields(`config wsgi_app bind backlog workers threads worker_connections preload_app max_requests
+	max_requests_jitter timeout graceful_timeout keepalive limit_request_line limit_request_fields limit_request_field_size
+	check_config print_config sendfile reuse_port chdir raw_env pidfile umask secure_scheme_headers forwarded_allow_ips accesslog
+	access_log_format errorlog loglevel pythonpath proxy_protocol proxy_allow_ips forwarder_headers header_map
+	websocket_max_message_size`)
+
+var inFiles = map[string]string{
+	"config":              "It does nothing in a configuration file, as with gunicorn.",
+	"forwarded_allow_ips": "In a configuration file unix sockets are trusted as well, as by gunicorn.",
+	"proxy_allow_ips":     "In a configuration file unix sockets are trusted as well, as by gunicorn.",
+	"loglevel":            "Other names are info in a configuration file, as with gunicorn.",
+	"access_log_format":   "Line breaks are spaces.",
+	"proxy_protocol":      "True is auto.",
+	"chdir":               "The configuration file is read first, as by gunicorn.",
 }
 
 // hooksOfGunicorn are the functions of its configuration file that are called here, too.

@@ -164,6 +164,10 @@ MISTAKES = {
     "post_request = lambda: 0\n": (
         "post_request does not accept the function <lambda>: give a function of 2, 3 or 4 arguments; this one takes 0"
     ),
+    "def worker_class():\n    raise KeyError('x')\n": (
+        "line 1: worker_class does not accept the function worker_class: give a class, or a function that returns one; "
+        "this one raised KeyError: 'x'"
+    ),
     "on_exit = 5\n": "line 1: on_exit does not accept 5: give a function",
     "on_exit = 'os.no_such'\n": "line 1: on_exit does not accept 'os.no_such': give a function that is there: ",
     "globals()['umask'] = []\n": "gunicorn.conf.py: umask does not accept []: give a whole number, 0 or more",

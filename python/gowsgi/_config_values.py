@@ -165,7 +165,11 @@ def _pairs(value: Any) -> Any:
 def _class(value: Any) -> Any:
     """A class, or where it is; a function returns it."""
     if inspect.isfunction(value) or inspect.ismethod(value):
-        value = value()
+        try:
+            value = value()
+        except Exception as error:
+            raised = f"{type(error).__name__}: {error}"
+            raise Mistake(f"a class, or a function that returns one; this one raised {raised}") from None
     return value if inspect.isclass(value) else _text(value)
 
 

@@ -1,4 +1,5 @@
-// Command refdoc writes the reference of all options into README.md at the root of the repository.
+// Command refdoc writes the reference of all options into README.md at the root of the repository, and that of gunicorn's
+// settings into docs/migrate-gunicorn.md.
 package main
 
 import (
@@ -23,12 +24,20 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(root, "README.md")
+	for _, section := range config.Sections {
+		if err := update(filepath.Join(root, section.Document), section); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func update(name string, section config.Section) error {
 	doc, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	updated, err := config.InsertReference(string(doc))
+	updated, err := section.Insert(string(doc))
 	if err != nil || updated == string(doc) {
 		return err
 	}
