@@ -127,7 +127,8 @@ var optionsOfGunicorn = strings.Fields(`config wsgi_app bind backlog workers thr
 	max_requests_jitter timeout graceful_timeout keepalive limit_request_line limit_request_fields limit_request_field_size
 	check_config print_config sendfile reuse_port chdir raw_env pidfile umask secure_scheme_headers forwarded_allow_ips accesslog
 	access_log_format errorlog loglevel pythonpath proxy_protocol proxy_allow_ips forwarder_headers header_map
-	websocket_max_message_size`)
+	websocket_max_message_size
+	reload reload_engine reload_extra_files daemon user group initgroups enable_stdio_inheritance proc_name`)
 
 var inFiles = map[string]string{
 	"config":              "It does nothing in a configuration file, as with gunicorn.",
