@@ -46,9 +46,14 @@ class _Seen(Record):
         self._log = access
         self._began = time.monotonic()
         self._request = Request(environ)
-        worker.nr += 1
         if before is not None:
-            before(worker, self._request)
+            try:
+                before(worker, self._request)
+            except BaseException:
+                if after is not None:
+                    self._hook({}, None)
+                raise
+        worker.nr += 1
 
     def tell(self) -> None:
         response = Response(self._request, self.line, self.headers, self.sent)
@@ -58,11 +63,11 @@ class _Seen(Record):
                 self._log(response, self._request, self.environ, took)
         finally:
             if self._after is not None:
-                self._hook(response)
+                self._hook(self.environ, response)
 
-    def _hook(self, response: Response) -> None:
+    def _hook(self, environ: WSGIEnvironment, response: Response | None) -> None:
         try:
-            self._after(self._worker, self._request, self.environ, response)
+            self._after(self._worker, self._request, environ, response)
         except Exception:
             self._worker.log.exception("Exception in post_request hook")
 

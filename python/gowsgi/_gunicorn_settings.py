@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import Any
 
 __all__ = ["accesses", "ignored", "native_access", "options", "peers", "plain", "refused"]
@@ -115,14 +116,18 @@ def _proxy_protocol(value: Any) -> str:
 
 def plain(log: Any) -> bool:
     """Whether gunicorn's own logger writes to its stream or file and nowhere else, and formats as it always does."""
-    from gunicorn.glogging import Logger  # type: ignore[import-untyped]
-
     cfg = log.cfg if hasattr(log, "cfg") else None
-    if type(log) is not Logger or cfg is None:
+    if type(log) not in _loggers() or cfg is None:
         return False
     return not (cfg.syslog or cfg.logconfig or cfg.logconfig_dict or _get(cfg, "logconfig_json", None)) and _only(
         log.error_log
     )
+
+
+def _loggers() -> list[Any]:
+    """The classes of gunicorn's own loggers, that of gowsgi in its place included. Neither is imported for this."""
+    modules = (sys.modules.get(name) for name in ("gunicorn.glogging", "gowsgi._gunicorn_logger"))
+    return [module.Logger for module in modules if module is not None]
 
 
 def _only(logger: logging.Logger) -> bool:
@@ -140,9 +145,7 @@ def _only(logger: logging.Logger) -> bool:
 
 def accesses(cfg: Any, log: Any) -> bool:
     """Whether the logger wants to hear of requests at all."""
-    from gunicorn.glogging import Logger
-
-    if type(log).access is not Logger.access:
+    if all(type(log).access is not known.access for known in _loggers()):
         return True
     syslog = cfg.syslog and not cfg.disable_redirect_access_to_syslog
     config = cfg.logconfig or cfg.logconfig_dict or _get(cfg, "logconfig_json", None)

@@ -1,0 +1,331 @@
+"""What hooks are called with, and in which order, without a server; gunicorn's own objects are the measure."""
+
+import os
+import socket
+import time
+
+import pytest
+
+from gowsgi._gunicorn_cfg import DEFAULTS, Cfg
+from gowsgi._hooks import HookError, Hooks
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def __getattr__(self, level):
+        return lambda message, *args, **more: self.lines.append((level, message % args, more))
+
+
+def hooks(functions=None, values=None, **more):
+    return Hooks(functions or {}, Cfg(values or {}, functions, "site:app"), Log(), 4711, **more)
+
+
+def gunicorn_config(**values):
+    from gunicorn.config import Config
+
+    config = Config()
+    for name, value in values.items():
+        config.set(name, value)
+    return config
+
+
+# ---------------------------------------------------------------------------------------------- cfg
+
+
+VALUES = {
+    "bind": "unix:/run/x.sock",
+    "workers": 3,
+    "threads": 4,
+    "raw_env": ["A=1", "B=x=y"],
+    "user": "root",
+    "group": 0,
+    "statsd_host": "localhost:9125",
+    "forwarded_allow_ips": "10.0.0.0/8, 127.0.0.1",
+    "forwarder_headers": "SCRIPT_NAME",
+    "proc_name": "mine",
+    "certfile": "cert.pem",
+    "sendfile": False,
+}
+
+
+@pytest.mark.parametrize("values", [{}, VALUES], ids=["defaults", "values"])
+def test_settings_are_as_gunicorn_has_them(values, monkeypatch):
+    for name in ("PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "SENDFILE"):
+        monkeypatch.delenv(name, raising=False)
+    theirs, ours = gunicorn_config(**values), Cfg(values)
+    for name in DEFAULTS:
+        if name in theirs.settings:
+            if not name.endswith("_class"):
+                assert getattr(ours, name) == getattr(theirs, name), name
+            assert ours.settings[name].get() == theirs.settings[name].get(), name
+    for name in ("address", "uid", "gid", "proc_name", "worker_class_str", "is_ssl", "env", "paste_global_conf"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.ssl_options.keys() >= {"certfile", "keyfile", "ca_certs"}
+    assert list(map(str, ours.forwarded_allow_networks())) == list(map(str, theirs.forwarded_allow_networks()))
+
+
+@pytest.mark.parametrize(
+    "bind", ["", ":80", "host", "HOST:81", "[::1]", "[::1]:82", "tcp://h:83", "unix://x", "fd://7"]
+)
+def test_addresses_are_read_as_gunicorn_reads_them(bind):
+    assert Cfg({"bind": [bind]}).address == gunicorn_config(bind=[bind]).address
+
+
+def test_what_is_no_setting_is_said():
+    cfg = Cfg({"not_a_setting": 1, "workers": None})
+    assert cfg.workers == 1
+    for wrong in (lambda: cfg.not_a_setting, lambda: setattr(cfg, "workers", 2), lambda: cfg.set("nothing", 1)):
+        with pytest.raises(AttributeError):
+            wrong()
+    cfg.set("bind", "x:1")
+    assert cfg.bind == ["x:1"] and "workers" in str(cfg)
+    cfg.mine = 1  # hooks keep things there
+    assert cfg.mine == 1
+    with pytest.raises(RuntimeError, match="'A'"):
+        print(Cfg({"raw_env": ["A"]}).env)
+
+
+def test_the_application_names_the_process():
+    assert Cfg({}, app="site:app").proc_name == "site:app"
+    assert Cfg({"proc_name": "x"}, app="site:app").proc_name == "x"
+
+
+# ---------------------------------------------------------------------------------------------- objects
+
+
+def test_the_order_of_a_life_and_what_is_there():
+    seen = []
+
+    def note(name):
+        return lambda *arguments: seen.append((name, *arguments))
+
+    names = [
+        name for name in Cfg({}).settings if name not in DEFAULTS and not name.startswith(("pre_r", "post_r", "ssl"))
+    ]
+    h = hooks({name: note(name) for name in names}, {"workers": 2, "timeout": 10, "max_requests": 5})
+    server = h.server
+    h.nworkers_changed(2, None)
+    h.on_starting()
+    h.when_ready()
+    worker = h.new_worker(1)
+    assert (worker.pid, worker.age, worker.ppid, worker.timeout) == ("[booting]", 1, os.getpid(), 5)
+    assert (worker.booted, worker.alive, worker.aborted, worker.nr, worker.max_requests) == (False, True, False, 0, 5)
+    assert str(worker) == "<Worker [booting]>"
+    h.pre_fork(worker)
+    h.forked(worker, 12)
+    assert list(server.WORKERS.items()) == [(12, worker)] and worker.pid == 12
+    h.child_exit(worker)
+    assert server.WORKERS == {}
+    inside = h.new_worker(2)
+    h.post_fork(inside)
+    assert inside.pid == os.getpid()
+    h.post_worker_init(inside, len)
+    assert inside.wsgi is len and inside.app.wsgi() is len and inside.app.callable is len and inside.booted
+    h.worker_int(inside)
+    h.worker_abort(inside)
+    h.worker_exit(inside)
+    h.on_reload()
+    h.pre_exec()
+    h.on_exit()
+    assert seen == [
+        ("nworkers_changed", server, 2, None),
+        ("on_starting", server),
+        ("when_ready", server),
+        ("pre_fork", server, worker),
+        ("child_exit", server, worker),
+        ("post_fork", server, inside),
+        ("post_worker_init", inside),
+        ("worker_int", inside),
+        ("worker_abort", inside),
+        ("worker_exit", server, inside),
+        ("on_reload", server),
+        ("pre_exec", server),
+        ("on_exit", server),
+    ]
+    assert sorted(names) == sorted({entry[0] for entry in seen}), "each has its place"
+    assert (server.pid, server.num_workers, server.worker_age, server.proc_name) == (4711, 2, 2, "site:app")
+    assert server.log is worker.log is h.log and server.cfg is worker.cfg is h.cfg
+    assert not inside.alive
+
+
+def test_objects_have_what_gunicorns_have():
+    """What its arbiter and workers are given at their start; what is in neither is somebody's own affair."""
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
+
+    h = hooks({}, {"bind": ["127.0.0.1:0"]})
+    worker = h.new_worker(1)
+    theirs = Worker(1, 2, [], None, 15, gunicorn_config(), None)
+    missing = {name for name in vars(theirs) if not hasattr(worker, name)}
+    assert not missing
+    theirs.tmp.close()
+    used = "cfg log pid address WORKERS LISTENERS num_workers worker_age proc_name timeout worker_class app master_pid"
+    assert [name for name in used.split() if not hasattr(h.server, name)] == []
+    assert [name for name in ("kill_worker", "kill_workers") if not hasattr(Arbiter, name)] == []
+    worker.tmp.close()
+
+
+def test_the_sign_of_life():
+    worker = hooks().new_worker(1)
+    first = worker.tmp.last_update()
+    assert abs(first - time.monotonic()) < 60
+    while worker.tmp.last_update() == first:
+        worker.notify()
+    assert worker.tmp.last_update() > first
+    os.fstat(worker.tmp.fileno())
+    worker.tmp.close()
+
+
+def test_listeners():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        h = hooks(addresses=["http://127.0.0.1:1"], fds=[sock.fileno()])
+        (listener,) = h.server.LISTENERS
+        assert str(listener) == "http://127.0.0.1:1"
+        assert listener.getsockname() == sock.getsockname() and listener.fileno() == sock.fileno()
+        with listener.sock as duplicate:
+            assert duplicate.getsockname() == sock.getsockname() and duplicate.fileno() != sock.fileno()
+        worker = h.new_worker(1)
+        assert worker.sockets == [listener]
+        worker.tmp.close()
+
+
+def test_statsd_hears_how_many_workers_there_are():
+    h = hooks()
+    workers = [h.new_worker(age) for age in (1, 2)]
+    for pid, worker in enumerate(workers):
+        h.forked(worker, pid)
+    h.child_exit(workers[0])
+    assert [more["extra"]["value"] for _, _, more in h.log.lines] == [1, 2, 1]
+    assert {more["extra"]["metric"] for _, _, more in h.log.lines} == {"gunicorn.workers"}
+    workers[1].tmp.close()
+
+
+# ---------------------------------------------------------------------------------------------- exceptions
+
+
+def failing(*_arguments):
+    raise ValueError("as\nasked")
+
+
+@pytest.mark.parametrize("name", ["on_starting", "when_ready", "on_reload", "pre_exec", "pre_fork", "post_fork"])
+def test_what_was_about_to_begin_does_not(name):
+    h = hooks({name: failing})
+    worker = h.new_worker(1)
+    arguments = [worker] if "fork" in name else []
+    with pytest.raises(HookError) as caught:
+        getattr(h, name)(*arguments)
+    assert str(caught.value) == f"the hook {name} has raised ValueError: as asked"
+    assert isinstance(caught.value.__cause__, ValueError)
+    worker.tmp.close()
+
+
+def test_a_worker_whose_init_fails_is_not_booted():
+    h = hooks({"post_worker_init": failing})
+    worker = h.new_worker(1)
+    with pytest.raises(HookError, match="post_worker_init"):
+        h.post_worker_init(worker, len)
+    assert not worker.booted
+    worker.tmp.close()
+
+
+def test_the_number_of_workers_counts_at_the_start():
+    h = hooks({"nworkers_changed": failing})
+    with pytest.raises(HookError, match="nworkers_changed"):
+        h.nworkers_changed(2, None)
+    h.nworkers_changed(3, 2)
+    assert [line[:2] for line in h.log.lines] == [("exception", "Exception in the hook nworkers_changed")]
+    assert h.server.num_workers == 3
+
+
+@pytest.mark.parametrize("name", ["worker_int", "worker_abort", "worker_exit", "child_exit", "on_exit"])
+def test_what_ends_goes_on(name):
+    h = hooks({name: failing})
+    worker = h.new_worker(1)
+    getattr(h, name)(*([] if name == "on_exit" else [worker]))
+    assert [line[:2] for line in h.log.lines if line[0] == "exception"] == [
+        ("exception", f"Exception in the hook {name}")
+    ]
+    worker.tmp.close()
+
+
+def test_a_hook_may_end_the_process():
+    def leave(server):
+        raise SystemExit(5)
+
+    with pytest.raises(SystemExit):
+        hooks({"on_starting": leave}).on_starting()
+
+
+# ---------------------------------------------------------------------------------------------- requests
+
+
+def environ(**more):
+    return {
+        "REQUEST_METHOD": "GET",
+        "RAW_URI": "/a%20b?c=d",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": None,
+        "HTTP_X_ONE": "1",
+        **more,
+    }
+
+
+def app(environ, start_response):
+    start_response("201 Created", [("X-Two", "2")])
+    return [b"abc"]
+
+
+def serve(application, **more):
+    return application(environ(**more), lambda status, headers, exc_info=None: None)
+
+
+def test_without_hooks_the_application_is_itself():
+    h = hooks()
+    worker = h.new_worker(1)
+    assert h.wrap(app, worker) is app
+    h.post_worker_init(worker, len)
+    worker.wsgi = app
+    assert h.wrap(len, worker) is app, "post_worker_init has put another one in its place"
+    worker.tmp.close()
+
+
+def test_hooks_see_requests_and_responses():
+    seen = []
+
+    def pre_request(worker, req):
+        seen.append((worker.nr, req.method, req.path, req.query, req.uri, req.headers, req.version))
+
+    def post_request(worker, req, environ, resp):
+        seen.append((req.path, environ["RAW_URI"], resp.status, resp.status_code, resp.headers, resp.sent))
+
+    h = hooks({"pre_request": pre_request, "post_request": post_request})
+    worker = h.new_worker(1)
+    assert serve(h.wrap(app, worker)) == [b"abc"]
+    assert seen == [
+        (0, "GET", "/a%20b", "c=d", "/a%20b?c=d", [("X-ONE", "1")], (1, 1)),
+        ("/a%20b", "/a%20b?c=d", "201 Created", 201, [("X-Two", "2")], 3),
+    ]
+    assert worker.nr == 1
+    worker.tmp.close()
+
+
+def test_a_request_whose_pre_request_fails_is_an_error_and_post_request_is_called():
+    """With no environ and no response, as by gunicorn's workers."""
+    seen = []
+    h = hooks({"pre_request": failing, "post_request": lambda *arguments: seen.append(arguments[2:])})
+    worker = h.new_worker(1)
+    with pytest.raises(ValueError):
+        serve(h.wrap(app, worker))
+    assert seen == [({}, None)]
+    worker.tmp.close()
+
+
+def test_debug_shows_requests_as_gunicorns_default_hook_does():
+    h = hooks({}, {"loglevel": "debug"})
+    worker = h.new_worker(1)
+    serve(h.wrap(app, worker))
+    assert [line[:2] for line in h.log.lines] == [("debug", "GET /a%20b")]
+    worker.tmp.close()
