@@ -153,10 +153,8 @@ func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
 		c.phase = phaseClosing
 		go func() {
 			awaitEnd()
-			t.s.loop.Post(func() {
-				c.close()
-				c.rc.Release()
-			})
+			c.close()
+			c.rc.Release() // not by a post: the loop may be closed by now
 		}()
 		return runSuspended, true
 	}
@@ -164,8 +162,7 @@ func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
 		t.flushAll(c)
 		if c.rc.Broken() {
 			c.phase = phaseClosing
-			t.Py.Pause()
-			t.Blocking(c.rc.Abort)
+			t.abort(c.rc)
 		} else if c.phase != phaseClosing { // not aborted
 			c.closeAnswered()
 		}
@@ -203,6 +200,16 @@ func (t *thread) answer(c *conn, x *exchange) (r ran, over bool) {
 		return runDone, true
 	}
 	return runDone, false
+}
+
+// abort waits, for who sends on rc just now, only without the GIL. t may not lead any more then.
+func (t *thread) abort(rc *reactor.Conn) {
+	if t.Py == nil {
+		rc.Abort()
+		return
+	}
+	t.Py.Pause()
+	t.Blocking(rc.Abort)
 }
 
 // flushAll sends what waits for more on c.

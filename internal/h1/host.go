@@ -100,7 +100,12 @@ func (h host) End(*crew.Thread) {
 	s := h.s
 	s.cur.sendGathered()
 	if s.over.Load() {
-		s.loop.Each(func(rc *reactor.Conn) { rc.Abort() })
+		s.loop.Each(func(rc *reactor.Conn) {
+			if k := socketOf(rc); k != nil { // nobody will say so afterwards
+				k.Lost(s.cur.Index())
+			}
+			rc.Abort()
+		})
 	}
 }
 

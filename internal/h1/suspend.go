@@ -20,7 +20,7 @@ type suspendState struct {
 func (x *exchange) Suspended(gone bool) {
 	t, c := x.t, x.c
 	t.flushAll(c)
-	t.moveHead(c)
+	x.Alone(func() { t.moveHead(c) }) // else another thread reads what is here; next time
 	if !gone {
 		return
 	}

@@ -68,8 +68,9 @@ func (x *exchange) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
 	}
 	c.withRare().socket = k
 	x.t.Lasts() // without greenlets; else the call ends when it first waits
+	fed := k.Fed() // from WatchInput on the leader's to ask
 	c.rc.WatchInput()
-	if !k.Fed() || c.rc.Readable() {
+	if !fed || c.rc.Readable() {
 		s.loop.PostConn(c.rc)
 	}
 	if s.stopping.Load() { // BeginStop may have missed it
@@ -174,9 +175,6 @@ func (l link) Move(at int64) { l.k.rc.MoveDeadline(at) }
 // Now implements websocket.Link.
 func (l link) Now() int64 { return l.k.rc.Loop().NowNanos() }
 
-// Abort implements websocket.Link.
-func (l link) Abort() { l.k.rc.Abort() }
-
 // InputOwned implements reactor.Handler.
 func (s *Server) InputOwned(rc *reactor.Conn) { s.cur.socketInput(rc, socketOf(rc)) }
 
@@ -255,7 +253,10 @@ func (t *thread) socketMoved(rc *reactor.Conn, k *socket) {
 
 // socketTick is called when its deadline has passed.
 func (t *thread) socketTick(rc *reactor.Conn, k *socket) {
-	k.Tick(t.Index())
+	if k.Tick(t.Index()) {
+		t.abort(rc)
+		return
+	}
 	t.socketTail(rc, k)
 }
 

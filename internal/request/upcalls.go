@@ -23,6 +23,14 @@ func (r *Request) BeforeHead(wait bool, f func() bool) bool {
 	return r.head || f()
 }
 
+// Alone calls f unless another thread is in a call for r, which none begins meanwhile.
+func (r *Request) Alone(f func()) {
+	if r.mu.TryLock() {
+		f()
+		r.mu.Unlock()
+	}
+}
+
 // Write implements bridge.Responder: the write callable. PEP 3333 wants the data on its way before write returns, so this
 // does not wait for more.
 func (r *Request) Write(res *bridge.Response, data []byte, wait bool) bridge.WriteResult {

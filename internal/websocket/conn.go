@@ -50,8 +50,6 @@ type Link interface {
 	Move(at int64)
 	// Now is a monotonic clock, in ns; a look at it costs next to nothing.
 	Now() int64
-	// Abort ends the connection at once.
-	Abort()
 }
 
 // Waiter is somebody who waits for a message, or for room to send.
@@ -144,7 +142,14 @@ func New(link Link, opt *Options, d Deflate, rest []byte) *Conn {
 	c.schedule()
 	c.mu.Unlock()
 	opt.Count(Open, 1)
+	c.came(len(rest))
 	return c
+}
+
+// came counts input.
+func (c *Conn) came(n int) {
+	c.inBytes.Add(int64(n))
+	c.opt.Count(BytesIn, int64(n))
 }
 
 // Took is what Take came to.

@@ -81,8 +81,7 @@ func (c *Conn) wantsLocked() bool {
 // Feed takes input; p is the caller's again then. Control frames that it asks for are Flush's. Leader, whose number is here.
 func (c *Conn) Feed(p []byte, here int) {
 	if len(p) > 0 {
-		c.inBytes.Add(int64(len(p)))
-		c.opt.Count(BytesIn, int64(len(p)))
+		c.came(len(p))
 		c.mu.Lock()
 		c.heard = c.link.Now()
 		if c.pinged != 0 {

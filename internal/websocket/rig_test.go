@@ -56,7 +56,13 @@ func (r *rig) Broken() bool                   { return r.gone }
 func (r *rig) Look()                          { r.looks++ }
 func (r *rig) Move(at int64)                  { r.at = at }
 func (r *rig) Now() int64                     { return r.now }
-func (r *rig) Abort()                         { r.gone = true }
+
+// Tick is that of a leader.
+func (r *rig) Tick(here int) {
+	if r.Conn.Tick(here) {
+		r.gone = true
+	}
+}
 
 // give feeds frames, and sends what is due.
 func (r *rig) give(frames ...[]byte) *rig {

@@ -42,8 +42,8 @@ func (c *Conn) waits() bool {
 	return n > 0 || !ok
 }
 
-// Tick does what is due; Flush follows. Leader.
-func (c *Conn) Tick(here int) {
+// Tick does what is due; Flush follows. Dead: the peer has had its time, and the connection below is to be cut. Leader.
+func (c *Conn) Tick(here int) (dead bool) {
 	c.mu.Lock()
 	now := c.link.Now()
 	if n, ok := c.link.Queued(false); n == 0 || !ok { // or somebody sends just now
@@ -53,7 +53,7 @@ func (c *Conn) Tick(here int) {
 		c.heard, c.pinged = now, 0 // nobody has listened
 	}
 	late := func(since int64, after int64) bool { return since != 0 && after > 0 && now >= since+after }
-	dead := c.closeBy != 0 && now >= c.closeBy || late(c.moved, c.opt.WriteTimeout.Nanoseconds()) ||
+	dead = c.closeBy != 0 && now >= c.closeBy || late(c.moved, c.opt.WriteTimeout.Nanoseconds()) ||
 		late(c.pinged, c.opt.PingTimeout.Nanoseconds())
 	if dead = dead && !c.over && !c.lost; !dead && !c.sentClose && c.pinged == 0 && late(c.heard, c.opt.PingInterval.Nanoseconds()) {
 		c.pinged = now
@@ -66,8 +66,8 @@ func (c *Conn) Tick(here int) {
 	c.mu.Unlock()
 	if dead {
 		c.Lost(here)
-		c.link.Abort()
 	}
+	return dead
 }
 
 // Moved says that the peer has taken some of what is queued, or all. Leader.

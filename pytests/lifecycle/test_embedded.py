@@ -141,6 +141,36 @@ print("done")
     ) == (0, "done\n", "")
 
 
+def test_sockets_that_the_application_keeps_beyond_the_end(program):
+    """The server is gone before they are; the connection is closed all the same."""
+    assert program(
+        HELD
+        + """
+def takes(environ, start_response):
+    kept.append(environ["gunicorn.socket"].dup())
+    begun.set()
+    raise StopIteration
+
+def visit(port, early):
+    with connect(port) as s:
+        s.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" + early)
+        begun.wait()
+        server.stop(0.01)
+
+serve(hello, lambda port: (get(port), server.stop())).join()
+before, kept = held()[0], []
+for early in [b"", b"early"] * 3:
+    begun = threading.Event()
+    serve(takes, lambda port: visit(port, early)).join()
+    kept.pop().close()
+end = time.monotonic() + 20
+while held()[0] > before and time.monotonic() < end:
+    time.sleep(0.01)
+print(held()[0] - before)
+"""
+    ) == (0, "0\n", "")
+
+
 def test_signals_are_given_back(program):
     assert program(
         """

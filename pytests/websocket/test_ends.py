@@ -76,6 +76,21 @@ def test_a_client_that_reads_nothing(serve):
     wait_until(lambda: left(server) == NOTHING, "nothing is left")
 
 
+@pytest.mark.core
+def test_a_coroutine_that_sends_more_than_a_client_takes(serve):
+    """Its loop is not seen by the other requests of the thread, which go on."""
+    server = serve("websockets:everything", "--websocket-send-buffer", "64k")
+    if not server.get("/suspendable").json():
+        pytest.skip("it keeps its thread")
+    client = open_websocket(server, "/coroutine?name=coroutine", receive_buffer=4096)
+    assert client.message() == b"ready"
+    wait_until(lambda: server.get("/stats").json()["websocket_messages_out"] > 1, "it has begun")
+    for _ in range(3):
+        assert server.get("/loop").json() == "ran"
+    client.reset()
+    wait_until(lambda: "WebSocketClosed" in server.get("/ends").json()["coroutine"], "it has ended")
+
+
 def test_a_client_that_sends_and_nobody_takes(serve):
     """Reading stops: what it sends stays in its own socket."""
     server = serve("websockets:everything", "--threads", "1")

@@ -228,7 +228,11 @@ class WebSocket:
         self._send(payload, opcode)
 
     def _send(self, data: str | bytes, opcode: int) -> None:
-        if not self._native.send(data, opcode):
+        sent = self._native.send(data, opcode, False)
+        if sent is None:
+            # The client has enough to take.
+            sent = _loops.around(self._native.send, data, opcode)
+        if not sent:
             raise WebSocketClosed("the WebSocket is closed", self)
 
 

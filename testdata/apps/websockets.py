@@ -1,5 +1,6 @@
 """WebSockets, by the first part of the path; what happened to them is in /ends as JSON, by the query's `name`."""
 
+import asyncio
 import json
 import os
 import sys
@@ -44,6 +45,10 @@ def plain(action, options, environ, start_response):
         answer = ends
     elif action == "stats":
         answer = _native.load().stats()
+    elif action == "suspendable":
+        answer = _native.load().suspendable()
+    elif action == "loop":
+        answer = asyncio.run(asyncio.sleep(0, "ran"))
     elif action == "tell":
         for ws in list(listeners.get(options["name"], ())):
             try:
@@ -239,6 +244,17 @@ def do_flood(ws, options):
     data = os.urandom(int(options.get("size", 65536)))
     while True:
         ws.send(data)
+
+
+def do_coroutine(ws, options):
+    """Floods from a coroutine."""
+
+    async def flood():
+        await asyncio.sleep(0)
+        ws.send(b"ready")
+        do_flood(ws, {"size": 40_000})
+
+    asyncio.run(flood())
 
 
 def do_slow(ws, options):

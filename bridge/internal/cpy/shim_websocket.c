@@ -122,10 +122,10 @@ static int send_once(uint64_t ws, int opcode, const char *p, Py_ssize_t n) {
 
 static PyObject *ws_send(PyObject *self, PyObject *args) {
 	PyObject *data;
-	int opcode;
+	int opcode, wait = 1;
 	const char *p;
 	Py_ssize_t n;
-	if (!py.PyArg_ParseTuple(args, "Oi:send", &data, &opcode) || gw_check_fork() < 0)
+	if (!py.PyArg_ParseTuple(args, "Oi|p:send", &data, &opcode, &wait) || gw_check_fork() < 0)
 		return NULL;
 	if (gw_is_str(data)) {
 		if (!(p = py.PyUnicode_AsUTF8AndSize(data, &n)))
@@ -140,11 +140,16 @@ static PyObject *ws_send(PyObject *self, PyObject *args) {
 	uint64_t ws = number_of(self);
 	py.Py_IncRef(data);
 	int rc;
-	while ((rc = send_once(ws, opcode, p, n)) == GW_WS_NOTHING)
+	while ((rc = send_once(ws, opcode, p, n)) == GW_WS_NOTHING && wait)
 		if (wait_until(ws, 1, INT64_MAX) < 0)
 			break;
 	py.Py_DecRef(data);
-	return rc == GW_WS_NOTHING ? NULL : py.PyBool_FromLong(rc == GW_WS_OK);
+	if (rc != GW_WS_NOTHING)
+		return py.PyBool_FromLong(rc == GW_WS_OK);
+	if (wait)
+		return NULL;
+	py.Py_IncRef(Py_None);
+	return Py_None;
 }
 
 static PyObject *ws_close(PyObject *self, PyObject *args) {
@@ -256,7 +261,8 @@ int gw_websocket_init(PyObject *module) {
 	static PyMethodDef methods[] = {
 		{"receive", ws_receive, METH_VARARGS,
 			"receive(timeout=None) -> str | bytes | None\n\nThe next message; None when none will come."},
-		{"send", ws_send, METH_VARARGS, "send(data, opcode) -> bool\n\nSends a frame; False: it is closed."},
+		{"send", ws_send, METH_VARARGS,
+			"send(data, opcode, wait=True) -> bool | None\n\nSends a frame. False: closed; None: it would have to wait."},
 		{"close", ws_close, METH_VARARGS, "close(code, reason)\n\nBegins the closing handshake."},
 		{"state", ws_state, METH_NOARGS, "state() -> (closed, code, reason)\n\nCode 0: it is open."},
 		{NULL, NULL, 0, NULL},
