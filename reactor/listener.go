@@ -326,6 +326,17 @@ func (ln *Listener) Path() string { return ln.path }
 // Adopt makes an inherited listener's queue this process's own: the other holders end, too. Leader only.
 func (ln *Listener) Adopt() { ln.own, ln.adopted = true, true }
 
+// TakePath makes the unix path of an inherited listener this process's to unlink.
+func (ln *Listener) TakePath() {
+	var st unix.Stat_t
+	if ln.network == "unix" && ln.path != "" && ln.path[0] != '@' && unix.Lstat(ln.path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		ln.made, ln.dev, ln.ino = true, uint64(st.Dev), st.Ino
+	}
+}
+
+// LeavePath leaves it to whoever has the listener as well.
+func (ln *Listener) LeavePath() { ln.made = false }
+
 // FD returns the descriptor.
 func (ln *Listener) FD() int { return ln.fd }
 

@@ -53,7 +53,11 @@ func (m *Master) announce() {
 	switch {
 	case m.stopping && a.phase != ending:
 		a.phase = ending
-		a.manager.Stopping("stopping")
+		if after := m.heirs.after; after != nil {
+			a.manager.Successor(after.Pid())
+		} else {
+			a.manager.Stopping("stopping")
+		}
 	case m.stopping:
 	case a.renewals > 0 && a.phase != starting:
 		a.renewals = 0

@@ -31,6 +31,8 @@ type Orders interface {
 	Stop(last bool)
 	// Quit ends it at once.
 	Quit()
+	// Shared tells whether workers of another master accept from the same listeners.
+	Shared(on bool)
 	// Orphaned is called when the master is gone.
 	Orphaned()
 }
@@ -73,6 +75,8 @@ func (l *Link) Follow(o Orders) {
 				o.Stop(true)
 			case wordQuit:
 				o.Quit()
+			case wordShared, wordAlone:
+				o.Shared(line[:len(line)-1] == wordShared)
 			}
 		}
 	}()

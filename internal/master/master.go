@@ -9,6 +9,7 @@
 //	reload.go   HUP by itself when a file changes
 //	table.go    the requests that a worker runs, for when it dies; rights.go, how the master gets them
 //	rolling.go  one worker after the other
+//	heir.go     the master after this one
 //
 // A worker is the same program run again with the listeners as descriptors, or a fork of one. It has a generation: HUP begins a new one, whose
 // workers have to be ready before those of the old one are told to stop. One goroutine owns all of it; the others only send
@@ -71,6 +72,7 @@ type Master struct {
 	status     int
 	announcer  announcer
 	watcher    *watch.Watcher // nil without --reload
+	heirs      heirs
 }
 
 // process is a worker's process, as the master uses it.
@@ -115,6 +117,9 @@ func (m *Master) run(signals <-chan os.Signal) int {
 		m.reconcile()
 		m.announce()
 		if m.stopping && len(m.workers) == 0 {
+			if m.heirs.after != nil {
+				m.heirs.left()
+			}
 			return m.status
 		}
 		select {
@@ -142,7 +147,7 @@ func (m *Master) ofGeneration(g int) (all []*worker) {
 
 // reconcile starts and stops workers until those run that are wanted.
 func (m *Master) reconcile() {
-	if m.stopping {
+	if m.stopping || m.heirs.folded {
 		return
 	}
 	all := m.ofGeneration(m.generation)
@@ -242,6 +247,10 @@ func (m *Master) stop(w *worker, word string) {
 
 // hear acts on an event.
 func (m *Master) hear(e event) {
+	if e.age == afterAge {
+		m.heirEnded(*e.exit)
+		return
+	}
 	w := m.workers[e.age]
 	if w == nil {
 		_ = e.file.Close()
@@ -260,6 +269,9 @@ func (m *Master) hear(e event) {
 		if !w.stopBy.IsZero() { // it has got a signal, but may have served already
 			w.Tell(w.stops)
 			return
+		}
+		if m.shared() {
+			m.tellShared(w)
 		}
 		m.log.Info(w.name()+" serves", "pid", w.Pid(), "started in", fmt.Sprintf("%.2f s", w.ready.Sub(w.began).Seconds()))
 	case wordBeat:
@@ -361,10 +373,12 @@ func (m *Master) end(word string) {
 // signal answers a signal.
 func (m *Master) signal(sig syscall.Signal) {
 	switch sig {
-	case unix.SIGTERM:
-		m.end(wordLast)
-	case unix.SIGINT, unix.SIGQUIT:
-		m.end(wordQuit)
+	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
+		m.end(m.stopWord(sig))
+	case unix.SIGUSR2:
+		m.beginHeir()
+	case unix.SIGWINCH:
+		m.fold()
 	case unix.SIGHUP:
 		m.renew()
 	case unix.SIGTTIN, unix.SIGTTOU:
@@ -387,6 +401,10 @@ func (m *Master) renew() {
 	if m.stopping {
 		return
 	}
+	if m.heirs.folded {
+		m.unfold()
+		return
+	}
 	m.log.Info("new workers are started, and take over when they are ready", "workers", m.want)
 	if m.previous >= 0 { // the last ones have not all come to serve
 		for _, w := range m.ofGeneration(m.generation) {
@@ -406,6 +424,7 @@ func (m *Master) renew() {
 
 // lookAtTimes ends workers that do not answer, and those that do not end.
 func (m *Master) lookAtTimes() {
+	m.lookForParent()
 	now := m.now()
 	for _, w := range m.workers {
 		late := m.cfg.Timeout > 0 && !w.ready.IsZero() && now.Sub(w.beat) > m.cfg.Timeout

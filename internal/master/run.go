@@ -43,6 +43,10 @@ type Surroundings struct {
 	Zygote *Zygote             // what the process is told that loads the application and is forked; nil: each worker loads it
 	Reopen func()              // opens the log files again
 	Up     func()              // called when the first workers serve
+
+	Before   int    // the master that this one takes over from, see Inherit; 0: none
+	Promoted func() // called when that one has ended
+	Left     func() // called at the end, if another master has taken over from this one
 }
 
 // Run is a master's life. listeners are bound, and stay the caller's. The result is the exit status.
@@ -51,6 +55,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	if err != nil {
 		return config.ExitBoot, err
 	}
+	again := how
 	if how.as = around.As; how.as != nil && (cfg.Chdir == "" || filepath.IsAbs(cfg.Chdir)) {
 		how.dir = "" // where the master is: the user may not be allowed to go where root started it
 	}
@@ -69,6 +74,16 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	m.announcer.manager = systemd.Take()
 	m.watchFiles()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, files, m.events) }
+	manager := m.announcer.manager
+	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), files, m.events) }
+	m.heirs.before, m.heirs.left = around.Before, around.Left
+	m.heirs.promoted = func() {
+		m.announcer.manager = manager
+		around.Promoted()
+	}
+	if around.Before != 0 {
+		m.announcer.manager = nil // it has the ear of the one before
+	}
 	if around.Zygote != nil {
 		all := &zygotes{told: around.Zygote, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}
 		m.start, m.over = all.fork, all.over
@@ -80,6 +95,7 @@ func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 	return &Master{
 		cfg: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int) {},
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
+		heirs: heirs{parentIs: os.Getppid, promoted: func() {}, left: func() {}},
 	}
 }
 

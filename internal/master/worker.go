@@ -26,6 +26,9 @@ const (
 	wordStop = "stop" // gracefully; others go on
 	wordLast = "last" // gracefully; nobody goes on, so what waits to be accepted is its own
 	wordQuit = "quit" // at once
+
+	wordShared = "shared" // another master's workers accept from the same listeners
+	wordAlone  = "alone"  // no longer
 )
 
 // variable tells a process that it is a worker; see place.

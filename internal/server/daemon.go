@@ -24,7 +24,7 @@ const detachedVariable = "GOWSGI_DETACHED"
 
 // WantsDaemon reports whether this process is to start the server in the background.
 func WantsDaemon(cfg *config.Config) bool {
-	return cfg.Daemon && !master.IsWorker() && os.Getenv(detachedVariable) == ""
+	return cfg.Daemon && !master.IsWorker() && !master.IsHeir() && os.Getenv(detachedVariable) == ""
 }
 
 // Daemon starts the server in the background. The result is the exit status, 0 when it is up.

@@ -53,7 +53,12 @@ func Master(cfg *config.Config, program func() (*Program, error)) int {
 	if err != nil {
 		return Fail(err, status(err))
 	}
-	if err := checkPidFile(cfg.PidFile); err != nil {
+	before, err := master.Inherit(cfg)
+	if err != nil {
+		return Fail(err, config.ExitBoot)
+	}
+	pidFile := pidFileAfter(cfg.PidFile, before)
+	if err := checkPidFile(pidFile); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
 	listeners, err := listen(cfg)
@@ -66,16 +71,25 @@ func Master(cfg *config.Config, program func() (*Program, error)) int {
 		err = give(who, cfg, listeners)
 	}
 	if err == nil {
-		err = writePidFile(cfg.PidFile)
+		err = writePidFile(pidFile)
 	}
 	if err != nil {
 		return Fail(err, status(err))
 	}
-	defer removePidFile(cfg.PidFile)
+	defer func() { removePidFile(pidFile) }()
 	log.Info(fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()))
-	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Zygote: zygote, Up: func() {
+	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Zygote: zygote, Before: before, Up: func() {
 		leaveTerminal(cfg, log)
 		up()
+	}, Promoted: func() {
+		pidFile = promotePidFile(pidFile, cfg.PidFile, log)
+		for _, ln := range listeners {
+			ln.TakePath()
+		}
+	}, Left: func() {
+		for _, ln := range listeners {
+			ln.LeavePath()
+		}
 	}, Reopen: func() {
 		if err := reopenLog(log); err != nil {
 			log.Error("the error log could not be opened again, so the old one is used on", "error", err)
@@ -169,13 +183,20 @@ func (o orders) last() {
 	o.s.Stop(o.s.cfg.GracefulTimeout)
 }
 
+// Shared implements master.Orders.
+func (o orders) Shared(on bool) { o.s.shared.Store(on) }
+
 // Quit implements master.Orders.
 func (o orders) Quit() { o.s.Stop(0) }
 
 // Orphaned implements master.Orders.
 func (o orders) Orphaned() {
 	o.s.log.Warn("the master is gone, so this worker stops")
-	o.last()
+	if o.s.shared.Load() {
+		o.Stop(false)
+	} else {
+		o.last()
+	}
 }
 
 // lookEvery is how often a worker looks whether it is time for another one, and tells that it lives.

@@ -5,6 +5,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -95,4 +96,29 @@ func removePidFile(path string) {
 	if text, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(os.Getpid()) {
 		_ = os.Remove(path)
 	}
+}
+
+// pidFileAfter is the file of a master that takes over from the process before, if there is one: as gunicorn has it, a second one
+// until that one has ended.
+func pidFileAfter(path string, before int) string {
+	if path == "" || before == 0 {
+		return path
+	}
+	return path + ".2"
+}
+
+// promotePidFile makes it the first one, and returns which the process has.
+func promotePidFile(second, first string, log *slog.Logger) string {
+	if first == "" {
+		return ""
+	}
+	err := checkPidFile(first)
+	if err == nil {
+		err = os.Rename(second, first)
+	}
+	if err != nil {
+		log.Warn("the pid file keeps its second name, "+second, "error", err)
+		return second
+	}
+	return first
 }

@@ -15,6 +15,7 @@ type stopState struct {
 	grace    *time.Timer  // until then; under graceMu
 	graceMu  rules.Short
 	draining atomic.Bool
+	shared   atomic.Bool   // another master's workers have the listeners, too
 	quick    atomic.Bool   // whoever stops it does not want to wait
 	stopped  chan struct{} // closed at the end
 	forced   chan struct{} // closed when the grace is used up

@@ -125,3 +125,6 @@ func (m *Manager) tell(lines ...string) {
 	text := strings.Join(lines, "\n") + "\n"
 	_ = unix.Sendto(m.fd, []byte(text), 0, &unix.SockaddrUnix{Name: m.socket})
 }
+
+// Successor tells that another process is the service now, while this one ends.
+func (m *Manager) Successor(pid int) { m.tell(fmt.Sprintf("MAINPID=%d", pid)) }

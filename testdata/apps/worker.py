@@ -10,6 +10,7 @@
 /hold?file= waits until the file is there; says before that it waits
 /grow?mb=   keeps so much memory
 /warm       says how often it was asked for, with 503 if the file $WORKER_COLD is there
+/environ?name= a variable of its environment
 /stopping   says whether the server is, as a load balancer would ask
 """
 
@@ -61,6 +62,9 @@ def application(environ, start_response):
         cold = os.path.exists(os.environ.get("WORKER_COLD", ""))
         start_response("503 Cold" if cold else "200 OK", [("Content-Type", "text/plain")])
         return [b"%d %s" % (kept.count(path), environ["SERVER_PORT"].encode())]
+    elif path == "/environ":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [os.environ.get(query["name"], "").encode()]
     elif path == "/stopping":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"%d %s" % (os.getpid(), b"stopping" if gowsgi.server.stats()["stopping"] else b"here")]
