@@ -12,11 +12,13 @@
 /warm       says how often it was asked for, with 503 if the file $WORKER_COLD is there
 /environ?name= a variable of its environment
 /stopping   says whether the server is, as a load balancer would ask
+/orphan?file= leaves a process behind, which ends when the file is there
 """
 
 import ctypes
 import os
 import signal
+import subprocess
 import time
 from urllib.parse import parse_qs
 
@@ -55,6 +57,9 @@ def application(environ, start_response):
         os.kill(os.getpid(), signal.SIGKILL)
     elif path == "/segv":
         ctypes.string_at(0)
+    elif path == "/orphan":
+        script = f"while [ ! -e '{query['file']}' ]; do sleep 0.01; done &"
+        subprocess.run(["sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     elif path == "/grow":
         kept.append(b"x" * (int(query["mb"]) << 20))
     elif path == "/warm":
