@@ -148,6 +148,7 @@ type Config struct {
 	HandoverAfter time.Duration
 
 	ConfigFile  string // where to look for one; "": DefaultFile, if it is there
+	UwsgiIni    string
 	CheckConfig bool
 	PrintConfig bool
 

@@ -28,8 +28,8 @@ type source struct {
 }
 
 // Parse reads a command line without the program's name. Later sources win: defaults with PORT and other variables, the
-// configuration file, GUNICORN_CMD_ARGS, GOWSGI_CMD_ARGS, the command line; the sockets of systemd replace every other
-// address. Help and version are printed to out. read has a configuration file evaluated.
+// configuration file, the file of --uwsgi-ini, GUNICORN_CMD_ARGS, GOWSGI_CMD_ARGS, the command line; the sockets of systemd
+// replace every other address. Help and version are printed to out. read has a configuration file evaluated.
 func Parse(args []string, env func(string) string, read FileReader, out io.Writer) (*Config, Action, error) {
 	return parse(args, env, os.Getpid(), read, out)
 }
@@ -46,6 +46,11 @@ func parse(args []string, env func(string) string, pid int, read FileReader, out
 		}
 	}
 	sources = append(sources, source{args, "", originCommandLine})
+	ini, remarks, err := uwsgiSource(env, sources)
+	if err != nil {
+		return nil, ActionDone, err
+	}
+	sources = append(ini, sources...)
 	// Once without the configuration file, as they say which one, and once with it.
 	c, done, err := layered(env, nil, sources, out)
 	if done || err != nil {
@@ -58,6 +63,7 @@ func parse(args []string, env func(string) string, pid int, read FileReader, out
 	if err != nil {
 		return nil, ActionDone, err
 	}
+	c.Warnings = append(remarks, c.Warnings...)
 	if err := c.applyEnvironment(env, pid); err != nil {
 		return nil, ActionDone, err
 	}

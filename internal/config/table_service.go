@@ -25,4 +25,9 @@ var tableOfService = []Option{
 		Help:   "What ps shows behind gowsgi: master and gowsgi: worker; a single process shows it if it is given. On Linux.",
 		Compat: "gunicorn needs the package setproctitle for it.",
 		at:     func(c *Config) any { return &c.ProcName }},
+	{Name: "uwsgi_ini", Flags: []string{"--uwsgi-ini"}, Type: String, Metavar: "FILE", Shown: "none", CLIOnly: true, NoValue: true,
+		Group: GroupOther,
+		Help: "Take the options from a file in uWSGI's ini format, of its section [uwsgi] or of another one as in FILE:SECTION. " +
+			"GOWSGI_CMD_ARGS and the command line override them.",
+		at: func(c *Config) any { return &c.UwsgiIni }},
 }

@@ -276,7 +276,7 @@ func (module) Main(argv []string, saved bridge.State) int {
 	if err := JoinMaster(cfg); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
-	if cfg.Python != "" {
+	if cfg.Python != "" && !cfg.PythonOfFile() {
 		return Fail(errors.New("--python is for the gowsgi binary: this gowsgi runs in the Python it is installed in"), config.ExitUsage)
 	}
 	if err := InitPoller(); err != nil {

@@ -111,11 +111,9 @@ def _import_file(path, rest):
             return module
     import importlib.util
 
-    spec = importlib.util.spec_from_file_location(
-        "_gowsgi_app_" + "".join(c if c.isalnum() else "_" for c in name), full
-    )
-    if spec is None:
-        raise Told("The file %r cannot be loaded as a Python module." % path)
+    name = "_gowsgi_app_" + "".join(c if c.isalnum() else "_" for c in name)
+    loader = None if base.endswith(".py") else _source_loader(name, full)
+    spec = importlib.util.spec_from_file_location(name, full, loader=loader)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
@@ -123,6 +121,17 @@ def _import_file(path, rest):
     except BaseException as e:
         raise _import_raised(path, e)
     return module
+
+
+def _source_loader(name, path):
+    """For a file of any name, such as the .wsgi ones of mod_wsgi. Its bytecode is not kept, as app.py has that name."""
+    from importlib.machinery import SourceFileLoader
+
+    class Loader(SourceFileLoader):
+        def get_code(self, _fullname):
+            return self.source_to_code(self.get_data(self.path), self.path)
+
+    return Loader(name, path)
 
 
 def _close(name, names):
