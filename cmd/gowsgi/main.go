@@ -30,7 +30,9 @@ func run(args []string) int {
 			return server.Fail(err, config.ExitBoot)
 		}
 	}
-	cfg, action, err := config.Parse(args, os.Getenv, nil, os.Stdout)
+	files := server.NewFiles(args, func(cfg *config.Config) (*server.Program, error) { return program(cfg, args) })
+	defer files.Close()
+	cfg, action, err := config.Parse(files.Args(), files.Getenv, files.Read, os.Stdout)
 	if err != nil {
 		return server.Fail(err, config.ExitUsage)
 	}
@@ -44,10 +46,14 @@ func run(args []string) int {
 		return 0
 	}
 	if action == config.ActionServe && server.WantsDaemon(cfg) {
+		files.Close() // the process in the background reads it
 		return server.Daemon(cfg)
 	}
+	if action == config.ActionCheckConfig && files.HasRead() {
+		return files.Check(cfg)
+	}
 	if action == config.ActionServe && server.WantsMaster(cfg) {
-		return server.Master(cfg, func() (*server.Program, error) { return program(cfg, args) })
+		return server.Master(cfg, files)
 	}
 	if bridge.Begun() {
 		return forked(cfg, action, began)

@@ -159,9 +159,9 @@ func fromPort(port string) (Bind, error) {
 	return b, nil
 }
 
-// fromSystemd returns the descriptors that systemd opened for this process, none when they are for another one.
+// FromSystemd returns the descriptors that systemd opened for this process, none when they are for another one.
 // The protocol is that of sd_listen_fds(3): LISTEN_FDS descriptors from number 3 on, meant for process LISTEN_PID.
-func fromSystemd(env func(string) string, pid int) ([]Bind, error) {
+func FromSystemd(env func(string) string, pid int) ([]Bind, error) {
 	if env("LISTEN_PID") != strconv.Itoa(pid) {
 		return nil, nil
 	}

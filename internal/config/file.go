@@ -48,13 +48,6 @@ func readFile(read FileReader, c *Config) (*fileSettings, error) {
 			return nil, nil
 		}
 	}
-	if read == nil {
-		if location != "" {
-			return nil, usagef("%s: gowsgi %s does not read configuration files yet", location, Version)
-		}
-		c.Warnings = append(c.Warnings, DefaultFile+" in this directory is not read yet")
-		return nil, nil
-	}
 	text, err := read(location, c)
 	if err != nil {
 		var usage *UsageError
@@ -143,6 +136,9 @@ func (c *Config) applySetting(f *fileSettings, name string, value any, others *f
 	taken, clamped := o.nearest(value)
 	if clamped {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("%s = %s is taken as %s", label, valueText(value), valueText(taken)))
+	}
+	if number, ok := taken.(json.Number); ok && o.Type == String { // a user's, for instance
+		taken = string(number)
 	}
 	if err := o.setValue(c, label, taken); err != nil {
 		return err

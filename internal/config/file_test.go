@@ -128,6 +128,7 @@ func TestWhatGunicornTakesInAFile(t *testing.T) {
 		}, ""},
 		{`{"wsgi_app": "b:b", "worker_class": "gthread", "preload_app": true, "reload": false, "daemon": false, "statsd_prefix": ""}`,
 			func(c *Config) { c.Preload = true }, ""},
+		{`{"user": 33, "group": "www"}`, func(c *Config) { c.User, c.GroupName = "33", "www" }, ""},
 		{`{"config": "x.py"}`, func(*Config) {}, "conf.py: config: another file is not read from here, nor does gunicorn"},
 		{`{"statsd_host": "h:1"}`, func(*Config) {}, "conf.py: statsd_host: " + saysStatsd},
 	} {

@@ -35,6 +35,16 @@ func (c *Config) origin(o *Option) string {
 	return originDefault
 }
 
+// Differing are those of the options whose values differ from another's.
+func (c *Config) Differing(other *Config, names ...string) (differing []string) {
+	for _, name := range names {
+		if o := keywords[name]; o.Text(c) != o.Text(other) {
+			differing = append(differing, name)
+		}
+	}
+	return differing
+}
+
 const originColumn = 60
 
 // Print writes the value of every option with its origin, one per line, for --print-config.

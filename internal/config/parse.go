@@ -15,6 +15,17 @@ const (
 	cmdArgsVariable      = "GOWSGI_CMD_ARGS"
 )
 
+// Variables are those of the environment that options depend on, systemd's apart.
+func Variables() []string {
+	names := []string{gunicornArgsVariable, cmdArgsVariable}
+	for i := range table {
+		if table[i].Env != "" {
+			names = append(names, table[i].Env)
+		}
+	}
+	return names
+}
+
 // given holds what a user typed for each option, in the order typed.
 type given map[*Option][]typed
 
@@ -177,7 +188,7 @@ func (g given) apply(c *Config, o *Option, from source) error {
 
 // applyEnvironment chooses the addresses that the environment decides about.
 func (c *Config) applyEnvironment(env func(string) string, pid int) error {
-	binds, err := fromSystemd(env, pid)
+	binds, err := FromSystemd(env, pid)
 	if err != nil {
 		return err
 	}

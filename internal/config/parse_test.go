@@ -259,7 +259,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("-b= --=x -=- --no-sendfile=", "--keep-alive .")
 	f.Fuzz(func(t *testing.T, line, env string) {
 		var out bytes.Buffer
-		c, action, err := parse(strings.Split(line, " "), environment(map[string]string{cmdArgsVariable: env}), 1, nil, &out)
+		c, action, err := parse(strings.Split(line, " "), environment(map[string]string{cmdArgsVariable: env}), 1, reads(`"own": {}`), &out)
 		var usage *UsageError
 		switch {
 		case err != nil && !errors.As(err, &usage):

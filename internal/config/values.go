@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,11 +126,20 @@ func formatSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
+// startedIn is the directory that paths are relative to, if it is not the current one any more.
+var startedIn string
+
+// StartedIn says where the program was started, before the process goes elsewhere.
+func StartedIn(dir string) { startedIn = dir }
+
 // The validators return what is wrong with the value and what to do, or "".
 
 func directoryExists(s string) string {
 	if s == "" {
 		return ""
+	}
+	if !filepath.IsAbs(s) {
+		s = filepath.Join(startedIn, s)
 	}
 	info, err := os.Stat(s)
 	switch {

@@ -67,7 +67,7 @@ func (x *exchange) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
 		c.w = c.r
 	}
 	c.withRare().socket = k
-	x.t.Lasts() // without greenlets; else the call ends when it first waits
+	x.t.Lasts()    // without greenlets; else the call ends when it first waits
 	fed := k.Fed() // from WatchInput on the leader's to ask
 	c.rc.WatchInput()
 	if !fed || c.rc.Readable() {

@@ -4,6 +4,7 @@
 //	master.go   Master: who is to run, and the loop that sees to it
 //	worker.go   one worker process, and what it and the master tell each other
 //	link.go     the worker's end of that
+//	reread.go   the configuration file, at SIGHUP; evaluate.go how it is read
 //	zygote.go   the process that workers are forked from, where the application is loaded once for all
 //	announce.go what others hear of it
 //	reload.go   HUP by itself when a file changes
@@ -55,6 +56,8 @@ type Master struct {
 	log    *slog.Logger
 	start  func(age, generation int) (process, error) // a worker's process, which sends its events to m.events
 	over   func(generation int)                       // no more of them are started
+	use    func(generation int, z *Zygote)            // what one is forked from
+	read   func() (*Renewal, error)                   // the configuration file; nil: there is none
 	reopen func()                                     // the log files
 	up     func()                                     // to be called when the first workers serve
 	now    func() time.Time
@@ -73,6 +76,12 @@ type Master struct {
 	announcer  announcer
 	watcher    *watch.Watcher // nil without --reload
 	heirs      heirs
+
+	readings  chan reading
+	isReading bool
+	readAgain bool
+	started   *config.Config
+	before    settings // of the generation that serves until this one is ready
 }
 
 // process is a worker's process, as the master uses it.
@@ -128,6 +137,8 @@ func (m *Master) run(signals <-chan os.Signal) int {
 			m.signal(sig.(syscall.Signal))
 		case e := <-m.events:
 			m.hear(e)
+		case r := <-m.readings:
+			m.hasRead(r)
 		case <-ticker.C:
 			m.lookAtTimes()
 		}
@@ -332,6 +343,7 @@ func (m *Master) failedToStart(w *worker, status syscall.WaitStatus) bool {
 		}
 		m.over(m.generation)
 		m.generation, m.previous = m.previous, -1
+		m.restore()
 		return true
 	}
 	code := status.ExitStatus()
@@ -380,7 +392,7 @@ func (m *Master) signal(sig syscall.Signal) {
 	case unix.SIGWINCH:
 		m.fold()
 	case unix.SIGHUP:
-		m.renew()
+		m.hangUp()
 	case unix.SIGTTIN, unix.SIGTTOU:
 		if sig == unix.SIGTTIN {
 			m.want++

@@ -38,11 +38,12 @@ func Again(dir string) (*exec.Cmd, error) {
 
 // Surroundings are what a master needs of whoever runs it.
 type Surroundings struct {
-	Dir    string              // where the program was started
-	As     *syscall.Credential // who workers are; nil: who it is
-	Zygote *Zygote             // what the process is told that loads the application and is forked; nil: each worker loads it
-	Reopen func()              // opens the log files again
-	Up     func()              // called when the first workers serve
+	Dir    string                   // where the program was started
+	As     *syscall.Credential      // who workers are; nil: who it is
+	Zygote *Zygote                  // what the process is told that loads the application and is forked; nil: each worker loads it
+	Read   func() (*Renewal, error) // reads the configuration file again, nil without one; called aside
+	Reopen func()                   // opens the log files again
+	Up     func()                   // called when the first workers serve
 
 	Before   int    // the master that this one takes over from, see Inherit; 0: none
 	Promoted func() // called when that one has ended
@@ -86,15 +87,25 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 		m.announcer.manager = nil // it has the ear of the one before
 	}
 	if around.Zygote != nil {
-		all := &zygotes{told: around.Zygote, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}
-		m.start, m.over = all.fork, all.over
+		all := &zygotes{told: map[int]*Zygote{0: around.Zygote}, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}
+		m.start, m.over, m.use = all.fork, all.over, all.use
+		m.read = around.Read
+		m.up = func() {
+			around.Up()
+			switch {
+			case cfg.Daemon && cfg.KeepStdio:
+				all.leave(1)
+			case cfg.Daemon:
+				all.leave(3)
+			}
+		}
 	}
 	return m.run(Signals()), nil
 }
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 	return &Master{
-		cfg: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int) {},
+		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int) {}, use: func(int, *Zygote) {}, readings: make(chan reading),
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
 		heirs: heirs{parentIs: os.Getppid, promoted: func() {}, left: func() {}},
 	}

@@ -193,13 +193,19 @@ type command struct {
 	argv []string
 	dir  string              // "": where the master is
 	as   *syscall.Credential // nil: who the master is
+
+	environ []string // nil: as it is
 }
 
 // start runs it with an addition to the environment, and with files from descriptor 3 on.
 func (how command) start(name, value string, files ...*os.File) (*exec.Cmd, error) {
+	environ := how.environ
+	if environ == nil {
+		environ = os.Environ()
+	}
 	cmd := &exec.Cmd{
 		Path: how.path, Args: how.argv, Dir: how.dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Env:        append(without(os.Environ(), variable, zygoteVariable), name+"="+value),
+		Env:        append(without(environ, variable, zygoteVariable), name+"="+value),
 		ExtraFiles: files,
 	}
 	if how.as != nil {

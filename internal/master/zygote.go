@@ -30,29 +30,49 @@ type Zygote struct {
 	Chdir string
 	Umask int    // -1: as it is
 	App   string // what to load, as on the command line
+	File  *File  // to be evaluated first; nil: none
+
+	As *syscall.Credential // who it becomes when the file was evaluated; nil: who it is
+
+	process *zygoteProcess // that has done so, and from which no worker was forked yet
 }
 
 // order is what the master wants. The zygote does one after the other.
 type order struct {
-	Do    string `json:"do"` // load, with the listeners; fork, with the worker's link; end, when the last worker has
+	Do    string `json:"do"` // read the configuration file; leave the terminal; load, with the listeners; fork, with the worker's link; end, when the last worker has
 	Age   int    `json:"age"`
 	Setup string `json:"setup"`
 	Chdir string `json:"chdir"`
 	Umask int    `json:"umask"`
 	App   string `json:"app"`
+	File  *File  `json:"file,omitempty"`
+
+	Who *identity `json:"who"`
+
+	Streams int `json:"streams"` // for leave: how many, from standard input on
+}
+
+// identity is a syscall.Credential.
+type identity struct {
+	User   uint32   `json:"user"`
+	Group  uint32   `json:"group"`
+	Groups []uint32 `json:"groups"`
 }
 
 // report is what the zygote says.
 type report struct {
-	Does   string `json:"does"` // loaded; forked, which process a worker is; ended, how it has
+	Does   string `json:"does"` // read; refused, as the configuration file is no good; loaded; forked, which process a worker is; ended, how it has
 	Age    int    `json:"age"`
 	Pid    int    `json:"pid"`
 	Status int    `json:"status"`
+
+	Settings json.RawMessage `json:"settings"`
+	Sentence string          `json:"sentence"`
 }
 
 // zygotes has one for each generation.
 type zygotes struct {
-	told      *Zygote
+	told      map[int]*Zygote // by generation; 0: the first, and those without one of their own
 	how       command
 	listeners []*os.File
 	log       *slog.Logger
@@ -65,7 +85,7 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 	p := z.of[generation]
 	if p == nil || p.isGone() {
 		var err error
-		if p, err = z.begin(); err != nil {
+		if p, err = z.begin(z.toldTo(generation)); err != nil {
 			return nil, err
 		}
 		z.of[generation] = p
@@ -91,10 +111,57 @@ func (z *zygotes) over(generation int) {
 		delete(z.of, generation)
 		p.finish()
 	}
+	if told := z.told[generation]; told != nil {
+		told.Close()
+	}
+	if generation != 0 {
+		delete(z.told, generation)
+	}
 }
 
-func (z *zygotes) begin() (*zygoteProcess, error) {
-	told, err := memoryFile(z.told.Told)
+// leave has them leave the terminal, as a daemon does: they write to so many streams no more.
+func (z *zygotes) leave(streams int) {
+	for _, p := range z.of {
+		p.send(order{Do: "leave", Streams: streams})
+	}
+}
+
+func (z *zygotes) toldTo(generation int) *Zygote {
+	if told := z.told[generation]; told != nil {
+		return told
+	}
+	return z.told[0]
+}
+
+func (z *zygotes) use(generation int, told *Zygote) { z.told[generation] = told }
+
+// begin starts one, or takes the one that has evaluated the configuration file, and has the application loaded.
+func (z *zygotes) begin(told *Zygote) (*zygoteProcess, error) {
+	p := told.process
+	told.process = nil
+	if p == nil {
+		var err error
+		if p, err = launch(told, z.how); err != nil {
+			return nil, err
+		}
+	}
+	p.log = z.log
+	p.send(told.load(), z.listeners...)
+	go p.follow()
+	return p, nil
+}
+
+func (z *Zygote) load() order {
+	o := order{Do: "load", Setup: z.Setup, Chdir: z.Chdir, Umask: z.Umask, App: z.App}
+	if z.As != nil {
+		o.Who = &identity{z.As.Uid, z.As.Gid, z.As.Groups}
+	}
+	return o
+}
+
+// launch starts a process that is one.
+func launch(z *Zygote, how command) (*zygoteProcess, error) {
+	told, err := memoryFile(z.Told)
 	if err != nil {
 		return nil, err
 	}
@@ -110,18 +177,21 @@ func (z *zygotes) begin() (*zygoteProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	how := z.how
-	if z.told.Argv != nil {
-		how.path, how.argv = z.told.Argv[0], z.told.Argv
+	if z.Argv != nil {
+		how.path, how.argv = z.Argv[0], z.Argv
+	}
+	if z.File != nil { // the file is root's, if root starts the server; the application is not
+		how.environ, how.dir, how.as = z.File.Environ, z.File.Dir, nil
 	}
 	cmd, err := how.start(zygoteVariable, fmt.Sprintf("%d:%d:%d", os.Getpid(), firstFD, firstFD+1), its, told)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	p := &zygoteProcess{cmd: cmd, link: conn.(*net.UnixConn), log: z.log, workers: map[int]*forked{}}
-	p.send(order{Do: "load", Setup: z.told.Setup, Chdir: z.told.Chdir, Umask: z.told.Umask, App: z.told.App}, z.listeners...)
-	go p.follow()
+	p := &zygoteProcess{cmd: cmd, link: conn.(*net.UnixConn), workers: map[int]*forked{}}
+	if z.File != nil {
+		p.send(order{Do: "read", File: z.File})
+	}
 	return p, nil
 }
 
@@ -216,7 +286,7 @@ func (p *zygoteProcess) finish() {
 
 // follow hears what the zygote says until it has ended.
 func (p *zygoteProcess) follow() {
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, mostSettings)
 	for {
 		n, err := p.link.Read(buf)
 		if n == 0 || err != nil {
@@ -239,6 +309,8 @@ func (p *zygoteProcess) hear(r report) {
 		p.mu.Lock()
 		p.loaded = true
 		p.mu.Unlock()
+	case "refused": // when it was started anew, and the file is another one by now
+		p.log.Error(r.Sentence)
 	case "forked":
 		p.mu.Lock()
 		w := p.workers[r.Age]

@@ -124,10 +124,7 @@ func (s *Server) check() int {
 	if err := bridge.LoadApp(s.cfg.App); err != nil {
 		return Fail(err, config.ExitApp)
 	}
-	for _, warning := range s.cfg.Warnings {
-		fmt.Fprintln(os.Stderr, "gowsgi: "+warning)
-	}
-	fmt.Fprintf(os.Stderr, "gowsgi: the configuration is valid and the application %s can be loaded\n", s.cfg.App)
+	tellValid(s.cfg)
 	return 0
 }
 
@@ -254,7 +251,9 @@ func (module) Main(argv []string, saved bridge.State) int {
 	if err := bridge.TakeEnviron(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
-	cfg, action, err := config.Parse(argv, os.Getenv, nil, os.Stdout)
+	files := NewFiles(argv, func(*config.Config) (*Program, error) { return &Program{}, nil })
+	defer files.Close()
+	cfg, action, err := config.Parse(files.Args(), files.Getenv, files.Read, os.Stdout)
 	if err != nil {
 		return Fail(err, config.ExitUsage)
 	}
@@ -268,10 +267,14 @@ func (module) Main(argv []string, saved bridge.State) int {
 		return 0
 	}
 	if action == config.ActionServe && WantsDaemon(cfg) {
+		files.Close() // the process in the background reads it
 		return Daemon(cfg)
 	}
+	if action == config.ActionCheckConfig && files.HasRead() {
+		return files.Check(cfg)
+	}
 	if action == config.ActionServe && WantsMaster(cfg) {
-		return Master(cfg, func() (*Program, error) { return &Program{}, nil })
+		return Master(cfg, files)
 	}
 	if err := JoinMaster(cfg); err != nil {
 		return Fail(err, config.ExitBoot)

@@ -27,9 +27,9 @@ type Program struct {
 	Argv        []string            // the program, if it is not this one
 }
 
-// Master is the master's life: Python and the application are its workers' affair. program tells what runs them, if they are
-// forked. The result is the exit status.
-func Master(cfg *config.Config, program func() (*Program, error)) int {
+// Master is the master's life: Python and the application are its workers' affair. files has read the configuration file, and
+// knows what runs workers that are forked. The result is the exit status.
+func Master(cfg *config.Config, files *Files) int {
 	master.Signals()
 	dir, err := os.Getwd()
 	if err != nil {
@@ -45,7 +45,9 @@ func Master(cfg *config.Config, program func() (*Program, error)) int {
 	up := takeDetached()
 	setTitle("master", cfg)
 	warn(log, cfg)
-	zygote, err := zygote(cfg, program)
+	config.StartedIn(files.dir)
+	reads := files.HasRead()
+	zygote, err := zygote(cfg, files)
 	if err != nil {
 		return Fail(err, config.ExitBoot)
 	}
@@ -78,7 +80,11 @@ func Master(cfg *config.Config, program func() (*Program, error)) int {
 	}
 	defer func() { removePidFile(pidFile) }()
 	log.Info(fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()))
-	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Zygote: zygote, Before: before, Up: func() {
+	var read func() (*master.Renewal, error)
+	if reads {
+		read = files.again
+	}
+	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Zygote: zygote, Read: read, Before: before, Up: func() {
 		leaveTerminal(cfg, log)
 		up()
 	}, Promoted: func() {
@@ -103,21 +109,20 @@ func Master(cfg *config.Config, program func() (*Program, error)) int {
 }
 
 // zygote is what the process is told that loads the application for all workers; nil: each loads it itself.
-func zygote(cfg *config.Config, program func() (*Program, error)) (*master.Zygote, error) {
-	if !cfg.Preload {
-		return nil, nil
+func zygote(cfg *config.Config, files *Files) (*master.Zygote, error) {
+	if !files.HasRead() {
+		if !cfg.Preload {
+			return nil, nil
+		}
+		p, err := files.program(cfg)
+		if err != nil {
+			return nil, err
+		}
+		if files.zygote, err = newZygote(p); err != nil {
+			return nil, err
+		}
 	}
-	p, err := program()
-	if err != nil {
-		return nil, err
-	}
-	told, err := bridge.Zygote(p.Interpreter, p.Files, config.Version)
-	if err != nil {
-		return nil, err
-	}
-	return &master.Zygote{
-		Told: told, Argv: p.Argv, Setup: pythonSetup(cfg).Text(), Chdir: cfg.Chdir, Umask: cfg.Umask, App: cfg.App,
-	}, nil
+	return files.take(cfg)
 }
 
 // JoinMaster makes this process a worker if it is to be one: cfg then says what it has to itself, and what the master sees to

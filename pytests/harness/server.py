@@ -29,6 +29,7 @@ SHIELDED = (
     "GOWSGI_CMD_ARGS",
     "FORWARDED_ALLOW_IPS",
     "SCRIPT_NAME",
+    "SENDFILE",
 )
 
 

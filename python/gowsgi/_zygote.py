@@ -19,19 +19,24 @@ import types
 import warnings
 from typing import Any
 
-__all__ = ["app", "begin", "forked", "forking", "main"]
+__all__ = ["app", "begin", "config_file", "forked", "forking", "main"]
 
 VARIABLE = "GOWSGI_ZYGOTE"
 WORKER = "GOWSGI_WORKER"
+FILE = "GOWSGI_FILE"
+STARTED_IN = "GOWSGI_STARTED_IN"
 
-# As config.ExitBoot and ExitApp.
-EXIT_BOOT, EXIT_APP = 3, 4
+# As config.ExitUsage, ExitBoot and ExitApp.
+EXIT_USAGE, EXIT_BOOT, EXIT_APP = 2, 3, 4
 
 # What a worker sends to its parent is meant for the master.
 FORWARDED = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
 # The application, once it is loaded; workers have it from here.
 app: Any = None
+
+# The configuration file (_config_file.ConfigFile), if there is one.
+config_file: Any = None
 
 # Whether this process is one that others are forked from, in which no Go may start; whether it was forked from one.
 forking = forked = False
@@ -68,6 +73,8 @@ class Zygote:
         self.listeners: list[int] = []
         self.signals: Signals | None = None
         self.collects = gc.isenabled()
+        self.settings = ""
+        self.started_in = os.getcwd()
         self.ending = False
 
     def run(self) -> None:
@@ -76,7 +83,7 @@ class Zygote:
             if self.signals is not None:
                 self.signals.wait(self.link)
                 for number in self.signals.taken():
-                    os.kill(os.getppid(), number) if not self.ending else None
+                    self.forward(number)
                 self.reap()
             if self.ending:
                 if not self.workers:
@@ -89,6 +96,10 @@ class Zygote:
                 sys.exit(0)
             if order["do"] == "end":
                 self.end()
+            elif order["do"] == "read":
+                self.read(order["file"])
+            elif order["do"] == "leave":
+                self.leave(order["streams"])
             elif order["do"] == "load":
                 self.listeners = fds
                 self.load(order)
@@ -121,6 +132,24 @@ class Zygote:
         except OSError:
             pass  # the master is gone, which is heard as an end
 
+    def read(self, file: dict[str, Any]) -> None:
+        """Evaluates the configuration file."""
+        global config_file
+        from gowsgi import _config_file
+
+        try:
+            config_file = _config_file.read(file["location"])
+            settings = file["settings"] or config_file.options()
+        except _config_file.ConfigError as mistake:
+            self.tell(does="refused", sentence=str(mistake))
+            sys.exit(EXIT_USAGE)
+        self.settings = json.dumps({"settings": settings, "variables": file["variables"]})
+        try:
+            self.link.send(json.dumps({"does": "read", "settings": settings}).encode())
+        except OSError as error:
+            self.tell(does="refused", sentence=f"what {config_file.path} says cannot be handed over: {error.strerror}")
+            sys.exit(EXIT_USAGE)
+
     def load(self, order: dict[str, Any]) -> None:
         """Loads the application, if that is to be done here."""
         global app
@@ -141,7 +170,26 @@ class Zygote:
         self.signals = Signals()
         self.tell(does="loaded")
 
+    def leave(self, streams: int) -> None:
+        """Leaves the terminal, for a daemon."""
+        nothing = os.open("/dev/null", os.O_RDWR)
+        for number in range(streams):
+            os.dup2(nothing, number)
+        os.close(nothing)
+
+    def forward(self, number: int) -> None:
+        if not self.ending:
+            try:
+                os.kill(os.getppid(), number)
+            except PermissionError:
+                pass  # the master is root's, which the application is not
+
     def prepare(self, order: dict[str, Any]) -> None:
+        who = order["who"]
+        if who:
+            os.setgroups(who["groups"])
+            os.setgid(who["group"])
+            os.setuid(who["user"])
         if order["umask"] >= 0:
             os.umask(order["umask"])
         if order["chdir"]:
@@ -180,6 +228,9 @@ class Zygote:
             self.signals.forget()
         listeners = ",".join(map(str, self.listeners))
         os.putenv(WORKER, f"{parent}:{age}:{link_fd}:{listeners}:forked")  # Go's business, not the application's
+        os.putenv(STARTED_IN, self.started_in)
+        if self.settings:
+            os.putenv(FILE, self.settings)
         if self.collects:
             gc.enable()
         return True

@@ -1,0 +1,121 @@
+package master
+
+import (
+	"errors"
+	"reflect"
+	"sort"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/internal/config"
+)
+
+// rereads is a rig with a configuration file; what it says comes from says, when the loop takes it.
+type rereads struct {
+	*rig
+	says chan reading
+	used map[int]*Zygote
+}
+
+func newRereads(t *testing.T) *rereads {
+	r := &rereads{newRig(t, 1), make(chan reading, 4), map[int]*Zygote{}}
+	r.read = func() (*Renewal, error) { s := <-r.says; return s.Renewal, s.err }
+	r.use = func(generation int, z *Zygote) { r.used[generation] = z }
+	r.hears(1, wordReady)
+	return r
+}
+
+func (r *rereads) hup(workers int, err error) {
+	r.gets(unix.SIGHUP)
+	r.said(workers, err)
+}
+
+// said is the end of a reading that is under way.
+func (r *rereads) said(workers int, err error) {
+	cfg := config.Default()
+	cfg.Workers = strconv.Itoa(workers)
+	s := reading{&Renewal{Config: cfg, Zygote: &Zygote{App: cfg.Workers}}, err}
+	if err != nil {
+		s.Renewal = nil
+	}
+	r.says <- s
+	r.hasRead(<-r.readings)
+	r.reconcile()
+}
+
+func (r *rereads) running(t *testing.T, ages ...int) {
+	t.Helper()
+	var all []int
+	for age, w := range r.workers {
+		if w.stopBy.IsZero() {
+			all = append(all, age)
+		}
+	}
+	sort.Ints(all)
+	if len(all)+len(ages) > 0 && !reflect.DeepEqual(all, ages) {
+		t.Errorf("%v run, not %v", all, ages)
+	}
+}
+
+func TestHUPReadsTheFileFirst(t *testing.T) {
+	r := newRereads(t)
+	r.gets(unix.SIGHUP)
+	if !r.renewing() {
+		t.Error("nobody is told that something goes on")
+	}
+	r.running(t, 1)
+	r.said(2, nil)
+	r.running(t, 1, 2, 3)
+	if z := r.used[r.generation]; z == nil || z.App != "2" {
+		t.Errorf("the new workers are forked from %+v", z)
+	}
+	r.hears(2, wordReady)
+	r.hears(3, wordReady)
+	r.running(t, 2, 3)
+}
+
+func TestAFileThatIsNoGoodChangesNothing(t *testing.T) {
+	r := newRereads(t)
+	r.hup(0, errors.New("conf.py, line 3"))
+	r.running(t, 1)
+	if r.want != 1 || r.renewing() {
+		t.Errorf("%d workers are wanted", r.want)
+	}
+}
+
+func TestSettingsGoWithWorkersThatCannotStart(t *testing.T) {
+	r := newRereads(t)
+	before := r.cfg
+	r.hup(2, nil)
+	r.ends(2, syscall.WaitStatus(config.ExitApp<<8))
+	if r.cfg != before || r.want != 1 {
+		t.Errorf("%d workers are wanted by %p", r.want, r.cfg)
+	}
+	r.hup(3, nil)
+	r.hup(4, nil) // before those have come to serve
+	r.ends(r.age, syscall.WaitStatus(config.ExitApp<<8))
+	if r.cfg != before || r.want != 1 {
+		t.Errorf("after two renewals %d workers are wanted", r.want)
+	}
+}
+
+func TestAFileThatChangesWhileItIsReadIsReadAgain(t *testing.T) {
+	r := newRereads(t)
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGHUP)
+	r.said(2, nil)
+	r.running(t, 1)
+	r.said(3, nil)
+	r.running(t, 1, 2, 3, 4)
+}
+
+func TestAStopWhileTheFileIsRead(t *testing.T) {
+	r := newRereads(t)
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGTERM)
+	r.said(2, nil)
+	r.running(t)
+}
