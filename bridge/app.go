@@ -229,6 +229,12 @@ func ModuleFiles() (files []string, err error) {
 	}
 }
 
+// WorkerEnds runs what a configuration file has for the end of a worker that was forked. In Python's main thread.
+func WorkerEnds() error {
+	_, err := cpy.Support("worker_ends", "")
+	return err
+}
+
 // BeforeEnd is called in Python's main thread before Python ends, or perhaps does not: a 0 arrives at fd when its atexit
 // functions begin.
 func BeforeEnd(fd int) error {

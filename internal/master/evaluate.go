@@ -31,7 +31,7 @@ type File struct {
 // IsForked reports whether this process is a worker that was forked with Python in it.
 func IsForked() bool {
 	p, worker := parsePlace(os.Getenv(variable), os.Getppid())
-	return worker && p.forked
+	return worker && p.forked != nil
 }
 
 // mostSettings is how much one message can hold, and more than any configuration file says.
@@ -63,6 +63,7 @@ func (z *Zygote) Evaluate() ([]byte, error) {
 
 // Check has the application loaded; the result is the status with which the process has ended, who says what is wrong.
 func (z *Zygote) Check() int {
+	z.Life = nil
 	z.process.send(z.load())
 	if _, err := z.process.next(); err == nil {
 		z.process.send(order{Do: "end"})

@@ -147,7 +147,7 @@ func (m *Master) fold() {
 		m.stop(w, wordStop)
 	}
 	if m.previous >= 0 {
-		m.over(m.previous)
+		m.over(m.previous, false)
 		m.previous = -1
 	}
 }
@@ -156,7 +156,7 @@ func (m *Master) fold() {
 func (m *Master) unfold() {
 	m.heirs.folded = false
 	m.log.Info("workers are started again", "workers", m.want)
-	m.over(m.generation)
+	m.over(m.generation, false)
 	m.generation = m.age + 1
 	m.pause, m.notBefore = 0, time.Time{}
 }

@@ -19,7 +19,7 @@ import (
 // Link is a worker's connection to its master.
 type Link struct {
 	Age    int
-	Forked bool // with Python, and what Prepare would do, done
+	Forked *Forked // with Python, and what Prepare would do, done; nil: it was not
 	conn   net.Conn
 	in     *bufio.Reader
 	mu     sync.Mutex

@@ -55,12 +55,14 @@ type Master struct {
 	cfg    *config.Config
 	log    *slog.Logger
 	start  func(age, generation int) (process, error) // a worker's process, which sends its events to m.events
-	over   func(generation int)                       // no more of them are started
+	over   func(generation int, last bool)            // no more of them are started; last: of none
 	use    func(generation int, z *Zygote)            // what one is forked from
 	read   func() (*Renewal, error)                   // the configuration file; nil: there is none
 	reopen func()                                     // the log files
 	up     func()                                     // to be called when the first workers serve
 	now    func() time.Time
+	// changed tells that a generation is to have another number of workers.
+	changed func(generation, workers, before int)
 
 	want       int // workers of a generation
 	generation int
@@ -206,7 +208,7 @@ func (m *Master) reconcile() {
 		for _, w := range old {
 			m.stop(w, wordStop)
 		}
-		m.over(m.previous)
+		m.over(m.previous, false)
 		m.previous = -1
 		m.log.Info("the new workers serve", "workers", ready)
 	}
@@ -341,7 +343,7 @@ func (m *Master) failedToStart(w *worker, status syscall.WaitStatus) bool {
 		for _, other := range m.ofGeneration(m.generation) {
 			m.stop(other, wordStop) // it may have come to serve
 		}
-		m.over(m.generation)
+		m.over(m.generation, false)
 		m.generation, m.previous = m.previous, -1
 		m.restore()
 		return true
@@ -376,9 +378,9 @@ func (m *Master) end(word string) {
 	for _, w := range m.workers {
 		m.stop(w, word)
 	}
-	m.over(m.generation)
+	m.over(m.generation, true)
 	if m.previous >= 0 {
-		m.over(m.previous)
+		m.over(m.previous, false)
 	}
 }
 
@@ -394,10 +396,14 @@ func (m *Master) signal(sig syscall.Signal) {
 	case unix.SIGHUP:
 		m.hangUp()
 	case unix.SIGTTIN, unix.SIGTTOU:
+		before := m.want
 		if sig == unix.SIGTTIN {
 			m.want++
 		} else if m.want > 1 {
 			m.want--
+		}
+		if m.want != before {
+			m.changed(m.generation, m.want, before)
 		}
 		m.log.Info("the number of workers is changed", "workers", m.want)
 	case unix.SIGUSR1:
@@ -426,7 +432,7 @@ func (m *Master) renew() {
 				m.stop(w, wordStop)
 			}
 		}
-		m.over(m.generation)
+		m.over(m.generation, false)
 	} else {
 		m.previous = m.generation
 	}

@@ -38,12 +38,13 @@ func Again(dir string) (*exec.Cmd, error) {
 
 // Surroundings are what a master needs of whoever runs it.
 type Surroundings struct {
-	Dir    string                   // where the program was started
-	As     *syscall.Credential      // who workers are; nil: who it is
-	Zygote *Zygote                  // what the process is told that loads the application and is forked; nil: each worker loads it
-	Read   func() (*Renewal, error) // reads the configuration file again, nil without one; called aside
-	Reopen func()                   // opens the log files again
-	Up     func()                   // called when the first workers serve
+	Dir       string                   // where the program was started
+	As        *syscall.Credential      // who workers are; nil: who it is
+	Addresses []string                 // of the listeners, as URLs
+	Zygote    *Zygote                  // what the process is told that loads the application and is forked; nil: each worker loads it
+	Read      func() (*Renewal, error) // reads the configuration file again, nil without one; called aside
+	Reopen    func()                   // opens the log files again
+	Up        func()                   // called when the first workers serve
 
 	Before   int    // the master that this one takes over from, see Inherit; 0: none
 	Promoted func() // called when that one has ended
@@ -69,6 +70,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 		files[i] = os.NewFile(uintptr(fd), ln.Addr())
 		defer files[i].Close()
 	}
+	log, relay := newRelay(log)
 	m := newMaster(cfg, log)
 	m.reopen = around.Reopen
 	m.up = around.Up
@@ -87,9 +89,16 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 		m.announcer.manager = nil // it has the ear of the one before
 	}
 	if around.Zygote != nil {
-		all := &zygotes{told: map[int]*Zygote{0: around.Zygote}, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{}}
-		m.start, m.over, m.use = all.fork, all.over, all.use
+		all := &zygotes{
+			told: map[int]*Zygote{0: around.Zygote}, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{},
+			addresses: around.Addresses, want: func() int { return m.want }, relay: relay,
+		}
+		m.start, m.over, m.use, m.changed = all.fork, all.over, all.use, all.changed
 		m.read = around.Read
+		m.reopen = func() {
+			around.Reopen()
+			all.reopen()
+		}
 		m.up = func() {
 			around.Up()
 			switch {
@@ -99,13 +108,15 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 				all.leave(3)
 			}
 		}
+		defer all.end(pastGrace)
 	}
 	return m.run(Signals()), nil
 }
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 	return &Master{
-		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int) {}, use: func(int, *Zygote) {}, readings: make(chan reading),
+		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote) {},
+		changed: func(int, int, int) {}, readings: make(chan reading),
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
 		heirs: heirs{parentIs: os.Getppid, promoted: func() {}, left: func() {}},
 	}

@@ -39,7 +39,30 @@ type place struct {
 	age       int
 	link      int
 	listeners []int
-	forked    bool
+	forked    *Forked // nil: it was not
+}
+
+// Forked is what a worker is told that was forked with Python in it.
+type Forked struct {
+	Hooks  bool   // a configuration file has functions for its beginning and end
+	Log    string // a file that gets the server's own records, as JSON, in the place of the error log; "": none
+	Access bool   // requests are told to a logger in Python, and the server writes no access log
+}
+
+// parseForked reads it, which is words with a comma between; see python/gowsgi/_forked.py.
+func parseForked(text string) *Forked {
+	f := new(Forked)
+	for _, word := range strings.Split(text, ",") {
+		switch name, value, _ := strings.Cut(word, "="); name {
+		case "hooks":
+			f.Hooks = true
+		case "log":
+			f.Log = value
+		case "access":
+			f.Access = true
+		}
+	}
+	return f
 }
 
 // text is the variable's value for a child of the process parent.
@@ -65,7 +88,10 @@ func parsePlace(text string, parent int) (p place, ok bool) {
 		}
 		return n
 	}
-	p.age, p.link, p.forked = number(parts[1]), number(parts[2]), parts[4] == "forked"
+	p.age, p.link = number(parts[1]), number(parts[2])
+	if rest, forked := strings.CutPrefix(parts[4], "forked"); forked {
+		p.forked = parseForked(rest)
+	}
 	for _, fd := range strings.FieldsFunc(parts[3], func(r rune) bool { return r == ',' }) {
 		p.listeners = append(p.listeners, number(fd))
 	}

@@ -30,6 +30,7 @@ type Zygote struct {
 	Chdir string
 	Umask int    // -1: as it is
 	App   string // what to load, as on the command line
+	Life  *Life  // for hooks; nil: there are none to be called
 	File  *File  // to be evaluated first; nil: none
 
 	As *syscall.Credential // who it becomes when the file was evaluated; nil: who it is
@@ -50,6 +51,15 @@ type order struct {
 	Who *identity `json:"who"`
 
 	Streams int `json:"streams"` // for leave: how many, from standard input on
+
+	Life *Life `json:"life,omitempty"`
+
+	Workers int  `json:"workers,omitempty"` // for workers: how many there are to be, and were
+	Before  int  `json:"before,omitempty"`
+	Last    bool `json:"last,omitempty"` // for end: the server ends
+
+	Level   string `json:"level,omitempty"` // for log: a record of the master's
+	Message string `json:"message,omitempty"`
 }
 
 // identity is a syscall.Credential.
@@ -68,6 +78,7 @@ type report struct {
 
 	Settings json.RawMessage `json:"settings"`
 	Sentence string          `json:"sentence"`
+	Logs     bool            `json:"logs"` // with loaded: it takes the master's records
 }
 
 // zygotes has one for each generation.
@@ -78,6 +89,11 @@ type zygotes struct {
 	log       *slog.Logger
 	events    chan<- event
 	of        map[int]*zygoteProcess // by generation
+	addresses []string
+	want      func() int // how many workers there are to be
+	relay     relay
+	last      *zygoteProcess // ends with the server
+	before    *int           // how many there were to be when the last one began; nil: there was none
 }
 
 // fork lets a worker be forked, which has no pid before that has happened.
@@ -106,16 +122,45 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 }
 
 // over lets the zygote of a generation end when its workers have.
-func (z *zygotes) over(generation int) {
+func (z *zygotes) over(generation int, last bool) {
 	if p := z.of[generation]; p != nil {
 		delete(z.of, generation)
-		p.finish()
+		p.finish(last)
+		if last {
+			z.last = p
+		}
 	}
 	if told := z.told[generation]; told != nil {
 		told.Close()
 	}
 	if generation != 0 {
 		delete(z.told, generation)
+	}
+}
+
+// changed tells the hooks of a generation how many workers there are to be.
+func (z *zygotes) changed(generation, workers, before int) {
+	if p := z.of[generation]; p != nil {
+		z.before = &workers
+		p.send(order{Do: "workers", Workers: workers, Before: before})
+	}
+}
+
+// reopen has their log files opened again.
+func (z *zygotes) reopen() {
+	for _, p := range z.of {
+		p.send(order{Do: "reopen"})
+	}
+}
+
+// end waits until the hook for the end of the server has been called, and no longer than that.
+func (z *zygotes) end(limit time.Duration) {
+	if z.last == nil {
+		return
+	}
+	select {
+	case <-z.last.ended:
+	case <-time.After(limit):
 	}
 }
 
@@ -145,14 +190,22 @@ func (z *zygotes) begin(told *Zygote) (*zygoteProcess, error) {
 			return nil, err
 		}
 	}
-	p.log = z.log
-	p.send(told.load(), z.listeners...)
+	p.log, p.relay = z.log, z.relay
+	o := told.load()
+	if o.Life != nil {
+		life := *o.Life
+		life.Addresses = z.addresses
+		life.Workers, life.Before, life.Reload = z.want(), z.before, z.before != nil
+		z.before = &life.Workers
+		o.Life = &life
+	}
+	p.send(o, z.listeners...)
 	go p.follow()
 	return p, nil
 }
 
 func (z *Zygote) load() order {
-	o := order{Do: "load", Setup: z.Setup, Chdir: z.Chdir, Umask: z.Umask, App: z.App}
+	o := order{Do: "load", Setup: z.Setup, Chdir: z.Chdir, Umask: z.Umask, App: z.App, Life: z.Life}
 	if z.As != nil {
 		o.Who = &identity{z.As.Uid, z.As.Gid, z.As.Groups}
 	}
@@ -188,7 +241,7 @@ func launch(z *Zygote, how command) (*zygoteProcess, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	p := &zygoteProcess{cmd: cmd, link: conn.(*net.UnixConn), workers: map[int]*forked{}}
+	p := &zygoteProcess{cmd: cmd, link: conn.(*net.UnixConn), workers: map[int]*forked{}, ended: make(chan struct{})}
 	if z.File != nil {
 		p.send(order{Do: "read", File: z.File})
 	}
@@ -200,6 +253,9 @@ type zygoteProcess struct {
 	cmd  *exec.Cmd
 	link *net.UnixConn
 	log  *slog.Logger
+
+	relay relay
+	ended chan struct{} // closed when it has
 
 	mu      sync.Mutex
 	workers map[int]*forked // by age, until they have ended
@@ -272,7 +328,7 @@ func (p *zygoteProcess) send(o order, files ...*os.File) {
 	_, _, _ = p.link.WriteMsgUnix(data, rights, nil)
 }
 
-func (p *zygoteProcess) finish() {
+func (p *zygoteProcess) finish(last bool) {
 	p.mu.Lock()
 	p.told = true
 	loading := !p.loaded && !p.gone
@@ -281,7 +337,7 @@ func (p *zygoteProcess) finish() {
 		p.kill(unix.SIGTERM)
 		return
 	}
-	p.send(order{Do: "end"})
+	p.send(order{Do: "end", Last: last})
 }
 
 // follow hears what the zygote says until it has ended.
@@ -299,6 +355,7 @@ func (p *zygoteProcess) follow() {
 	}
 	_ = p.cmd.Wait()
 	_ = p.link.Close()
+	close(p.ended)
 	status, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	p.orphans(status)
 }
@@ -309,6 +366,9 @@ func (p *zygoteProcess) hear(r report) {
 		p.mu.Lock()
 		p.loaded = true
 		p.mu.Unlock()
+		if r.Logs {
+			p.relay.to.Store(p)
+		}
 	case "refused": // when it was started anew, and the file is another one by now
 		p.log.Error(r.Sentence)
 	case "forked":

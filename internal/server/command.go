@@ -48,7 +48,7 @@ func Fail(err error, status int) int {
 // Prepare applies what concerns the process before Python loads anything: directory, environment, umask.
 // A worker that was forked has it from its zygote.
 func Prepare(cfg *config.Config) error {
-	if workerOf != nil && workerOf.Forked {
+	if forked() != nil {
 		return nil
 	}
 	for _, kv := range cfg.Env {
@@ -71,7 +71,7 @@ func Prepare(cfg *config.Config) error {
 // Command serves, or checks, the application that cfg names. Prepare was called, Python is up, and saved is the state of
 // the calling thread, Python's main one. The result is the exit status.
 func Command(cfg *config.Config, action config.Action, saved bridge.State, began time.Time) int {
-	log, err := OpenLog(cfg) // before Python does, whose words about it are an exception's
+	log, err := openRecords(cfg) // before Python does, whose words about it are an exception's
 	if err != nil {
 		return Fail(err, config.ExitUsage)
 	}
@@ -100,6 +100,7 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 			}
 		}
 		code = s.command(saved, began)
+		endForked(log)
 	}
 	s.stopBy.CompareAndSwap(0, time.Now().UnixNano()) // not served: nothing to be waited for
 	s.status.Store(int32(code))

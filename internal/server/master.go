@@ -84,7 +84,7 @@ func Master(cfg *config.Config, files *Files) int {
 	if reads {
 		read = files.again
 	}
-	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Zygote: zygote, Read: read, Before: before, Up: func() {
+	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Addresses: addresses(listeners), Zygote: zygote, Read: read, Before: before, Up: func() {
 		leaveTerminal(cfg, log)
 		up()
 	}, Promoted: func() {
@@ -135,6 +135,9 @@ func JoinMaster(cfg *config.Config) error {
 	workerOf = link
 	setTitle("worker", cfg)
 	cfg.PidFile, cfg.Warnings = "", nil
+	if f := forked(); f != nil && f.Access {
+		cfg.AccessLog = ""
+	}
 	return nil
 }
 
@@ -192,7 +195,7 @@ func (o orders) last() {
 func (o orders) Shared(on bool) { o.s.shared.Store(on) }
 
 // Quit implements master.Orders.
-func (o orders) Quit() { o.s.Stop(0) }
+func (o orders) Quit() { o.s.interrupt() }
 
 // Orphaned implements master.Orders.
 func (o orders) Orphaned() {

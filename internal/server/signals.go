@@ -208,9 +208,12 @@ func (s *Server) stopSignal(sig syscall.Signal) {
 			continue
 		}
 		if last == 0 {
-			if delay := s.cfg.DrainDelay; delay > 0 && sig == syscall.SIGTERM && s.accepts.Load() {
+			switch delay := s.cfg.DrainDelay; {
+			case sig == syscall.SIGINT && hooked():
+				s.interrupt()
+			case delay > 0 && sig == syscall.SIGTERM && s.accepts.Load():
 				s.drain(delay, func() { s.Stop(s.cfg.GracefulTimeout) })
-			} else {
+			default:
 				s.Stop(s.cfg.GracefulTimeout)
 			}
 			return
@@ -233,7 +236,7 @@ func (s *Server) reopenLogs() {
 	s.spare.give()
 	defer s.spare.take(spareDescriptors)
 	failed := []error{reopenLog(s.log), s.http.ReopenLog()}
-	if s.cfg.ErrorLog != "-" && s.cfg.ErrorLog != "" {
+	if s.cfg.ErrorLog != "-" && s.cfg.ErrorLog != "" || hooked() {
 		failed = append(failed, bridge.ReopenErrorLog(s.cfg.ErrorLog))
 	}
 	if err := errors.Join(failed...); err != nil {

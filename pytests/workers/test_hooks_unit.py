@@ -1,13 +1,26 @@
 """What hooks are called with, and in which order, without a server; gunicorn's own objects are the measure."""
 
+import logging
 import os
 import socket
+import sys
 import time
 
 import pytest
 
 from gowsgi._gunicorn_cfg import DEFAULTS, Cfg
 from gowsgi._hooks import HookError, Hooks
+from gowsgi._zygote_life import Life
+
+
+@pytest.fixture(autouse=True)
+def loggers():
+    """Leaves no handler to the next test."""
+    yield
+    for name in ("gunicorn.error", "gunicorn.access"):
+        for handler in list(logging.getLogger(name).handlers):
+            logging.getLogger(name).removeHandler(handler)
+            handler.close()
 
 
 class Log:
@@ -329,3 +342,122 @@ def test_debug_shows_requests_as_gunicorns_default_hook_does():
     serve(h.wrap(app, worker))
     assert [line[:2] for line in h.log.lines] == [("debug", "GET /a%20b")]
     worker.tmp.close()
+
+
+# ---------------------------------------------------------------------------------------------- the life of a server
+
+
+class File:
+    def __init__(self, hooks, values=None):
+        self.hooks = hooks
+        self.values = values or {}
+
+
+TOLD = {
+    "master": 4711,
+    "app": "site:app",
+    "addresses": [],
+    "settings": None,
+    "workers": 2,
+    "before": None,
+    "reload": False,
+}
+
+
+def noted(*names):
+    seen = []
+
+    def hook(name):
+        return lambda *arguments: seen.append((name, *arguments[1:]))
+
+    return seen, {name: hook(name) for name in names}
+
+
+def test_without_a_configuration_nothing_is_done():
+    for file in (None, File({}, {"workers": 3, "bind": ["x:1"], "loglevel": "debug", "accesslog": "-"})):
+        life = Life()
+        life.begins(TOLD, file)
+        life.loaded(TOLD, len, [])
+        assert life.hooks is None and life.forks(1) is None and life.inside(None, None) is None
+        for order in ({"do": "end", "last": True}, {"do": "workers", "workers": 1, "before": 2}, {"do": "reopen"}):
+            life.ordered(order)
+        life.ended(7)
+        life.ends()
+        assert not life.takes_records()
+
+
+def test_a_start_and_a_reload():
+    for reload, before, names in ((False, None, ["on_starting", "when_ready"]), (True, 3, ["on_reload"])):
+        seen, functions = noted("nworkers_changed", "on_starting", "when_ready", "on_reload", "on_exit", "child_exit")
+        told = {**TOLD, "reload": reload, "before": before, "settings": {"workers": 2}}
+        life = Life()
+        life.begins(told, File(functions, {"workers": 5, "threads": 7, "errorlog": "/dev/null"}))
+        assert seen == [("nworkers_changed", 2, before)]
+        server = life.hooks.server
+        assert (server.cfg.workers, server.cfg.threads) == (2, 7), "the command line wins"
+        life.loaded(told, len, [])
+        assert server.app.wsgi() is len
+        worker = life.forks(1)
+        life.forked(worker, 12)
+        life.ordered({"do": "workers", "workers": 4, "before": 2})
+        life.ended(12)
+        life.ended(13)
+        life.ordered({"do": "end", "last": not reload})
+        life.ordered({"do": "end"})  # its master is gone
+        life.ends()
+        expected = [*names, "nworkers_changed", "child_exit"] + ([] if reload else ["on_exit"])
+        assert [entry[0] for entry in seen[1:]] == expected
+        assert server.num_workers == 4 and not life.takes_records()
+
+
+def test_a_pre_fork_that_fails_leaves_nothing_open():
+    life = Life()
+    life.begins(TOLD, File({"pre_fork": failing}, {"errorlog": "/dev/null"}))
+    open_before = os.listdir("/proc/self/fd")
+    with pytest.raises(HookError):
+        life.forks(1)
+    assert os.listdir("/proc/self/fd") == open_before
+
+
+def test_what_asks_for_pythons_logging(monkeypatch):
+    from gowsgi._gunicorn_settings import asks_for_python
+
+    for name in ("gunicorn.error", "gunicorn.access"):
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])  # there may be pytest's
+    assert not asks_for_python(Cfg({"accesslog": "-", "errorlog": "x", "loglevel": "debug"}))
+    for values in (
+        {"logger_class": "mine.Logger"},
+        {"logconfig": "x"},
+        {"logconfig_dict": {"version": 1}},
+        {"logconfig_json": "x"},
+        {"syslog": True},
+        {"statsd_host": "h:1"},
+        {"accesslog": "-", "access_log_format": "%({site.mine}e)s"},
+    ):
+        assert asks_for_python(Cfg(values)), values
+    log = logging.getLogger("gunicorn.access")
+    log.addFilter(len)
+    try:
+        assert asks_for_python(Cfg({})), "a filter that a configuration file has added"
+    finally:
+        log.removeFilter(len)
+
+
+def test_records_of_the_master_are_told_by_the_method_for_their_level(tmp_path):
+    life = Life()
+    log = tmp_path / "log"
+    (tmp_path / "logger_of_mine.py").write_text(
+        "from gowsgi._gunicorn_logger import Logger\n"
+        "class Mine(Logger):\n"
+        "    def warning(self, msg, *args):\n"
+        f"        with open({str(log)!r}, 'a') as file:\n"
+        "            file.write(msg % args)\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    try:
+        life.begins(TOLD, File({}, {"logger_class": "logger_of_mine.Mine", "errorlog": "/dev/null"}))
+        assert life.takes_records()
+        life.ordered({"do": "log", "level": "WARNING", "message": "100 %"})
+        assert log.read_text() == "100 %"
+    finally:
+        sys.path.remove(str(tmp_path))

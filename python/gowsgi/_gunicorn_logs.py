@@ -10,7 +10,12 @@ from typing import Any
 
 from gowsgi import _gunicorn_settings as _settings
 
-__all__ = ["Failures", "Records"]
+__all__ = ["Failures", "Records", "tell"]
+
+
+def tell(log: Any, level: str, message: str) -> None:
+    """A record by the method that gunicorn would call, which a logger may have in its own way."""
+    getattr(log, level.lower())("%s", message)
 
 
 class Records:
@@ -43,8 +48,7 @@ class Records:
         level, message = record.pop("level"), record.pop("message")
         for name in ("time", "pid"):
             record.pop(name, None)
-        more = "".join(f" {name}={value}" for name, value in record.items())
-        self._log.log(level, "%s", message + more)
+        tell(self._log, level, message + "".join(f" {name}={value}" for name, value in record.items()))
 
     def close(self) -> None:
         """The last records are told before it returns, unless the logger takes them longer than a second."""

@@ -114,6 +114,19 @@ def _proxy_protocol(value: Any) -> str:
 # ---------------------------------------------------------------------------------------------- logs
 
 
+def asks_for_python(cfg: Any) -> bool:
+    """Whether logs are to go through Python's loggers: a logger_class or configuration, syslog, statsd, a filter."""
+    if cfg.settings["logger_class"].get() not in ("gunicorn.glogging.Logger", "simple"):
+        return True
+    if cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json or cfg.syslog or cfg.statsd_host:
+        return True
+    if cfg.accesslog and "}e" in cfg.access_log_format:
+        return True
+    known = logging.root.manager.loggerDict
+    found = [known.get("gunicorn." + name) for name in ("error", "access")]
+    return any(isinstance(log, logging.Logger) and (log.handlers or log.filters) for log in found)
+
+
 def plain(log: Any) -> bool:
     """Whether gunicorn's own logger writes to its stream or file and nowhere else, and formats as it always does."""
     cfg = log.cfg if hasattr(log, "cfg") else None

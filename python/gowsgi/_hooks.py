@@ -14,15 +14,27 @@ from gowsgi._hook_objects import App, Listener, Server, Worker
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["HookError", "Hooks"]
+__all__ = ["HookError", "Hooks", "hooks_for"]
 
 
-class HookError(Exception):
+class HookError(RuntimeError):
     """A hook has raised what stops what was about to begin. The text says which and what, __cause__ is what it was."""
 
     def __init__(self, name: str, cause: BaseException) -> None:
         text = " ".join(str(cause).split())
         super().__init__(f"the hook {name} has raised {type(cause).__name__}" + (f": {text}" if text else ""))
+
+
+def hooks_for(functions: Mapping[str, Any], cfg: Any, master_pid: int, app: str) -> Hooks | None:
+    """The hooks with their logger; None where neither they nor Python's logging are asked for, which then cost nothing.
+
+    Raises RuntimeError and OSError for a logger that cannot be had.
+    """
+    from gowsgi._gunicorn_settings import asks_for_python
+
+    if not functions and not asks_for_python(cfg):
+        return None
+    return Hooks(functions, cfg, cfg.logger_class(cfg), master_pid, app=app)
 
 
 class Hooks:
@@ -100,6 +112,12 @@ class Hooks:
         worker.pid = pid
         self.server.WORKERS[pid] = worker
         self._count()
+
+    def ended(self, pid: int) -> None:
+        """A process that was forked has; nothing if it was no worker that is known."""
+        worker = self.server.WORKERS.get(pid)
+        if worker is not None:
+            self.child_exit(worker)
 
     def child_exit(self, worker: Worker) -> None:
         self.server.WORKERS.pop(worker.pid, None)

@@ -17,7 +17,12 @@ import socket
 import sys
 import types
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from gowsgi._zygote_life import Life
+
+if TYPE_CHECKING:
+    from gowsgi._forked import Forked
 
 __all__ = ["app", "begin", "config_file", "forked", "forking", "main"]
 
@@ -34,6 +39,9 @@ FORWARDED = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SI
 
 # The application, once it is loaded; workers have it from here.
 app: Any = None
+
+# In a worker: what its configuration file has for its life, if anything.
+worker: Forked | None = None
 
 # The configuration file (_config_file.ConfigFile), if there is one.
 config_file: Any = None
@@ -70,6 +78,7 @@ class Zygote:
         self.link = link
         self.support = support
         self.workers: dict[int, int] = {}  # the age of each, by its pid
+        self.life = Life()
         self.listeners: list[int] = []
         self.signals: Signals | None = None
         self.collects = gc.isenabled()
@@ -80,22 +89,14 @@ class Zygote:
     def run(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         while True:
-            if self.signals is not None:
-                self.signals.wait(self.link)
-                for number in self.signals.taken():
-                    self.forward(number)
-                self.reap()
-            if self.ending:
-                if not self.workers:
-                    sys.exit(0)
-                continue
             order, fds = self.receive()
             if order is None:
-                if self.signals is not None:
-                    continue
-                sys.exit(0)
-            if order["do"] == "end":
-                self.end()
+                if self.ending and not self.workers:
+                    self.life.ends()
+                    sys.exit(0)
+                if self.signals is None:
+                    sys.exit(0)
+                self.wait(self.signals)
             elif order["do"] == "read":
                 self.read(order["file"])
             elif order["do"] == "leave":
@@ -103,13 +104,26 @@ class Zygote:
             elif order["do"] == "load":
                 self.listeners = fds
                 self.load(order)
-            elif order["do"] == "fork" and self.fork(order["age"], fds[0]):
-                return
+            elif order["do"] == "fork":
+                if self.fork(order["age"], fds[0]):
+                    return
+            else:
+                self.life.ordered(order)
+                if order["do"] == "end":
+                    self.end()
+
+    def wait(self, signals: Signals) -> None:
+        signals.wait(self.link)
+        for number in signals.taken():
+            self.forward(number)
+        self.reap()
 
     def receive(self) -> tuple[dict[str, Any] | None, list[int]]:
         """An order and its descriptors; None: there is none now. The end of the master is an order to end."""
         size = array.array("i").itemsize
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0x40000000)
+        if self.link.fileno() < 0:
+            return None, []
         if self.signals is not None:
             flags |= socket.MSG_DONTWAIT
         try:
@@ -119,6 +133,7 @@ class Zygote:
         except OSError:
             data, ancillary = b"", []
         if not data:
+            self.link.close()
             return {"do": "end"}, []
         fds = array.array("i")
         for level, kind, content in ancillary:
@@ -155,20 +170,23 @@ class Zygote:
         global app
         try:
             self.prepare(order)
+            self.life.begins(order.get("life"), config_file)
             if order["app"]:
                 # Less is copied later when nothing was freed between what stays (gc.freeze in Python's documentation).
                 gc.disable()
                 self.support.load_app(order["app"])
                 app = self.support.app
                 gc.collect()
+            self.life.loaded(order.get("life"), app, self.listeners)
         except self.support.Told as mistake:
             self.fail(str(mistake), EXIT_APP)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            self.life.explain(error)
             self.fail(str(error), EXIT_BOOT)
         self.collects = self.collects or gc.isenabled()
         gc.freeze()
         self.signals = Signals()
-        self.tell(does="loaded")
+        self.tell(does="loaded", logs=self.life.takes_records())
 
     def leave(self, streams: int) -> None:
         """Leaves the terminal, for a daemon."""
@@ -202,6 +220,7 @@ class Zygote:
 
     def fork(self, age: int, link_fd: int) -> bool:
         """Forks a worker; true in it."""
+        global worker
         parent = os.getpid()
         for stream in (sys.stdout, sys.stderr):
             try:
@@ -209,11 +228,13 @@ class Zygote:
             except (AttributeError, OSError, ValueError):
                 pass
         try:
+            seen = self.life.forks(age)
             with warnings.catch_warnings():
                 # Python 3.12 warns where threads are; that they are not in the child is for the application to know.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 pid = os.fork()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            self.life.explain(error)
             os.close(link_fd)
             print(f"gowsgi: a worker cannot be forked: {error}", file=sys.stderr, flush=True)
             self.tell(does="ended", age=age, status=EXIT_BOOT << 8)
@@ -221,18 +242,21 @@ class Zygote:
         if pid:
             os.close(link_fd)
             self.workers[pid] = age
+            self.life.forked(seen, pid)
             self.tell(does="forked", age=age, pid=pid)
             return False
         self.link.close()
         if self.signals is not None:
             self.signals.forget()
+        if self.collects:
+            gc.enable()
+        worker = self.life.inside(seen, self.support)
+        told = "" if worker is None else worker.begins()
         listeners = ",".join(map(str, self.listeners))
-        os.putenv(WORKER, f"{parent}:{age}:{link_fd}:{listeners}:forked")  # Go's business, not the application's
+        os.putenv(WORKER, f"{parent}:{age}:{link_fd}:{listeners}:forked{told}")  # Go's business, not the application's
         os.putenv(STARTED_IN, self.started_in)
         if self.settings:
             os.putenv(FILE, self.settings)
-        if self.collects:
-            gc.enable()
         return True
 
     def reap(self) -> None:
@@ -244,6 +268,7 @@ class Zygote:
                 ended, status = pid, 0
             if ended:
                 del self.workers[pid]
+                self.life.ended(pid)
                 self.tell(does="ended", age=age, status=status)
 
     def end(self) -> None:

@@ -24,6 +24,7 @@ def __getattr__(name):
         "run_atexit",
         "before_end",
         "reopen_error_log",
+        "worker_ends",
         "watch_signals",
         "unwatch_signals",
         "module_files",
@@ -228,7 +229,8 @@ def load_app(spec):
             % (spec, spec, type(found).__name__)
         )
     _check_kind(found, spec)
-    app = found
+    worker = getattr(sys.modules.get("gowsgi._zygote"), "worker", None)
+    app = found if worker is None else worker.loaded(found, native)
     return ""
 
 

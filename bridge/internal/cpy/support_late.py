@@ -564,6 +564,7 @@ def run_atexit(kind):
     if kind == "perhaps" and main.is_alive() and not getattr(threading, "_SHUTTING_DOWN", False):
         return "goes on"
     names = [t.name for t in threading.enumerate() if not t.daemon and t is not main]
+    worker_ends("")
     atexit._run_exitfuncs()
     flush()
     return ", ".join(names)
@@ -577,8 +578,19 @@ def flush():
             pass
 
 
+def worker_ends(_text):
+    """In a worker that was forked: what its configuration file has for the end (gowsgi._forked)."""
+    worker = getattr(sys.modules.get("gowsgi._zygote"), "worker", None)
+    if worker is not None:
+        worker.ends()
+    return ""
+
+
 def reopen_error_log(path):
     """In place, so that whoever is just writing need not know."""
+    worker = getattr(sys.modules.get("gowsgi._zygote"), "worker", None)
+    if worker is not None:
+        worker.reopen()
     if errors.file is not None:
         with open(path, "a") as file:
             errors.flush()
