@@ -67,6 +67,20 @@ type Config struct {
 	LogLevel        string
 	RequestID       string // off, take, make
 
+	// Logging by Python.
+	LoggerClass      string
+	LogConfig        string
+	LogConfigJSON    string
+	Syslog           bool
+	NoAccessToSyslog bool
+	SyslogAddress    string
+	SyslogPrefix     string
+	SyslogFacility   string
+	StatsdHost       string
+	StatsdPrefix     string
+	StatsdTags       string
+	CaptureOutput    bool // by Python, too
+
 	// Limits.
 	LimitRequestLine      int
 	LimitRequestFields    int

@@ -33,6 +33,7 @@ func TestDefaults(t *testing.T) {
 		ResponseSpoolTotal: 1 << 30, BodySpoolTotal: 1 << 30, Sendfile: true,
 		WebSocketMaxMessage: 1 << 20, WebSocketSendBuffer: 1 << 20, WebSocketPingInterval: 20 * time.Second,
 		WebSocketPingTimeout: 20 * time.Second, WebSocketCompression: true,
+		SyslogAddress: "udp://localhost:514", SyslogFacility: "user",
 		Timeout: 30 * time.Second, ReloadEngine: "auto", ReloadExtraFiles: []string{}, Umask: -1, ServerHeader: "gowsgi", HandoverAfter: time.Millisecond,
 	}
 	if got := Default(); !reflect.DeepEqual(got, want) {

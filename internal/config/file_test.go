@@ -130,7 +130,7 @@ func TestWhatGunicornTakesInAFile(t *testing.T) {
 			func(c *Config) { c.Preload = true }, ""},
 		{`{"user": 33, "group": "www"}`, func(c *Config) { c.User, c.GroupName = "33", "www" }, ""},
 		{`{"config": "x.py"}`, func(*Config) {}, "conf.py: config: another file is not read from here, nor does gunicorn"},
-		{`{"statsd_host": "h:1"}`, func(*Config) {}, "conf.py: statsd_host: " + saysStatsd},
+		{`{"enable_backlog_metric": true}`, func(*Config) {}, "conf.py: enable_backlog_metric: " + saysBacklog},
 	} {
 		got := withFile(t, `"settings": `+test.settings)
 		var remarks []string

@@ -29,8 +29,8 @@ const (
 	saysThreads = "requests run in threads here, so --threads (threads in the configuration file) says how many run at once"
 	saysTLS     = "gowsgi has no TLS: remove it and let a proxy in front speak TLS"
 	saysNoTLS   = "it says something about TLS, which gowsgi does not have"
-	saysLog     = "logs go where accesslog and errorlog say, and hold what loglevel and access_log_format say"
-	saysStatsd  = "nothing is sent to statsd"
+	saysDict    = "the same, for a configuration file only"
+	saysBacklog = "the queues of the listeners are not measured"
 	saysASGI    = "it is for ASGI applications, and gowsgi serves WSGI"
 	saysHTTP1   = "gowsgi speaks HTTP/1.1"
 	saysPaste   = "gowsgi reads no files of PasteDeploy: write paste.deploy.loadapp in a module and name that as the application"
@@ -57,22 +57,8 @@ var settingsOfGunicorn = []setting{
 	{name: "raw_paste_global_conf", flags: "--paste-global", says: saysPaste},
 	{name: "spew", flags: "--spew", is: switched, says: saysSpew, refuses: always},
 	{name: "default_proc_name", says: saysName},
-	{name: "disable_redirect_access_to_syslog", flags: "--disable-redirect-access-to-syslog", is: switched, says: "nothing goes to syslog", holds: always},
-	{name: "capture_output", flags: "--capture-output", is: switched,
-		says: "what the application prints stays on standard output and standard error"},
-	{name: "logger_class", flags: "--logger-class", says: saysLog, held: "gunicorn's own",
-		holds: oneOfThese("gunicorn.glogging.Logger", "gunicorn.instrument.statsd.Statsd", "simple")},
-	{name: "logconfig", flags: "--log-config", says: saysLog},
-	{name: "logconfig_dict", says: saysLog},
-	{name: "logconfig_json", flags: "--log-config-json", says: saysLog},
-	{name: "syslog", flags: "--log-syslog", is: switched, says: saysLog},
-	{name: "syslog_addr", flags: "--log-syslog-to", says: saysLog},
-	{name: "syslog_prefix", flags: "--log-syslog-prefix", says: saysLog},
-	{name: "syslog_facility", flags: "--log-syslog-facility", says: saysLog, held: "`user`", holds: oneOfThese("user")},
-	{name: "statsd_host", flags: "--statsd-host", says: saysStatsd},
-	{name: "statsd_prefix", flags: "--statsd-prefix", says: saysStatsd},
-	{name: "dogstatsd_tags", flags: "--dogstatsd-tags", says: saysStatsd},
-	{name: "enable_backlog_metric", flags: "--enable-backlog-metric", is: switched, says: saysStatsd},
+	{name: "logconfig_dict", says: saysDict, holds: always},
+	{name: "enable_backlog_metric", flags: "--enable-backlog-metric", is: switched, says: saysBacklog},
 	{name: "keyfile", flags: "--keyfile", says: saysTLS, refuses: always},
 	{name: "certfile", flags: "--certfile", says: saysTLS, refuses: always},
 	{name: "ca_certs", flags: "--ca-certs", says: saysNoTLS},
@@ -128,7 +114,9 @@ var optionsOfGunicorn = strings.Fields(`config wsgi_app bind backlog workers thr
 	check_config print_config sendfile reuse_port chdir raw_env pidfile umask secure_scheme_headers forwarded_allow_ips accesslog
 	access_log_format errorlog loglevel pythonpath proxy_protocol proxy_allow_ips forwarder_headers header_map
 	websocket_max_message_size
-	reload reload_engine reload_extra_files daemon user group initgroups enable_stdio_inheritance proc_name`)
+	reload reload_engine reload_extra_files daemon user group initgroups enable_stdio_inheritance proc_name
+	logger_class logconfig logconfig_json syslog syslog_addr syslog_prefix syslog_facility
+	disable_redirect_access_to_syslog statsd_host statsd_prefix dogstatsd_tags capture_output`)
 
 var inFiles = map[string]string{
 	"config":              "It does nothing in a configuration file, as with gunicorn.",

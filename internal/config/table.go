@@ -4,9 +4,9 @@ import "time"
 
 // table is the one place where options are declared: the Config fields they fill are named in the last column, and
 // everything a user sees about them is made from these rows. Limits, deadlines and buffers are in tableOfLimits, proxies
-// and limits by address in tableOfProxies, workers in tableOfWorkers and tableOfReplacing, what a service manager would do in
-// tableOfService.
-var table = join(tableOfListening, tableOfWorkers, tableOfReplacing, tableOfLimits, tableOfProxies, tableOfService, tableOfProcess)
+// and limits by address in tableOfProxies, workers in tableOfWorkers and tableOfReplacing, logging by Python in tableOfPythonLogs,
+// what a service manager would do in tableOfService.
+var table = join(tableOfListening, tableOfWorkers, tableOfReplacing, tableOfLimits, tableOfProxies, tableOfPythonLogs, tableOfService, tableOfProcess)
 
 func join(parts ...[]Option) []Option {
 	var all []Option

@@ -62,8 +62,8 @@ func (c *Config) WorkerCount() int {
 		return runtime.NumCPU()
 	}
 	n, _ := strconv.Atoi(c.Workers)
-	if n == 0 && c.File != nil {
-		return 1 // its hooks are a master's
+	if n == 0 && (c.File != nil || c.LogsByPython()) {
+		return 1 // hooks are a master's, and loggers a forked worker's
 	}
 	return n
 }

@@ -116,6 +116,9 @@ func (f *Files) take(cfg *config.Config) (*master.Zygote, error) {
 	if cfg.Preload {
 		z.App = cfg.App
 	}
+	if forHooks(cfg) {
+		z.Life = &master.Life{Master: os.Getpid(), App: cfg.App, Settings: cfg.ForHooks()}
+	}
 	if z.File != nil {
 		var err error
 		if z.As, err = identityOf(cfg); err != nil {

@@ -84,7 +84,8 @@ func Master(cfg *config.Config, files *Files) int {
 	if reads {
 		read = files.again
 	}
-	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Addresses: addresses(listeners), Zygote: zygote, Read: read, Before: before, Up: func() {
+	urls := addresses(listeners)
+	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Addresses: urls, Zygote: zygote, Read: read, Before: before, Up: func() {
 		leaveTerminal(cfg, log)
 		up()
 	}, Promoted: func() {
@@ -111,7 +112,7 @@ func Master(cfg *config.Config, files *Files) int {
 // zygote is what the process is told that loads the application for all workers; nil: each loads it itself.
 func zygote(cfg *config.Config, files *Files) (*master.Zygote, error) {
 	if !files.HasRead() {
-		if !cfg.Preload {
+		if !cfg.Preload && !forHooks(cfg) {
 			return nil, nil
 		}
 		p, err := files.program(cfg)
@@ -124,6 +125,9 @@ func zygote(cfg *config.Config, files *Files) (*master.Zygote, error) {
 	}
 	return files.take(cfg)
 }
+
+// forHooks reports whether there may be something for Python to do beside the application: hooks, or logging.
+func forHooks(cfg *config.Config) bool { return cfg.File != nil || cfg.LogsByPython() }
 
 // JoinMaster makes this process a worker if it is to be one: cfg then says what it has to itself, and what the master sees to
 // is not its business. Before anything else opens descriptors.

@@ -115,12 +115,15 @@ def _proxy_protocol(value: Any) -> str:
 
 
 def asks_for_python(cfg: Any) -> bool:
-    """Whether logs are to go through Python's loggers: a logger_class or configuration, syslog, statsd, a filter."""
+    """Whether logs are to go through Python's loggers: a logger_class or configuration, syslog, statsd, a filter.
+
+    And whether what is printed goes to the error log, which Python's loggers see to.
+    """
     if cfg.settings["logger_class"].get() not in ("gunicorn.glogging.Logger", "simple"):
         return True
     if cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json or cfg.syslog or cfg.statsd_host:
         return True
-    if cfg.accesslog and "}e" in cfg.access_log_format:
+    if (cfg.accesslog and "}e" in cfg.access_log_format) or (cfg.capture_output and cfg.errorlog != "-"):
         return True
     known = logging.root.manager.loggerDict
     found = [known.get("gunicorn." + name) for name in ("error", "access")]
