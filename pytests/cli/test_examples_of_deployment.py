@@ -48,7 +48,8 @@ def configured(gowsgi):
     def of(arguments):
         status, out, err = gowsgi("--print-config", *arguments)
         assert status == 0, err
-        return dict(map(str.strip, line.split("=", 1)) for line in out.splitlines() if "=" in line)
+        values = [line.rpartition("  # ")[0] for line in out.splitlines()]
+        return dict(map(str.strip, value.split("=", 1)) for value in values)
 
     return of
 

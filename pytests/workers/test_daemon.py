@@ -10,7 +10,7 @@ import requests
 from harness.server import run
 from harness.waiting import LIMIT, wait_until
 
-KINDS = [(), ("--workers", "2")]
+KINDS = [(), ("--workers", "2"), ("--workers", "1", "--preload")]
 
 
 def gone(pid):
@@ -82,8 +82,9 @@ def test_why_it_does_not_come_up(daemon, tmp_path, options):
     assert status == 3 and said.count("there is no directory /no/such/directory") == 1 and pid is None
 
 
-def test_the_title(serve):
-    server = serve("ids", "--name", "a site", "--workers", "1")
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_the_title(serve, options):
+    server = serve("ids", "--name", "a site", "--workers", "1", *options)
     server.stderr.wait_for(b"serves")
     answer = server.get("/").json()
     assert (answer["comm"], answer["title"]) == ("gowsgi: worker", "gowsgi: worker [a site]")

@@ -18,7 +18,7 @@ from harness.server import environment, run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
-KINDS = [(), ("--workers", "1")]
+KINDS = [(), ("--workers", "1"), ("--workers", "1", "--preload")]
 NOBODY = pwd.getpwnam("nobody")
 PR_CAPBSET_DROP, CAP_SETUID = 24, 7
 

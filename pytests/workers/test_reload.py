@@ -46,7 +46,7 @@ def answers(server, text):
     wait_until(lambda: server.get("/").text == text, f"it answers {text}")
 
 
-@pytest.mark.parametrize("options", [(), ("--reload-engine", "poll", "--workers", "2")])
+@pytest.mark.parametrize("options", [(), ("--reload-engine", "poll", "--workers", "2"), ("--preload",)])
 def test_a_module_that_changes_is_loaded_again(reloading, site, options):
     server = reloading(*options)
     save(site / "helper.py", "text = 'the second'\n")

@@ -62,9 +62,10 @@ class Manager:
         return wait_until(lambda: re.search(pattern, self.told(), re.S), f"{pattern} is told")
 
 
-@pytest.fixture(params=["path", "abstract"])
+@pytest.fixture
 def manager(request, tmp_path):
-    name = str(tmp_path / "notify") if request.param == "path" else f"@gowsgi-{os.getpid()}-{id(request)}"
+    kind = getattr(request, "param", "path")
+    name = str(tmp_path / "notify") if kind == "path" else f"@gowsgi-{os.getpid()}-{id(request)}"
     manager = Manager(name)
     manager.name = name
     yield manager
@@ -81,6 +82,7 @@ def service(serve, tmp_path, manager):
     return start
 
 
+@pytest.mark.parametrize("manager", ["path", "abstract"], indirect=True)
 def test_a_process_tells_how_it_is(service, manager):
     server = service("--threads", "2")
     manager.wait_for(rf"READY=1 MAINPID={server.pid} STATUS=listening on http://127")
@@ -90,8 +92,9 @@ def test_a_process_tells_how_it_is(service, manager):
     manager.wait_for(r"^READY=1[^\n]*\nSTOPPING=1 STATUS=stopping$")
 
 
-def test_a_master_tells_how_it_is(service, manager):
-    server = service("--workers", "2")
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_a_master_tells_how_it_is(service, manager, options):
+    server = service("--workers", "2", *options)
     manager.wait_for(rf"READY=1 MAINPID={server.pid} STATUS=2 of 2 workers serve$")
     assert server.get("/").text == ""
     server._resources = server.resources()
@@ -102,7 +105,6 @@ def test_a_master_tells_how_it_is(service, manager):
     assert manager.messages.count("WATCHDOG=1\n") >= 1
 
 
-@pytest.mark.parametrize("manager", ["path"], indirect=True)
 def test_a_process_whose_gil_is_held_does_not_live(service, manager):
     server = service("--threads", "2")
     wait_until(lambda: "WATCHDOG=1\n" in manager.messages, "it lives")
@@ -113,7 +115,7 @@ def test_a_process_whose_gil_is_held_does_not_live(service, manager):
     assert not [t for t in manager.times if began + 0.5 < t < ended]
 
 
-@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+@pytest.mark.parametrize("options", [(), ("--workers", "2"), ("--workers", "2", "--preload")])
 def test_several_sockets(serve, tmp_path, options):
     (tmp_path / "tells.py").write_text(APP)
     path = str(tmp_path / "socket")
