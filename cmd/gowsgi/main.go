@@ -45,6 +45,9 @@ func run(args []string) int {
 		}
 		return 0
 	}
+	if action == config.ActionServe && server.WantsInit() {
+		return server.Init()
+	}
 	if action == config.ActionServe && server.WantsDaemon(cfg) {
 		files.Close() // the process in the background reads it
 		return server.Daemon(cfg)

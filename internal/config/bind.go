@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -175,4 +176,13 @@ func FromSystemd(env func(string) string, pid int) ([]Bind, error) {
 		binds = append(binds, fdBind(3+i))
 	}
 	return binds, nil
+}
+
+// startedAs is the process that systemd has started: this one, or process 1 of a container, which has started this one in its
+// place (server.Init).
+func startedAs(env func(string) string) int {
+	if env("LISTEN_PID") == "1" && os.Getppid() == 1 {
+		return 1
+	}
+	return os.Getpid()
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -42,7 +41,7 @@ type source struct {
 // configuration file, the file of --uwsgi-ini, GUNICORN_CMD_ARGS, GOWSGI_CMD_ARGS, the command line; the sockets of systemd
 // replace every other address. Help and version are printed to out. read has a configuration file evaluated.
 func Parse(args []string, env func(string) string, read FileReader, out io.Writer) (*Config, Action, error) {
-	return parse(args, env, os.Getpid(), read, out)
+	return parse(args, env, startedAs(env), read, out)
 }
 
 func parse(args []string, env func(string) string, pid int, read FileReader, out io.Writer) (*Config, Action, error) {

@@ -5,6 +5,7 @@ package master
 // The variables are gunicorn's.
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -41,6 +42,11 @@ const afterAge = -1
 
 // IsHeir reports whether this process is a master that takes over from its parent, before Inherit.
 func IsHeir() bool { return os.Getenv(parentVariable) == strconv.Itoa(os.Getppid()) }
+
+// WasHeir reports whether a process that was started with this environment was one, as /proc has it.
+func WasHeir(environ []byte) bool {
+	return bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+parentVariable+"="))
+}
 
 // Inherit makes cfg listen on what the master before this process hands over, whose process id it returns; 0: there is none.
 // Once.

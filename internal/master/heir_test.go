@@ -172,3 +172,13 @@ func TestSystemdHearsOfTheNewMaster(t *testing.T) {
 		t.Fatalf("%q %v", buf[:n], err)
 	}
 }
+
+func TestWhoWasAnHeir(t *testing.T) {
+	for environ, want := range map[string]bool{
+		"": false, "GUNICORN_PID=1": true, "A=1\x00GUNICORN_PID=1\x00": true, "A=GUNICORN_PID=1\x00MY_GUNICORN_PID=1": false,
+	} {
+		if WasHeir([]byte(environ)) != want {
+			t.Errorf("%q", environ)
+		}
+	}
+}

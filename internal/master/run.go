@@ -76,7 +76,6 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	m.up = around.Up
 	m.announcer.manager = systemd.Take()
 	m.watchFiles()
-	go reapOrphans()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, files, m.events) }
 	manager := m.announcer.manager
 	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), files, m.events) }

@@ -267,6 +267,9 @@ func (module) Main(argv []string, saved bridge.State) int {
 		}
 		return 0
 	}
+	if action == config.ActionServe && WantsInit() {
+		return Init()
+	}
 	if action == config.ActionServe && WantsDaemon(cfg) {
 		files.Close() // the process in the background reads it
 		return Daemon(cfg)

@@ -9,6 +9,7 @@
 //	master.go    this process as the master of workers, or as one of them
 //	worker.go    as one of gunicorn's
 //	drain.go     a stop that is announced
+//	init.go      this process as process 1
 //	warmup.go    the first request of a process, its own
 //	pulse.go     whether a worker lives
 //	manager.go   what systemd hears

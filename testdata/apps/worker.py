@@ -10,15 +10,17 @@
 /hold?file= waits until the file is there; says before that it waits
 /grow?mb=   keeps so much memory
 /warm       says how often it was asked for, with 503 if the file $WORKER_COLD is there
+/orphan     leaves a process behind that says who its parent is then, and ends
+/child      the status of a process that it starts
 /environ?name= a variable of its environment
 /stopping   says whether the server is, as a load balancer would ask
-/orphan?file= leaves a process behind, which ends when the file is there
 """
 
 import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from urllib.parse import parse_qs
 
@@ -27,6 +29,15 @@ import gowsgi.server
 BROKEN = os.environ.get("WORKER_BROKEN")
 if BROKEN and os.path.exists(BROKEN):
     raise ValueError("broken on purpose")
+
+ORPHAN = """
+import os, time
+parent = os.getpid()
+if os.fork() == 0:
+    while os.getppid() == parent:
+        time.sleep(0.005)
+    os.write(2, b"orphan of %d\\n" % os.getppid())
+"""
 
 kept = []
 
@@ -57,9 +68,6 @@ def application(environ, start_response):
         os.kill(os.getpid(), signal.SIGKILL)
     elif path == "/segv":
         ctypes.string_at(0)
-    elif path == "/orphan":
-        script = f"while [ ! -e '{query['file']}' ]; do sleep 0.01; done &"
-        subprocess.run(["sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     elif path == "/grow":
         kept.append(b"x" * (int(query["mb"]) << 20))
     elif path == "/warm":
@@ -67,6 +75,11 @@ def application(environ, start_response):
         cold = os.path.exists(os.environ.get("WORKER_COLD", ""))
         start_response("503 Cold" if cold else "200 OK", [("Content-Type", "text/plain")])
         return [b"%d %s" % (kept.count(path), environ["SERVER_PORT"].encode())]
+    elif path == "/orphan":
+        subprocess.check_call([sys.executable, "-c", ORPHAN])
+    elif path == "/child":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"%d" % subprocess.call(["sh", "-c", "exit 7"])]
     elif path == "/environ":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [os.environ.get(query["name"], "").encode()]
