@@ -234,9 +234,6 @@ func (c *Conn) flooded() bool {
 	return c.nothing > mostNothing
 }
 
-// trusted is how much memory a frame gets because it has announced it.
-const trusted = 64 << 10
-
 // payload takes a part of the frame's payload.
 func (c *Conn) payload(part []byte) *failure {
 	dst := &c.msg
@@ -244,16 +241,23 @@ func (c *Conn) payload(part []byte) *failure {
 		dst = &c.ctl
 	}
 	off := len(*dst)
-	if *dst == nil {
-		*dst = make([]byte, 0, min(c.h.Length, trusted))
-	}
-	*dst = append(*dst, part...)
+	*dst = append(withRoom(*dst, len(part), int(c.h.Length-c.done)), part...)
 	ws.Cipher((*dst)[off:], c.h.Mask, int(c.done))
 	c.done += int64(len(part))
 	if dst == &c.msg && !c.binary && !c.deflated && !c.checkText() {
 		return &notUTF8
 	}
 	return nil
+}
+
+// withRoom is b with room for part bytes more, of left that are announced. What is only announced gets as much room as what
+// has come: an announcement costs its sender nothing.
+func withRoom(b []byte, part, left int) []byte {
+	if cap(b)-len(b) >= part {
+		return b
+	}
+	room := min(left, max(part, len(b)+part))
+	return append(make([]byte, 0, len(b)+room), b...)
 }
 
 // checkText reports whether what is there of a text may be UTF-8.

@@ -211,6 +211,21 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
+// A frame gets memory as it comes, not as it is announced; and none too much once it is there.
+func TestAnAnnouncementCostsNothing(t *testing.T) {
+	r := newRig(t, "")
+	f := text(strings.Repeat("x", 100_000))
+	for at := 0; at < len(f); at += 1000 {
+		r.give(f[at:min(at+1000, len(f))])
+		if got := cap(r.Conn.msg); got > 2*(at+1000) {
+			t.Fatalf("%d bytes for %d that have come", got, at+1000)
+		}
+	}
+	if m, how := r.Take(true); how != Got || len(m.Data) != 100_000 || cap(m.Data) > 110_000 {
+		t.Errorf("%v, %d bytes in %d", how, len(m.Data), cap(m.Data))
+	}
+}
+
 // Pings of a client that does not read are not answered one by one, the last one is when it reads again.
 func TestPongsDoNotQueue(t *testing.T) {
 	r := newRig(t, "")
@@ -248,7 +263,7 @@ func FuzzFeed(f *testing.F) {
 			n := min(len(in), 1+rnd.IntN(int(step)+1))
 			r.give(in[:n])
 			in = in[n:]
-			if len(r.Conn.messages) > mostWaiting || cap(r.Conn.msg) > 4*trusted {
+			if len(r.Conn.messages) > mostWaiting || cap(r.Conn.msg) > 4*r.opt.MaxMessage {
 				t.Fatal("too much waits")
 			}
 			if rnd.IntN(3) == 0 {
