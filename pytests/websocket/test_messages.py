@@ -104,6 +104,7 @@ def test_generators_that_end_otherwise(server, ws):
     start = server.stderr.position()
     assert ws("/generator_fails").closed() == (1011, "")
     server.expect_error(rb"RuntimeError: in a block", start)
+    wait_until(lambda: server.get("/stats").json()["websocket_objects"] == 0, "nothing waits for the garbage collector")
 
 
 def test_a_continuation_ends_when_the_client_leaves(ws, end_of):

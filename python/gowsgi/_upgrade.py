@@ -69,35 +69,35 @@ class WebSocketMiddleware:
         start = _Start(environ, start_response)
         ws = environ[WEBSOCKET_KEY] = WebSocket(environ, start.accept)
         start.ws = ws
-        protocol = self._choose(environ)
+        result: Iterable[bytes] = ()
+        try:
+            result = self._run(environ, start, ws)
+        finally:
+            if not hasattr(result, "__next__"):
+                start.forget()
+        return result
+
+    def _run(self, environ: WSGIEnvironment, start: _Start, ws: WebSocket) -> Iterable[bytes]:
+        start.protocol = self._choose(environ)
         if self.accept:
-            ws.accept(protocol)
-        else:
-            start.protocol = protocol
-        result: Any = ()
+            ws.accept()
         try:
             result = self.app(environ, start)
             if start.accepted:
                 _drain(result)
-                result = ()
-            elif isinstance(result, GeneratorType):
-                result = _rest(result, start, ws)
-            elif start.refused():
-                result = start.refuse()
+                return ()
+            if isinstance(result, GeneratorType):
+                return _rest(result, start, ws)
+            return start.refuse() if start.refused() else result
         except WebSocketClosed as error:
             if error.websocket is not ws:
                 raise
             # It has sent until its client left, which is no mistake.
-            result = start.refuse() if start.refused() else ()
+            return start.refuse() if start.refused() else ()
         except BaseException:
             if start.accepted:
                 ws.close(1011)
             raise
-        finally:
-            if not hasattr(result, "__next__"):
-                start.forget()
-        blocks: Iterable[bytes] = result
-        return blocks
 
     def _choose(self, environ: WSGIEnvironment) -> str | None:
         offered = [p for p in _tokens(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")) if is_token(p)]

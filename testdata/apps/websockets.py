@@ -226,12 +226,16 @@ def do_senders(ws, options):
     lock = threading.Lock()
 
     def send(who):
-        for i in range(number):
-            ws.send(f"{who} {i} {'x' * size}")
-        with lock:
-            left[0] -= 1
-            if not left[0]:
-                done.wake()
+        try:
+            for i in range(number):
+                ws.send(f"{who} {i} {'x' * size}")
+        except WebSocketClosed:
+            pass  # the client has gone
+        finally:
+            with lock:
+                left[0] -= 1
+                if not left[0]:
+                    done.wake()
 
     for i in range(4):
         threading.Thread(target=send, args=(f"thread{i}",)).start()
