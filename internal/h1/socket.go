@@ -4,6 +4,7 @@ package h1
 
 import (
 	"errors"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,9 +17,15 @@ import (
 // socketState is the part of Server that this file is about.
 type socketState struct {
 	socketMu rules.Short
-	// taken are the connections, all owned, whose sockets running requests have.
-	taken map[*conn]struct{}
+	// taken are the connections, all owned, whose sockets running requests have, with the number of the taking.
+	taken map[*conn]uint64
+	takes uint64
+	// allTaken says that no thread is left for others.
+	allTaken sync.Once
 }
+
+// lastsTaken is how long a socket is taken by who does more than look at it.
+const lastsTaken = time.Second
 
 // Socket implements request.Client: what was to leave before has left. Any thread.
 func (x *exchange) Socket(wait bool) (fd int) {
@@ -76,11 +83,31 @@ func (c *conn) handOut(input []byte) (fd int, err error) {
 	s := c.s
 	s.socketMu.Lock()
 	if s.taken == nil {
-		s.taken = map[*conn]struct{}{}
+		s.taken = map[*conn]uint64{}
 	}
-	s.taken[c] = struct{}{}
+	s.takes++
+	number := s.takes
+	s.taken[c] = number
+	all := len(s.taken) >= s.cfg.Threads
 	s.socketMu.Unlock()
+	if all && !bridge.Greenlets() {
+		time.AfterFunc(lastsTaken, func() { s.lacksThreads(c, number) })
+	}
 	return fd, nil
+}
+
+// lacksThreads says that each thread has a socket, if c's is still that of this taking.
+func (s *Server) lacksThreads(c *conn, number uint64) {
+	s.socketMu.Lock()
+	lasts := s.taken[c] == number && len(s.taken) >= s.cfg.Threads
+	s.socketMu.Unlock()
+	if !lasts || s.stopping.Load() {
+		return
+	}
+	s.allTaken.Do(func() {
+		s.log.Warn("the application has taken the sockets of as many connections as it has threads, and all other requests wait until one "+
+			"of these ends: raise --threads, or let it wait without a thread (gowsgi.patch)", "threads", s.cfg.Threads)
+	})
 }
 
 // takeBack is called at the end of the request: what Socket began is over. If there is something to be awaited before c, owned,

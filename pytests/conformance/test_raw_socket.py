@@ -154,6 +154,17 @@ def test_a_stop_ends_sockets_with_the_grace(serve):
     server.wait()
 
 
+def test_sockets_that_take_all_threads_are_told_of(serve):
+    """Not those that the application only looks at."""
+    server = serve("raw_socket", "--threads", "1")
+    assert ask(server, "peek").response().status == 200
+    start = server.stderr.position()
+    client = ask(server, "stop")
+    said = server.stderr.wait_for(rb"\[WARNING\] the application has taken the sockets of (.*)\n", start, LIMIT)
+    assert b"raise --threads" in said.group(1)
+    exchange(client, b"")
+
+
 def test_nothing_is_left_of_many(server):
     def descriptors():
         return len(os.listdir(f"/proc/{server.pid}/fd"))

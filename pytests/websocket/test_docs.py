@@ -9,7 +9,7 @@ from harness.websocket import handshake, open_websocket
 
 pytestmark = pytest.mark.core
 
-ECHO, CHAT, ORIGINS, ACCEPTS, FUNCTION = re.findall(
+ECHO, FLASK, DJANGO, CHAT, CHANNELS, ORIGINS, ACCEPTS, FUNCTION = re.findall(
     r"^```python\n(.*?)^```$", (ROOT / "docs/websockets.md").read_text(encoding="utf-8"), re.M | re.S
 )
 
@@ -35,6 +35,59 @@ def test_chat(documented):
         while client.message() != "hello":
             pass
         client.leave()
+
+
+def test_flask(documented):
+    server = documented(FLASK)
+    client = open_websocket(server, "/echo")
+    client.say("hello")
+    assert client.message() == "hello"
+    client.leave()
+    assert server.get("/echo").status_code == 400
+    assert open_websocket(server, "/nowhere").closed() == (1008, "404 NOT FOUND")
+
+
+def test_django(documented):
+    server = documented(
+        """
+import django
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+from gowsgi.middleware import WebSocketMiddleware
+
+settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="none")
+django.setup()
+"""
+        + DJANGO
+        + """
+urlpatterns = [path("echo", echo)]
+application = WebSocketMiddleware(get_wsgi_application())
+"""
+    )
+    client = open_websocket(server, "/echo")
+    client.say("hello")
+    assert client.message() == "hello"
+    client.leave()
+
+
+def test_channels(documented):
+    server = documented(CHANNELS)
+    clock = open_websocket(server, "/clock")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", clock.message())
+    clients = [open_websocket(server, "/") for _ in range(2)]
+    for client in clients:
+        client.say("here")
+        while client.message() != "here":
+            pass
+    clients[0].say("hello")
+    for client in clients:
+        while client.message() != "hello":
+            pass
+    clients[0].leave()
+    clients[1].close()
+    clock.close()
 
 
 def test_origins(documented):

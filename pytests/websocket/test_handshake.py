@@ -113,6 +113,17 @@ def test_origins(server, path, origin, opened):
         assert client.response().status == (101 if opened else 403)
 
 
+def test_who_is_refused_is_told(serve):
+    server = serve("websockets:everything")
+    for _ in range(2):
+        response = server.request("GET", "/echo", handshake({"Origin": "https://evil.example"}))
+        assert (response.status, response.text) == (403, "A page of this origin may not open a WebSocket here.\n")
+    said = b"a page of 'https://evil.example' may not open a WebSocket of 'http://localhost'"
+    assert server.stderr.since().count(said) == 1
+    response = server.request("GET", "/echo", handshake({"Sec-WebSocket-Key": "x"}))
+    assert (response.status, response.text) == (400, "Sec-WebSocket-Key must be 16 bytes in base64.\n")
+
+
 @pytest.mark.parametrize(
     "path, offered, chosen",
     [

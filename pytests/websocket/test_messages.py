@@ -88,7 +88,17 @@ def test_the_application_raises(server, ws, end_of):
 def test_a_framework_that_has_caught_it(ws):
     client = ws("/caught")
     client.say("go")
-    assert client.closed() == (1011, "")
+    assert client.closed() == (1011, "500 Oops")
+    assert ws("/nowhere").closed() == (1008, "404 Not Found")
+
+
+@pytest.mark.parametrize("how", ["closed", "looks"])
+def test_loops_of_gevents(ws, end_of, how):
+    client = ws(f"/receive?how={how}&name=gevent {how}".replace(" ", "%20"))
+    client.say("hello")
+    assert client.message() == "hello"
+    client.leave()
+    assert end_of(f"gevent {how}") == "WebSocketClosed('the WebSocket is closed')"
 
 
 def test_an_application_that_is_a_generator(ws):

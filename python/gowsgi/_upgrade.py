@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from time import monotonic
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Sequence, Union
 from urllib.parse import urlsplit
@@ -30,9 +31,9 @@ class WebSocketMiddleware:
     """Makes a WebSocket of each request that asks for one: environ["wsgi.websocket"], a gowsgi.websocket.WebSocket.
 
     Other requests pass, without that key. What the application returns for a WebSocket goes nowhere; when it has
-    returned the WebSocket is closed with 1000, or, after an exception or a status of 500 and above, with 1011; that it
-    sends until its own WebSocket is closed (WebSocketClosed) is no error. Requests can wait without a thread, and all
-    have a Continuation, as by ContinuationMiddleware.
+    returned the WebSocket is closed with 1000, after an exception with 1011, and by a status of 400 and above with 1008
+    or 1011 and that as the reason; that it sends until its own WebSocket is closed (WebSocketClosed) is no error.
+    Requests can wait without a thread, and all have a Continuation, as by ContinuationMiddleware.
 
     protocols   subprotocols, the one we like best first: the first that the client offers is chosen. Or a function
                 (environ, offered) that returns one of those offered, or None
@@ -65,7 +66,7 @@ class WebSocketMiddleware:
             raise RuntimeError("there is a WebSocketMiddleware around this one: the request is a WebSocket already")
         refusal = _fault(environ) or self._foreign(environ)
         if refusal is not None:
-            return _refuse(refusal, start_response)
+            return _refuse(*refusal, start_response)
         start = _Start(environ, start_response)
         ws = environ[WEBSOCKET_KEY] = WebSocket(environ, start.accept)
         start.ws = ws
@@ -110,7 +111,7 @@ class WebSocketMiddleware:
             return chosen
         return next((p for p in self.protocols if p in offered), None)
 
-    def _foreign(self, environ: WSGIEnvironment) -> str | None:
+    def _foreign(self, environ: WSGIEnvironment) -> tuple[str, str] | None:
         origin = environ.get("HTTP_ORIGIN")
         if origin is None or self.origins == "*":
             return None
@@ -120,7 +121,10 @@ class WebSocketMiddleware:
             allowed = _same_host(origin, environ)
         else:
             allowed = origin.lower() in self.origins
-        return None if allowed else "403 Forbidden"
+        if allowed:
+            return None
+        _tell_foreign(origin, environ)
+        return "403 Forbidden", "A page of this origin may not open a WebSocket here."
 
 
 class WebSocketWSGI:
@@ -141,7 +145,7 @@ class WebSocketWSGI:
     def _run(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         ws = environ.get(WEBSOCKET_KEY)
         if ws is None:
-            return _refuse("400 Bad Request", start_response)
+            return _refuse("400 Bad Request", "This is for WebSockets.", start_response)
         self.handler(ws)
         return ()
 
@@ -164,7 +168,7 @@ class _Start:
         return self.ws is not None and self.ws.refused and not self._answered
 
     def refuse(self) -> Iterable[bytes]:
-        return _refuse("403 Forbidden", self._start)
+        return _refuse("403 Forbidden", "Forbidden", self._start)
 
     def forget(self) -> None:
         """At the end: they refer to each other, and would wait for the garbage collector."""
@@ -196,9 +200,9 @@ class _Start:
         if not self.accepted:
             self._answered = True
             return self._start(status, headers, exc_info) if exc_info else self._start(status, headers)
-        # A framework that has caught what its view raised.
-        if status[:1] == "5" and self.ws is not None:
-            self.ws.close(1011)
+        # A framework that has caught what its view raised, or has no view for it: the client hears of it.
+        if status[:1] in ("4", "5") and self.ws is not None:
+            self.ws.close(1008 if status[0] == "4" else 1011, status)
         return _nowhere
 
 
@@ -240,27 +244,49 @@ def wants_websocket(environ: WSGIEnvironment) -> bool:
     return "upgrade" in _tokens(environ.get("HTTP_CONNECTION", "").lower())
 
 
-def _fault(environ: WSGIEnvironment) -> str | None:
-    """What is wrong with a handshake, RFC 6455 4.2.1: the status that tells."""
+def _fault(environ: WSGIEnvironment) -> tuple[str, str] | None:
+    """What is wrong with a handshake, RFC 6455 4.2.1: the status that tells, and a sentence."""
     if environ["REQUEST_METHOD"] != "GET" or environ["SERVER_PROTOCOL"] != "HTTP/1.1" or not environ.get("HTTP_HOST"):
-        return "400 Bad Request"
+        return "400 Bad Request", "A WebSocket begins with a GET of HTTP/1.1 that has a Host."
     if environ.get("HTTP_SEC_WEBSOCKET_VERSION", "").strip() != "13":
-        return "426 Upgrade Required"
+        return "426 Upgrade Required", "The version is 13 here."
     key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
     try:
         right = len(key) == 24 and len(binascii.a2b_base64(key.encode("ascii"))) == 16
     except ValueError:
         right = False
-    return None if right else "400 Bad Request"
+    return None if right else ("400 Bad Request", "Sec-WebSocket-Key must be 16 bytes in base64.")
 
 
-def _refuse(status: str, start_response: StartResponse) -> Iterable[bytes]:
-    text = status[4:].encode() + b"\n"
+def _refuse(status: str, sentence: str, start_response: StartResponse) -> Iterable[bytes]:
+    text = sentence.encode() + b"\n"
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
     if status.startswith("426"):
         headers += [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
     start_response(status, headers)
     return [text]
+
+
+# When that was said last.
+_told = float("-inf")
+
+
+def _tell_foreign(origin: str, environ: WSGIEnvironment) -> None:
+    """Says who was refused, and what to do; once a minute."""
+    global _told
+    now = monotonic()
+    if now < _told + 60:
+        return
+    _told = now
+    import logging
+
+    logging.getLogger("gowsgi.websocket").warning(
+        "a page of %r may not open a WebSocket of '%s://%s': if it may, name it in WebSocketMiddleware's origins; "
+        "if that is the same host, have the proxy in front pass Host and X-Forwarded-Proto on",
+        origin,
+        environ["wsgi.url_scheme"],
+        environ["HTTP_HOST"],
+    )
 
 
 def _tokens(field: str) -> list[str]:

@@ -38,7 +38,7 @@ class WebSocket:
     OPCODE_PING = 0x9
     OPCODE_PONG = 0xA
 
-    __slots__ = ("__weakref__", "_accept", "_native", "environ", "origin", "path", "protocol", "version")
+    __slots__ = ("__weakref__", "_accept", "_at_end", "_native", "environ", "origin", "path", "protocol", "version")
 
     # The native object: receive, send, close, state.
     _native: Any
@@ -65,6 +65,8 @@ class WebSocket:
         self.path = environ.get("PATH_INFO", "")
         self.protocol = None
         self.version = 13
+        # Whether receive has returned None.
+        self._at_end = False
 
     def accept(self, protocol: str | None = None, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Sends the client its 101; only with WebSocketMiddleware(accept=False), which leaves that to the application.
@@ -94,8 +96,17 @@ class WebSocket:
         message: str | bytes | None = _loops.around(self._native.receive, timeout)
         return message
 
-    # Its name in gevent-websocket.
-    receive = wait
+    def receive(self, timeout: float | None = None) -> str | bytes | None:
+        """As wait, but after None it raises WebSocketClosed: a loop that looks for messages only comes to an end.
+
+        Source: gevent-websocket.
+        """
+        message = self.wait(timeout)
+        if message is None:
+            if self._at_end:
+                raise WebSocketClosed("the WebSocket is closed", self)
+            self._at_end = True
+        return message
 
     def send(self, data: str | bytes | bytearray | memoryview, binary: bool | None = None) -> None:
         """Sends a message: text if data is str, binary if it is bytes or the like; binary says it otherwise.
@@ -106,6 +117,9 @@ class WebSocket:
         Raises WebSocketClosed if nothing can be sent any more, TypeError for other types, UnicodeError for bytes that
         are to be text and are not UTF-8, and for a str with half of a surrogate pair. Source: gevent-websocket.
         """
+        if data is None and self.closed:
+            # ws.send(ws.receive()), which gevent-websocket ends so.
+            raise WebSocketClosed("the WebSocket is closed", self)
         if not isinstance(data, str):
             data = _bytes(data)
         if binary is None:
@@ -270,7 +284,12 @@ class _Refused:
 
 def _bytes(data: bytes | bytearray | memoryview) -> bytes:
     """bytes() of an int would be as many zeros."""
-    return data if isinstance(data, bytes) else bytes(memoryview(data))
+    if isinstance(data, bytes):
+        return data
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        raise TypeError(f"a message must be str, bytes or the like, not {type(data).__name__}") from None
 
 
 def is_token(text: str) -> bool:

@@ -35,8 +35,9 @@ def application(environ, start_response):
     except BaseException as error:
         ends[name] = repr(error)
         raise
-    # As a framework does that has caught what its view raised.
-    start_response("500 Oops" if action == "caught" else "200 OK", [("Content-Type", "text/plain")])
+    # As a framework does that has caught what its view raised, or has no view.
+    status = {"caught": "500 Oops", "nowhere": "404 Not Found"}.get(action, "200 OK")
+    start_response(status, [("Content-Type", "text/plain")])
     return result or [b"this goes nowhere"]
 
 
@@ -126,6 +127,22 @@ def do_close_oddly(ws, options):
 
 def do_caught(ws, options):
     ws.wait()
+
+
+def do_nowhere(ws, options):
+    pass
+
+
+def do_receive(ws, options):
+    """Loops of programs for gevent-websocket, in which receive raises once it has told the end."""
+    if options["how"] == "closed":
+        while not ws.closed:
+            ws.send(ws.receive())
+        raise AssertionError("it asks, and then sends None")
+    while True:
+        message = ws.receive()
+        if message:
+            ws.send(message)
 
 
 def do_generator(ws, options):
