@@ -176,7 +176,9 @@ func (j *Job) Busy() bool { return j != nil && j.up.Load() != 0 }
 // Settle ends the waits of those calls and lets the threads leave. Without the GIL, which they may want, and marked as a
 // call that blocks.
 func (j *Job) Settle() {
-	j.who.Over()
+	if j.who != nil { // else it was settled before, and who came since is only being refused
+		j.who.Over()
+	}
 	for j.up.Load() != 0 {
 		rules.Waits("for another thread of the application to leave its request")
 		<-j.left

@@ -255,7 +255,7 @@ func (r *Request) within(pieces []bridge.Piece) ([]bridge.Piece, int64) {
 // steps gives the client a response that comes block by block. Suspended, or whatever it ended with.
 func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) bridge.Step {
 	var turn crew.Turn
-	for first := !r.long; step == bridge.More; first = false {
+	for first := !r.long; step == bridge.More && !r.Upgraded(); first = false {
 		if !first && !r.long {
 			r.long = true
 			r.Client.Long()
@@ -280,7 +280,12 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 	if step == bridge.Suspended {
 		return step
 	}
-	r.settle(t)
+	if step != bridge.More {
+		r.settle(t)
+	}
+	if r.Upgraded() { // between two of its blocks
+		return r.leave(t, step, res)
+	}
 	if r.ending == cutOff {
 		r.Client.Cut()
 		return step
@@ -318,7 +323,9 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 func (r *Request) leave(t *crew.Thread, step bridge.Step, res *bridge.Response) bridge.Step {
 	for step == bridge.More {
 		t.Blocking(func() { step = t.Py.Next() })
-		r.settle(t)
+		if step != bridge.More && step != bridge.Suspended {
+			r.settle(t)
+		}
 	}
 	switch step {
 	case bridge.Suspended:
@@ -359,6 +366,9 @@ func (r *Request) blocks(t *crew.Thread, res *bridge.Response) (sent int64, enou
 			t.Blocking(r.mu.Lock)
 		}
 		defer r.mu.Unlock()
+	}
+	if r.Upgraded() { // just now, by another thread
+		return 0, false, true
 	}
 	if len(pieces) == 0 { // an empty block is no reason to begin
 		return 0, r.nobodyWantsMore() || !r.head && r.bodiless(res), true

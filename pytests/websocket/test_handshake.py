@@ -213,6 +213,15 @@ def test_the_application_waits_before_it_accepts(server, target, early):
         assert client.closed() == (1000, "")
 
 
+@pytest.mark.parametrize("wait", ["", "0", "0.01"])
+def test_the_application_accepts_between_its_blocks(ws, wait):
+    client = ws("/deferred/blocks?" + wait)
+    assert client.message() == "ready"
+    client.say("hello")
+    assert client.message() == "hello"
+    assert client.closed() == (1000, "")
+
+
 def test_frames_right_behind_the_handshake(server):
     """And before it: the connection had requests."""
     with WebSocket(("127.0.0.1", server.port)) as client:

@@ -309,10 +309,26 @@ def protocols(environ, offered):
 app = WebSocketMiddleware(application, protocols=protocols)
 
 
+def accepts_between_blocks(ws):
+    """What it gives goes nowhere from then on."""
+    yield b""
+    if ws.environ["QUERY_STRING"]:
+        gowsgi.sleep(float(ws.environ["QUERY_STRING"]))
+        yield b""
+    ws.accept()
+    ws.send("ready")
+    yield b"this goes nowhere"
+    yield b"x" * 100_000
+    ws.send(ws.wait())
+    yield b"nor does this"
+
+
 def deferred(environ, start_response):
     """The application accepts, or does not."""
     ws = environ.get("wsgi.websocket")
     action = environ["PATH_INFO"].rsplit("/", 1)[1]
+    if action == "blocks":
+        return accepts_between_blocks(ws)
     if action == "refuse":
         start_response("401 Unauthorized", [("Content-Type", "text/plain")])
         return [b"no"]
