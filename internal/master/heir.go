@@ -27,6 +27,7 @@ const (
 
 // heirs is what a master knows of the one after it, and of the one before it.
 type heirs struct {
+	allowed  func(generation int) bool // false: an event with wordBegins or wordRefuses will tell, as a hook is called first
 	begin    func() (process, error)
 	parentIs func() int // the parent's process id
 	promoted func()     // to be called when the one before has ended
@@ -117,6 +118,9 @@ func (m *Master) tellShared(w *worker) {
 	}
 }
 
+// What is heard of the hook.
+const wordBegins, wordRefuses = "begins", "refuses"
+
 // beginHeir answers USR2.
 func (m *Master) beginHeir() {
 	h := &m.heirs
@@ -130,6 +134,25 @@ func (m *Master) beginHeir() {
 		m.log.Warn("the master before this one is still there, so USR2 does nothing", "pid", h.before)
 		return
 	}
+	if h.allowed(m.generation) {
+		m.goOnWithHeir()
+	}
+}
+
+// hearOfHeir acts on an event of the master after this one.
+func (m *Master) hearOfHeir(e event) {
+	switch {
+	case e.exit != nil:
+		m.heirEnded(*e.exit)
+	case e.word == wordRefuses:
+		m.log.Error("a new master is not started, as the hook pre_exec has failed; this one serves on")
+	case m.heirs.after == nil && !m.stopping:
+		m.goOnWithHeir()
+	}
+}
+
+func (m *Master) goOnWithHeir() {
+	h := &m.heirs
 	p, err := h.begin()
 	if err != nil {
 		m.log.Error("a new master cannot be started, so this one serves on", "error", err)

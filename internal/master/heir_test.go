@@ -182,3 +182,27 @@ func TestWhoWasAnHeir(t *testing.T) {
 		}
 	}
 }
+
+func TestAHookMayRefuseANewMaster(t *testing.T) {
+	r := ready(t, 1)
+	begun := withHeirs(r)
+	asked := 0
+	r.heirs.allowed = func(int) bool { asked++; return false }
+	r.gets(unix.SIGUSR2)
+	r.hears(afterAge, wordRefuses)
+	if asked != 1 || *begun != 0 {
+		t.Fatal(asked, *begun)
+	}
+	r.gets(unix.SIGUSR2)
+	r.gets(unix.SIGUSR2) // before the hook has answered
+	r.hears(afterAge, wordBegins)
+	r.hears(afterAge, wordBegins)
+	if *begun != 1 {
+		t.Fatal(*begun)
+	}
+	r.ends(afterAge, bootFailed)
+	r.gets(unix.SIGTERM)
+	if r.hears(afterAge, wordBegins); *begun != 1 {
+		t.Fatal("when all is over")
+	}
+}

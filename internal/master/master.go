@@ -261,7 +261,7 @@ func (m *Master) stop(w *worker, word string) {
 // hear acts on an event.
 func (m *Master) hear(e event) {
 	if e.age == afterAge {
-		m.heirEnded(*e.exit)
+		m.hearOfHeir(e)
 		return
 	}
 	w := m.workers[e.age]

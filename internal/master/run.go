@@ -93,7 +93,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 			addresses: around.Addresses, want: func() int { return m.want }, relay: relay,
 		}
 		m.start, m.over, m.use, m.changed = all.fork, all.over, all.use, all.changed
-		m.read = around.Read
+		m.read, m.heirs.allowed = around.Read, all.allowed
 		m.reopen = func() {
 			around.Reopen()
 			all.reopen()
@@ -117,7 +117,7 @@ func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote) {},
 		changed: func(int, int, int) {}, readings: make(chan reading),
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
-		heirs: heirs{parentIs: os.Getppid, promoted: func() {}, left: func() {}},
+		heirs: heirs{allowed: func(int) bool { return true }, parentIs: os.Getppid, promoted: func() {}, left: func() {}},
 	}
 }
 

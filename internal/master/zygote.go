@@ -146,6 +146,16 @@ func (z *zygotes) changed(generation, workers, before int) {
 	}
 }
 
+// allowed reports whether a new master may be begun at once; else the hook is called, and an event tells.
+func (z *zygotes) allowed(generation int) bool {
+	p := z.of[generation]
+	if p == nil || p.isGone() || z.toldTo(generation).Life == nil {
+		return true
+	}
+	p.send(order{Do: "exec"})
+	return false
+}
+
 // reopen has their log files opened again.
 func (z *zygotes) reopen() {
 	for _, p := range z.of {
@@ -190,7 +200,7 @@ func (z *zygotes) begin(told *Zygote) (*zygoteProcess, error) {
 			return nil, err
 		}
 	}
-	p.log, p.relay = z.log, z.relay
+	p.log, p.relay, p.events = z.log, z.relay, z.events
 	o := told.load()
 	if o.Life != nil {
 		life := *o.Life
@@ -254,8 +264,9 @@ type zygoteProcess struct {
 	link *net.UnixConn
 	log  *slog.Logger
 
-	relay relay
-	ended chan struct{} // closed when it has
+	relay  relay
+	events chan<- event
+	ended  chan struct{} // closed when it has
 
 	mu      sync.Mutex
 	workers map[int]*forked // by age, until they have ended
@@ -369,6 +380,8 @@ func (p *zygoteProcess) hear(r report) {
 		if r.Logs {
 			p.relay.to.Store(p)
 		}
+	case wordBegins, wordRefuses:
+		p.events <- event{age: afterAge, word: r.Does}
 	case "refused": // when it was started anew, and the file is another one by now
 		p.log.Error(r.Sentence)
 	case "forked":

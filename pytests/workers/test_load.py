@@ -18,7 +18,9 @@ def unharmed(crowd):
     assert crowd.problems == [], f"{len(crowd.problems)} of {crowd.answers} requests"
 
 
-@pytest.mark.parametrize("options", [(), ("--rolling",)], ids=["at once", "one by one"])
+@pytest.mark.parametrize(
+    "options", [(), ("--rolling",), ("--rolling", "--preload")], ids=["at once", "one by one", "preloaded"]
+)
 def test_new_workers(workers, options):
     server = workers("--threads", "2", *options)
     old = server.started()

@@ -76,9 +76,10 @@ def test_a_new_master_takes_over_without_a_lost_request(workers, tmp_path):
     assert server.wait() == 0
 
 
-def test_the_new_one_is_as_the_old_one(upgrade):
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["loaded by each", "preloaded"])
+def test_the_new_one_is_as_the_old_one(upgrade, options):
     """Same arguments, same directory, same environment, but not gunicorn's variables for its workers."""
-    new = upgrade(count=1, env={"WORKER_SAYS": "hello"})
+    new = upgrade(*options, count=1, env={"WORKER_SAYS": "hello"})
     new.serves()
     before = arguments(new.server.pid)
     new.end_old()
@@ -148,4 +149,28 @@ def test_a_path_is_the_new_ones(serve, tmp_path):
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: gone(pid), "it has ended")
     assert not path.exists()
+    assert server.wait() == 0
+
+
+def test_a_hook_comes_first_and_may_refuse(workers, tmp_path):
+    hook = """
+import os
+
+def pre_exec(server):
+    if os.path.exists("refuse"):
+        raise ValueError("not now")
+    server.log.info("pre_exec of %d workers", server.num_workers)
+"""
+    (tmp_path / "hooks.py").write_text(hook.replace('"refuse"', repr(str(tmp_path / "refuse"))))
+    server = workers("-c", tmp_path / "hooks.py", expect_errors=True)
+    (tmp_path / "refuse").write_text("")
+    server.signal(signal.SIGUSR2)
+    assert server.stderr.wait_for(rb"as the hook pre_exec has failed; this one serves on")
+    assert b"ValueError: not now" in server.stderr.since()
+    (tmp_path / "refuse").unlink()
+    new = Upgrade(server)
+    assert b"pre_exec of 2 workers" in server.stderr.since()
+    new.serves()
+    new.end_old()
+    new.end()
     assert server.wait() == 0

@@ -104,6 +104,8 @@ class Zygote:
             elif order["do"] == "load":
                 self.listeners = fds
                 self.load(order)
+            elif order["do"] == "exec":
+                self.tell(does="begins" if self.life.execs() else "refuses")
             elif order["do"] == "fork":
                 if self.fork(order["age"], fds[0]):
                     return

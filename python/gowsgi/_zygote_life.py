@@ -82,6 +82,16 @@ class Life:
 
             tell(hooks.log, order["level"], order["message"])
 
+    def execs(self) -> bool:
+        """Before another master is started, which takes over; false if none is to be."""
+        try:
+            if self.hooks is not None:
+                self.hooks.pre_exec()
+        except RuntimeError as error:
+            self.explain(error)
+            return False
+        return True
+
     def forks(self, age: int) -> Worker | None:
         """Before a worker is forked. Raises RuntimeError if none is to be."""
         if self.hooks is None:
