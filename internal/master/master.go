@@ -10,6 +10,7 @@
 //	reload.go   HUP by itself when a file changes
 //	table.go    the requests that a worker runs, for when it dies; rights.go, how the master gets them
 //	rolling.go  one worker after the other
+//	oom.go      whether memory has run out
 //	heir.go     the master after this one
 //
 // A worker is the same program run again with the listeners as descriptors, or a fork of one. It has a generation: HUP begins a new one, whose
@@ -78,6 +79,8 @@ type Master struct {
 	announcer  announcer
 	watcher    *watch.Watcher // nil without --reload
 	heirs      heirs
+	oomKills   func() int // see oomCounter
+	oomSeen    int
 
 	readings  chan reading
 	isReading bool
@@ -306,7 +309,11 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	delete(m.workers, w.age)
 	now := m.now()
 	told := !w.stopBy.IsZero()
-	how, about := describe(status), append([]any{"pid", w.Pid()}, m.atWork(w)...)
+	how := describe(status)
+	if status.Signaled() && status.Signal() == unix.SIGKILL && !w.killed && m.ranOut() {
+		how = memoryIsOut
+	}
+	about := append([]any{"pid", w.Pid()}, m.atWork(w)...)
 	_ = w.table.Close()
 	switch {
 	case told && status.Exited() && status.ExitStatus() == 0 || m.stopping && !w.killed:

@@ -76,6 +76,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	m.up = around.Up
 	m.announcer.manager = systemd.Take()
 	m.watchFiles()
+	m.watchMemory()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, files, m.events) }
 	manager := m.announcer.manager
 	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), files, m.events) }
@@ -117,6 +118,7 @@ func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote) {},
 		changed: func(int, int, int) {}, readings: make(chan reading),
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
+		oomKills: func() int { return -1 }, oomSeen: -1,
 		heirs: heirs{allowed: func(int) bool { return true }, parentIs: os.Getppid, promoted: func() {}, left: func() {}},
 	}
 }
