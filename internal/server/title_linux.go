@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gowsgi/gowsgi/internal/config"
 )
 
@@ -47,12 +49,10 @@ func overwriteArguments(title string) {
 	if err != nil || err2 != nil || from <= 0 || to-from < 2 || to-from > 1<<20 {
 		return
 	}
-	memory, err := os.OpenFile("/proc/self/mem", os.O_WRONLY, 0)
-	if err != nil {
-		return
-	}
-	defer memory.Close()
 	area := make([]byte, to-from) // which ends in a NUL, else the kernel reads on
 	copy(area[:len(area)-1], title)
-	_, _ = memory.WriteAt(area, from)
+	// Not by /proc/self/mem, which belongs to root where a process has become another user.
+	mine := []unix.Iovec{{Base: &area[0]}}
+	mine[0].SetLen(len(area))
+	_, _ = unix.ProcessVMWritev(os.Getpid(), mine, []unix.RemoteIovec{{Base: uintptr(from), Len: len(area)}}, 0)
 }

@@ -26,22 +26,16 @@ def gone(pid):
 def daemon(form, tmp_path):
     """daemon(*options) runs the command: (status, what it said, pid of the server or None)."""
     pidfile = tmp_path / "daemon.pid"
-    pids = []
 
     def start(*options):
         # run() waits for the end of the streams: whoever kept one of them would let it wait for ever.
         status, out, err = run(form, "--daemon", "--bind", "127.0.0.1:0", "--pid", pidfile, *options)
         assert out == ""
-        if pidfile.exists():
-            pids.append(int(pidfile.read_text()))
-        return status, err, pids[-1] if pids else None
+        return status, err, int(pidfile.read_text()) if pidfile.exists() else None
 
     yield start
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    if pidfile.exists():
+        os.kill(int(pidfile.read_text()), signal.SIGTERM)
 
 
 def ask(said):

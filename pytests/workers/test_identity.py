@@ -104,6 +104,18 @@ def test_all_groups_of_the_user(answer, for_all, options):
 
 
 @pytest.mark.core
+def test_the_user_of_a_configuration_file(answer, place, for_all):
+    """The process that has read it becomes that user."""
+    path = os.path.join(place, "conf.py")
+    with open(path, "w") as file:
+        file.write("import os\nassert os.getuid() == 0\nuser = 'nobody'\nproc_name = 'a site'\n")
+    who, _ = answer("-c", path, "--workers", "1")
+    assert who["when_loaded"] == NOBODY.pw_uid and who["users"] == [[str(NOBODY.pw_uid)] * 4]
+    assert who["all_groups"] == [NOBODY.pw_gid]
+    assert who["title"] == "gowsgi: worker [a site]"
+
+
+@pytest.mark.core
 def test_numbers_without_names(answer, for_all):
     who, _ = answer("--user", "54321", "--group", "54322")
     assert who["users"] == [["54321"] * 4] and who["all_groups"] == [54322]
