@@ -59,7 +59,7 @@ def test_it_is_served(form, tmp_path):
     server = Server(how, None, "--uwsgi-ini", tmp_path / "app.ini", bind=(), env=env)
     try:
         assert "2 workers" in server.about
-        said = server.stderr.wait_for(rb"worker 2 serves")
+        said = server.stderr.wait_for(rb"(?s)(worker . serves.*){2}")
         server._resources = server.resources()
         assert said and server.stderr.since().count(b"has keys that gowsgi does not read: static-map and stats\n") == 1
         assert server.get("/").text == f"hello from a test next door {project}"
