@@ -3,11 +3,12 @@
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 import requests
 
-from harness.server import run
+from harness.server import environment, run
 from harness.waiting import LIMIT, wait_until
 
 KINDS = [(), ("--workers", "2"), ("--workers", "1", "--preload")]
@@ -74,6 +75,34 @@ def test_why_it_does_not_come_up(daemon, tmp_path, options):
     assert status == 4 and "no module named 'no_such_app'" in said and pid is None
     status, said, pid = daemon("ids", "--bind", "unix:/no/such/directory/socket", *options)
     assert status == 3 and said.count("there is no directory /no/such/directory") == 1 and pid is None
+
+
+def test_who_interrupts_the_command_interrupts_the_server(form, tmp_path):
+    loading = tmp_path / "loading"
+    (tmp_path / "slow.py").write_text(
+        f"import os, time\nopen({str(loading)!r}, 'w').write(str(os.getpid()))\ntime.sleep(100)\n"
+    )
+    command = subprocess.Popen(
+        [*form.command(), "--daemon", "--bind", "127.0.0.1:0", "slow"],
+        cwd=str(tmp_path),
+        env=environment(),
+        stderr=subprocess.PIPE,
+    )
+    wait_until(lambda: loading.exists() and loading.read_text(), "the application is being loaded")
+    command.send_signal(signal.SIGINT)
+    said = command.communicate(timeout=LIMIT)[1]
+    assert command.returncode == 3 and b"the server was stopped before it was up" in said
+    assert gone(int(loading.read_text()))
+
+
+def test_a_service_of_systemd_is_none(form):
+    done = subprocess.run(
+        ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", *form.command(), "--daemon", "hello"],
+        env=environment(),
+        capture_output=True,
+        timeout=15,
+    )
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"systemd" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)])
