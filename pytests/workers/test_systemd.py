@@ -18,6 +18,9 @@ VARIABLES = "NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID LISTEN_PID LISTEN_FDS LIST
 APP = f'''
 import ctypes, os, subprocess, time
 
+names = set("{VARIABLES}".split())
+at_import = names & set(os.environ)
+
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     if environ["PATH_INFO"] == "/gil":
@@ -25,8 +28,7 @@ def application(environ, start_response):
         ctypes.PyDLL(None).usleep(1500000)
         return [b"%f %f" % (began, time.monotonic())]
     child = subprocess.run(["env"], capture_output=True, text=True).stdout
-    names = set("{VARIABLES}".split())
-    return [" ".join(names & (set(os.environ) | set(line.split("=")[0] for line in child.split()))).encode()]
+    return [" ".join(at_import | names & (set(os.environ) | set(line.split("=")[0] for line in child.split()))).encode()]
 '''
 
 
@@ -92,8 +94,9 @@ def test_a_process_tells_how_it_is(service, manager):
     manager.wait_for(r"^READY=1[^\n]*\nSTOPPING=1 STATUS=stopping$")
 
 
-@pytest.mark.parametrize("options", [(), ("--preload",)])
-def test_a_master_tells_how_it_is(service, manager, options):
+@pytest.mark.parametrize("options", [(), ("--preload",), ("-c", "conf.py", "--preload")])
+def test_a_master_tells_how_it_is(service, manager, tmp_path, options):
+    (tmp_path / "conf.py").write_text("def post_fork(server, worker):\n    pass\n")
     server = service("--workers", "2", *options)
     manager.wait_for(rf"READY=1 MAINPID={server.pid} STATUS=2 of 2 workers serve$")
     assert server.get("/").text == ""
