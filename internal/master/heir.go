@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -69,6 +69,26 @@ func Inherit(cfg *config.Config) (before int, err error) {
 	return os.Getppid(), nil
 }
 
+// KeepFromChildren has processes that are started before Inherit not have the listeners.
+func KeepFromChildren() {
+	if !IsHeir() {
+		return
+	}
+	for _, number := range strings.Split(os.Getenv(listenersVariable), ",") {
+		if fd, err := strconv.Atoi(number); err == nil {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
+// Environ is the environment without what one process of this package tells another.
+func Environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains([]string{parentVariable, listenersVariable, variable, zygoteVariable}, name)
+	})
+}
+
 // startHeir runs the program again with the listeners, and more for its environment.
 func startHeir(how command, more []string, listeners []*os.File, events chan<- event) (process, error) {
 	numbers := make([]string, len(listeners))
@@ -77,7 +97,7 @@ func startHeir(how command, more []string, listeners []*os.File, events chan<- e
 	}
 	cmd := &exec.Cmd{
 		Path: how.path, Args: how.argv, Dir: how.dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: listeners,
-		Env: append(append(os.Environ(), more...), fmt.Sprintf("%s=%d", parentVariable, os.Getpid()),
+		Env: append(append(slices.Clone(how.environ), more...), fmt.Sprintf("%s=%d", parentVariable, os.Getpid()),
 			listenersVariable+"="+strings.Join(numbers, ",")),
 	}
 	if err := cmd.Start(); err != nil {
@@ -186,8 +206,7 @@ func (m *Master) unfold() {
 	m.heirs.folded = false
 	m.log.Info("workers are started again", "workers", m.want)
 	m.over(m.generation, false)
-	m.generation = m.age + 1
-	m.pause, m.notBefore = 0, time.Time{}
+	m.begin()
 }
 
 func (m *Master) heirEnded(status syscall.WaitStatus) {

@@ -85,8 +85,9 @@ type Master struct {
 	readings  chan reading
 	isReading bool
 	readAgain bool
-	started   *config.Config
-	before    settings // of the generation that serves until this one is ready
+	started   *config.Config // as the user said
+	zygote    *Zygote        // what those workers are forked from that are started now
+	before    settings       // of the generation that serves until this one is ready
 }
 
 // process is a worker's process, as the master uses it.
@@ -421,6 +422,13 @@ func (m *Master) signal(sig syscall.Signal) {
 	}
 }
 
+// begin has what is started from now on be of a new generation.
+func (m *Master) begin() {
+	m.generation = m.age + 1
+	m.use(m.generation, m.zygote)
+	m.pause, m.notBefore = 0, time.Time{}
+}
+
 // renew begins a new generation.
 func (m *Master) renew() {
 	if m.stopping {
@@ -443,8 +451,7 @@ func (m *Master) renew() {
 	} else {
 		m.previous = m.generation
 	}
-	m.generation = m.age + 1
-	m.pause, m.notBefore = 0, time.Time{}
+	m.begin()
 }
 
 // lookAtTimes ends workers that do not answer, and those that do not end.

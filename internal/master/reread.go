@@ -22,8 +22,9 @@ type reading struct {
 
 // settings are those of one generation: a renewal that comes to nothing is as if it had not been.
 type settings struct {
-	cfg  *config.Config
-	want int
+	cfg    *config.Config
+	want   int
+	zygote *Zygote
 }
 
 // hangUp renews the workers, by what the configuration file says now.
@@ -60,9 +61,9 @@ func (m *Master) hasRead(r reading) {
 		m.log.Error("the configuration file cannot be used, so everything stays as it is", "error", r.err)
 	default:
 		if m.previous < 0 {
-			m.before = settings{m.cfg, m.want}
+			m.before = settings{m.cfg, m.want, m.zygote}
 		}
-		m.cfg, m.want = r.Config, r.Config.WorkerCount()
+		m.cfg, m.want, m.zygote = r.Config, r.Config.WorkerCount(), r.Zygote
 		for _, warning := range r.Config.Warnings {
 			m.log.Warn(warning)
 		}
@@ -70,13 +71,12 @@ func (m *Master) hasRead(r reading) {
 			m.log.Warn("changes take effect when the server is started again", "settings", strings.Join(names, ", "))
 		}
 		m.renew()
-		m.use(m.generation, r.Zygote)
 	}
 }
 
 // restore goes back to the settings of the workers that serve.
 func (m *Master) restore() {
 	if m.before.cfg != nil {
-		m.cfg, m.want = m.before.cfg, m.before.want
+		m.cfg, m.want, m.zygote = m.before.cfg, m.before.want, m.before.zygote
 	}
 }

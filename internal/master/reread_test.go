@@ -112,6 +112,25 @@ func TestAFileThatChangesWhileItIsReadIsReadAgain(t *testing.T) {
 	r.running(t, 1, 2, 3, 4)
 }
 
+// TestWorkersThatComeBack are forked from who has read the file last.
+func TestWorkersThatComeBack(t *testing.T) {
+	r := newRereads(t)
+	withHeirs(r.rig)
+	r.hup(1, nil)
+	r.hears(2, wordReady)
+	r.gets(unix.SIGUSR2)
+	r.gets(unix.SIGWINCH)
+	r.ends(1, exited)
+	r.ends(2, exited)
+	read := r.zygote
+	r.hear(event{age: afterAge, exit: new(syscall.WaitStatus)})
+	r.reconcile()
+	r.running(t, 3)
+	if read == nil || r.used[r.generation] != read {
+		t.Errorf("they come from %+v", r.used[r.generation])
+	}
+}
+
 func TestAStopWhileTheFileIsRead(t *testing.T) {
 	r := newRereads(t)
 	r.gets(unix.SIGHUP)

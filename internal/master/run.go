@@ -39,6 +39,8 @@ func Again(dir string) (*exec.Cmd, error) {
 // Surroundings are what a master needs of whoever runs it.
 type Surroundings struct {
 	Dir       string                   // where the program was started
+	Environ   []string                 // and the environment of what it starts, without what raw_env has added: that is no default of options
+	Given     *config.Config           // what the user said, where something else than that holds
 	As        *syscall.Credential      // who workers are; nil: who it is
 	Addresses []string                 // of the listeners, as URLs
 	Zygote    *Zygote                  // what the process is told that loads the application and is forked; nil: each worker loads it
@@ -57,6 +59,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	if err != nil {
 		return config.ExitBoot, err
 	}
+	how.environ = around.Environ
 	again := how
 	if how.as = around.As; how.as != nil && (cfg.Chdir == "" || filepath.IsAbs(cfg.Chdir)) {
 		how.dir = "" // where the master is: the user may not be allowed to go where root started it
@@ -72,6 +75,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	}
 	log, relay := newRelay(log)
 	m := newMaster(cfg, log)
+	m.started = around.Given
 	m.reopen = around.Reopen
 	m.up = around.Up
 	m.announcer.manager = systemd.Take()
@@ -90,10 +94,12 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	}
 	if around.Zygote != nil {
 		all := &zygotes{
-			told: map[int]*Zygote{0: around.Zygote}, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{},
+			told: map[int]*Zygote{}, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{},
 			addresses: around.Addresses, want: func() int { return m.want }, relay: relay,
 		}
 		m.start, m.over, m.use, m.changed = all.fork, all.over, all.use, all.changed
+		m.zygote = around.Zygote
+		m.use(m.generation, m.zygote)
 		m.read, m.heirs.allowed = around.Read, all.allowed
 		m.reopen = func() {
 			around.Reopen()

@@ -83,7 +83,7 @@ type report struct {
 
 // zygotes has one for each generation.
 type zygotes struct {
-	told      map[int]*Zygote // by generation; 0: the first, and those without one of their own
+	told      map[int]*Zygote // by generation
 	how       command
 	listeners []*os.File
 	log       *slog.Logger
@@ -101,7 +101,7 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 	p := z.of[generation]
 	if p == nil || p.isGone() {
 		var err error
-		if p, err = z.begin(z.toldTo(generation)); err != nil {
+		if p, err = z.begin(z.told[generation]); err != nil {
 			return nil, err
 		}
 		z.of[generation] = p
@@ -132,8 +132,6 @@ func (z *zygotes) over(generation int, last bool) {
 	}
 	if told := z.told[generation]; told != nil {
 		told.Close()
-	}
-	if generation != 0 {
 		delete(z.told, generation)
 	}
 }
@@ -149,7 +147,7 @@ func (z *zygotes) changed(generation, workers, before int) {
 // allowed reports whether a new master may be begun at once; else the hook is called, and an event tells.
 func (z *zygotes) allowed(generation int) bool {
 	p := z.of[generation]
-	if p == nil || p.isGone() || z.toldTo(generation).Life == nil {
+	if p == nil || p.isGone() || z.told[generation] == nil || z.told[generation].Life == nil {
 		return true
 	}
 	p.send(order{Do: "exec"})
@@ -179,13 +177,6 @@ func (z *zygotes) leave(streams int) {
 	for _, p := range z.of {
 		p.send(order{Do: "leave", Streams: streams})
 	}
-}
-
-func (z *zygotes) toldTo(generation int) *Zygote {
-	if told := z.told[generation]; told != nil {
-		return told
-	}
-	return z.told[0]
 }
 
 func (z *zygotes) use(generation int, told *Zygote) { z.told[generation] = told }

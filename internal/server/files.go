@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,7 @@ import (
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/master"
+	"github.com/gowsgi/gowsgi/internal/systemd"
 )
 
 // Files has configuration files evaluated: Args, Getenv and Read are for config.Parse.
@@ -25,6 +27,7 @@ type Files struct {
 	program  func(*config.Config) (*Program, error)
 	dir      string
 	environ  []string  // as it was at the start, without what a configuration file adds
+	children []string  // of it, what children get
 	location string    // of the file that was read
 	told     *fileTold // in a worker whose parent has evaluated it
 	zygote   *master.Zygote
@@ -38,7 +41,7 @@ type fileTold struct {
 
 // NewFiles is for a command line without the program's name. program tells what Python there is.
 func NewFiles(args []string, program func(*config.Config) (*Program, error)) *Files {
-	f := &Files{args: args, program: program, environ: os.Environ()}
+	f := &Files{args: args, program: program, environ: os.Environ(), children: environForChildren()}
 	if dir, err := os.Getwd(); err == nil {
 		f.dir = dir
 	}
@@ -82,7 +85,7 @@ func (f *Files) Read(location string, c *config.Config) ([]byte, error) {
 		return f.told.Settings, nil
 	}
 	f.location = location
-	keepListeners(f.Getenv, c)
+	keepFromChildren(f.Getenv, c)
 	p, err := f.program(c)
 	if err != nil {
 		return nil, err
@@ -95,12 +98,25 @@ func (f *Files) Read(location string, c *config.Config) ([]byte, error) {
 	for _, name := range config.Variables() {
 		variables[name] = f.Getenv(name)
 	}
-	f.zygote.File = &master.File{Location: location, Variables: variables, Environ: f.environ, Dir: f.dir}
+	f.zygote.File = &master.File{Location: location, Variables: variables, Environ: f.children, Dir: f.dir}
 	return f.zygote.Evaluate()
 }
 
-// keepListeners keeps the process from having descriptors that are to be listened on.
-func keepListeners(env func(string) string, c *config.Config) {
+// environForChildren is the environment without what was said to this process alone.
+func environForChildren() []string {
+	ours := append([]string{detachedVariable, master.FileVariable, master.StartedInVariable}, systemd.Variables...)
+	return slices.DeleteFunc(master.Environ(), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(ours, name)
+	})
+}
+
+// keepFromChildren keeps the process from having descriptors that are to be listened on.
+func keepFromChildren(env func(string) string, c *config.Config) {
+	master.KeepFromChildren()
+	if fd, err := strconv.Atoi(os.Getenv(detachedVariable)); err == nil {
+		unix.CloseOnExec(fd)
+	}
 	binds, _ := config.FromSystemd(env, os.Getpid())
 	for _, b := range append(binds, c.Bind...) {
 		if b.Network == "fd" {
@@ -156,7 +172,7 @@ func (f *Files) Check(cfg *config.Config) int {
 
 // again reads the file that was read at the start, and everything else with it.
 func (f *Files) again() (*master.Renewal, error) {
-	next := &Files{args: f.args, program: f.program, dir: f.dir, environ: f.environ}
+	next := &Files{args: f.args, program: f.program, dir: f.dir, environ: f.environ, children: f.children}
 	defer next.Close()
 	if f.location == "" {
 		next.args = append([]string{"--config", filepath.Join(f.dir, config.DefaultFile)}, f.args...)

@@ -55,6 +55,7 @@ func Master(cfg *config.Config, files *Files) int {
 	if err != nil {
 		return Fail(err, status(err))
 	}
+	given := *cfg
 	before, err := master.Inherit(cfg)
 	if err != nil {
 		return Fail(err, config.ExitBoot)
@@ -85,23 +86,24 @@ func Master(cfg *config.Config, files *Files) int {
 		read = files.again
 	}
 	urls := addresses(listeners)
-	status, err := master.Run(cfg, log, master.Surroundings{Dir: dir, As: who, Addresses: urls, Zygote: zygote, Read: read, Before: before, Up: func() {
-		leaveTerminal(cfg, log)
-		up()
-	}, Promoted: func() {
-		pidFile = promotePidFile(pidFile, cfg.PidFile, log)
-		for _, ln := range listeners {
-			ln.TakePath()
-		}
-	}, Left: func() {
-		for _, ln := range listeners {
-			ln.LeavePath()
-		}
-	}, Reopen: func() {
-		if err := reopenLog(log); err != nil {
-			log.Error("the error log could not be opened again, so the old one is used on", "error", err)
-		}
-	}}, listeners)
+	status, err := master.Run(cfg, log, master.Surroundings{
+		Dir: dir, Environ: files.children, Given: &given, As: who, Addresses: urls, Zygote: zygote, Read: read, Before: before, Up: func() {
+			leaveTerminal(cfg, log)
+			up()
+		}, Promoted: func() {
+			pidFile = promotePidFile(pidFile, cfg.PidFile, log)
+			for _, ln := range listeners {
+				ln.TakePath()
+			}
+		}, Left: func() {
+			for _, ln := range listeners {
+				ln.LeavePath()
+			}
+		}, Reopen: func() {
+			if err := reopenLog(log); err != nil {
+				log.Error("the error log could not be opened again, so the old one is used on", "error", err)
+			}
+		}}, listeners)
 	if err != nil {
 		return Fail(err, status)
 	}
