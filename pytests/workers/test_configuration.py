@@ -84,7 +84,7 @@ def test_a_file_from_top_to_bottom(configured, directory):
         pidfile = os.path.abspath("pid")
         chdir = "sub"
         pythonpath = os.getcwd()
-        statsd_host = "localhost:8125"
+        enable_backlog_metric = True
         gowsgi_server_header = "mine"
         os.environ["MADE_BY_THE_FILE"] = "yes"
         """
@@ -100,7 +100,10 @@ def test_a_file_from_top_to_bottom(configured, directory):
     wait_until(lambda: "200 /page\n" in (directory / "access.log").read_text(), "the request is logged")
     assert int((directory / "pid").read_text()) == server.pid
     said = server.stderr.since().decode()
-    assert said.count("gunicorn.conf.py, line 18: statsd_host: nothing is sent to statsd") == 1
+    assert (
+        said.count("gunicorn.conf.py, line 18: enable_backlog_metric: the queues of the listeners are not measured")
+        == 1
+    )
     assert said.count("WARN") == 1, said
 
 
@@ -180,11 +183,13 @@ def test_a_mistake_ends_the_start_with_one_sentence(form, directory):
 
 
 def test_check_config_loads_the_application_where_the_file_was_evaluated(form, directory):
-    (directory / "gunicorn.conf.py").write_text("import os\nos.environ['SITE'] = 'fine'\nstatsd_host = 'x:1'\n")
+    (directory / "gunicorn.conf.py").write_text(
+        "import os\nos.environ['SITE'] = 'fine'\nenable_backlog_metric = True\n"
+    )
     status, _, stderr = run(form, "--check-config", "site_app:site", cwd=directory)
     assert status == 0, stderr
     assert stderr.splitlines() == [
-        "gowsgi: gunicorn.conf.py, line 3: statsd_host: nothing is sent to statsd",
+        "gowsgi: gunicorn.conf.py, line 3: enable_backlog_metric: the queues of the listeners are not measured",
         "gowsgi: the configuration is valid and the application site_app:site can be loaded",
     ]
     (directory / "gunicorn.conf.py").write_text("import os\nos.environ['SITE'] = 'broken'\n")
@@ -211,7 +216,8 @@ def test_hup_reads_the_file_again(configured, directory):
     told = hup("import os\nworkers = 2\nos.environ['SITE'] = 'broken'\n", rb"ValueError(?s:.*)the old ones go on")
     assert (told["env"]["ROUND"], told["many"]) == ("1", False)
     start = server.stderr.position()
-    told = hup("workers = 2\nraw_env = ['ROUND=2']\nbacklog = 7\nchdir = 'sub'\n", rb"the new workers serve workers=2")
+    hup("workers = 2\nraw_env = ['ROUND=2']\nbacklog = 7\nchdir = 'sub'\n", rb"the new workers serve workers=2")
+    told = wait_until(lambda: next((t for t in [ask(server)] if t["env"]["ROUND"] == "2"), None), "the old one is gone")
     assert server.stderr.wait_for(rb"changes take effect when the server is started again settings=backlog\n", start)
     told = until(server, lambda told: told["env"]["ROUND"] == "2")  # the old one may have had a last request
     assert told["many"] and "ONCE" not in told["env"]

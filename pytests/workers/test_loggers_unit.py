@@ -253,6 +253,17 @@ def test_statsd(classes):
     ]
 
 
+def test_a_statsd_that_is_away_is_told_of_once(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        host = "127.0.0.1:%d" % receiver.getsockname()[1]
+    log = Statsd(Cfg({"statsd_host": host, "errorlog": str(tmp_path / "log")}))
+    for _ in range(4):  # every other one hears of the one before
+        log.increment("x", 1)
+    log.sock.close()
+    assert 1 <= (tmp_path / "log").read_text().count("Error sending message to statsd") <= 2
+
+
 def test_which_class_it_is(tmp_path, monkeypatch):
     from gunicorn.glogging import Logger as Theirs
 

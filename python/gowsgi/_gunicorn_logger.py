@@ -274,6 +274,7 @@ class Statsd(Logger):
         else:
             family = socket.AF_INET6 if host and ":" in host[0] else socket.AF_INET
         self.sock: socket.socket | None = None
+        self._failing = False
         found = socket.socket(family, socket.SOCK_DGRAM)
         try:
             found.connect(host)
@@ -344,8 +345,12 @@ class Statsd(Logger):
             text += "|#" + self.dogstatsd_tags
         try:
             self.sock.send((self.prefix + text).encode("ascii"))
-        except (OSError, ValueError):
-            Logger.warning(self, "Error sending message to statsd", exc_info=True)
+        except (OSError, ValueError) as error:
+            if not self._failing:  # gunicorn says so each time
+                Logger.warning(self, "Error sending message to statsd: %s", error)
+            self._failing = True
+        else:
+            self._failing = False
 
 
 def _items(pairs: Any) -> Iterable[Any]:
