@@ -10,5 +10,6 @@ type Life struct {
 	Settings  map[string]any `json:"settings"`  // gunicorn's, as far as they come from elsewhere than the file
 	Workers   int            `json:"workers"`   // how many there are to be
 	Before    *int           `json:"before"`    // how many there were; nil: the server starts
+	Age       int            `json:"age"`       // of the last worker
 	Reload    bool           `json:"reload"`    // it does not start
 }

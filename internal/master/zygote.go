@@ -101,7 +101,7 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 	p := z.of[generation]
 	if p == nil || p.isGone() {
 		var err error
-		if p, err = z.begin(z.told[generation]); err != nil {
+		if p, err = z.begin(z.told[generation], age-1); err != nil {
 			return nil, err
 		}
 		z.of[generation] = p
@@ -181,8 +181,9 @@ func (z *zygotes) leave(streams int) {
 
 func (z *zygotes) use(generation int, told *Zygote) { z.told[generation] = told }
 
-// begin starts one, or takes the one that has evaluated the configuration file, and has the application loaded.
-func (z *zygotes) begin(told *Zygote) (*zygoteProcess, error) {
+// begin starts one, or takes the one that has evaluated the configuration file, and has the application loaded. age
+// is that of the last worker.
+func (z *zygotes) begin(told *Zygote, age int) (*zygoteProcess, error) {
 	p := told.process
 	told.process = nil
 	if p == nil {
@@ -195,7 +196,7 @@ func (z *zygotes) begin(told *Zygote) (*zygoteProcess, error) {
 	o := told.load()
 	if o.Life != nil {
 		life := *o.Life
-		life.Addresses = z.addresses
+		life.Addresses, life.Age = z.addresses, age
 		life.Workers, life.Before, life.Reload = z.want(), z.before, z.before != nil
 		z.before = &life.Workers
 		o.Life = &life

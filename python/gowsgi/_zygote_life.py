@@ -37,6 +37,7 @@ class Life:
         values = {**({} if file is None else file.values), **settings}
         self.hooks = hooks_for(functions, Cfg(values, functions, told["app"]), told["master"], told["app"])
         if self.hooks is not None:
+            self.hooks.server.worker_age = told["age"]
             self.hooks.nworkers_changed(told["workers"], told["before"])
 
     def loaded(self, told: dict[str, Any] | None, app: Any, listeners: list[int]) -> None:
