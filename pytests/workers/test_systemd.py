@@ -28,7 +28,8 @@ def application(environ, start_response):
         ctypes.PyDLL(None).usleep(1500000)
         return [b"%f %f" % (began, time.monotonic())]
     child = subprocess.run(["env"], capture_output=True, text=True).stdout
-    return [" ".join(at_import | names & (set(os.environ) | set(line.split("=")[0] for line in child.split()))).encode()]
+    inherited = set(line.split("=")[0] for line in child.split())
+    return [" ".join(at_import | names & (set(os.environ) | inherited)).encode()]
 '''
 
 
