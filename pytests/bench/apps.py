@@ -150,6 +150,48 @@ def make_middleware():
     return ContinuationMiddleware(plain)
 
 
+# --- WebSockets ------------------------------------------------------------------------------------------------------
+
+
+def make_websocket():
+    """Echoes messages, with what each server's users have; a request that wants no WebSocket gets an answer as ever."""
+    kind = os.environ.get("BENCH_WEBSOCKET", "gowsgi")
+
+    def by_object(environ, start_response):
+        ws = environ.get("wsgi.websocket")
+        if ws is None:
+            return plain(environ, start_response)
+        while True:
+            message = ws.wait() if kind == "meinheld" else ws.receive()
+            if message is None:
+                return []
+            ws.send(message)
+
+    if kind == "gevent":
+        return by_object
+    if kind == "meinheld":
+        from meinheld.middleware import WebSocketMiddleware
+
+        return WebSocketMiddleware(by_object)
+    if kind == "gowsgi":
+        from gowsgi.middleware import WebSocketMiddleware
+
+        return WebSocketMiddleware(by_object)
+    import simple_websocket
+
+    def by_socket(environ, start_response):
+        if "HTTP_UPGRADE" not in environ:
+            return plain(environ, start_response)
+        ws = simple_websocket.Server(environ)
+        try:
+            while True:
+                ws.send(ws.receive())
+        except simple_websocket.ConnectionClosed:
+            raise StopIteration from None  # gunicorn's sign, as Flask-Sock gives it
+
+    return by_socket
+
+
 # --- frameworks: five rows of a table of a hundred, by primary key, in a template that escapes -----------------------
 
 TEMPLATE = """<!doctype html><html><head><title>{{ title }}</title></head><body><table>
@@ -236,3 +278,5 @@ elif os.environ.get("BENCH_APP") == "suspend":
     suspend = make_suspend()
 elif os.environ.get("BENCH_APP") == "middleware":
     middleware = make_middleware()
+elif os.environ.get("BENCH_APP") == "websocket":
+    websocket = make_websocket()

@@ -64,6 +64,7 @@ BUDGETS = [
         lambda r: (quotient(r.own("mix", "p50"), r.own("mixbase", "p50")), ""),
     ),
     ("file1m: CPU by the best peer's", 1.0, lambda r: r.best("file1m", "cpu")),
+    ("websocket: CPU by the best peer's", 1.0, lambda r: r.best("websocket", "cpu")),
     ("idle: bytes per connection by 2048", 1.0, lambda r: (quotient(r.own("idle", "memory"), 2048), "")),
     (
         "suspend: rate by that of gevent's Event on gevent.pywsgi, at least",

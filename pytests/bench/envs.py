@@ -20,13 +20,16 @@ FAILURES = (pyenvs.Failure, subprocess.SubprocessError, OSError)
 
 
 def tools():
-    """wrk and ab, or a sentence saying what to do."""
+    """wrk, ab and echo, or a sentence saying what to do."""
     missing = [package for tool, package in (("wrk", "wrk"), ("ab", "apache2-utils")) if not shutil.which(tool)]
     if missing and not pyenvs.apt_install(*missing):
         sys.exit("missing: run `apt-get install {}` as root".format(" ".join(missing)))
+    CACHE.mkdir(parents=True, exist_ok=True)
+    compiled("echo")
 
 
-def floor(name, *libraries):
+def compiled(name, *libraries):
+    """One of the C programs that stand here."""
     source, program = HERE / (name.replace("-", "_") + ".c"), CACHE / name
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         pyenvs.run([shutil.which("cc") or "gcc", "-O2", "-Wall", "-o", program, source, *libraries])
@@ -59,7 +62,7 @@ def environment(server):
     if missing and not pyenvs.apt_install(*missing):
         raise pyenvs.Failure("needs the Debian packages " + " ".join(missing))
     if server.name.startswith("floor"):
-        floor(server.name, *server.libraries)
+        compiled(server.name, *server.libraries)
         return None
     folder = CACHE / "envs" / server.name
     python, _ = pyenvs.environment(folder, interpreter(server), [*server.packages, *FRAMEWORKS])

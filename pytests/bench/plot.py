@@ -14,7 +14,7 @@ import servers  # noqa: E402
 import workloads  # noqa: E402
 
 TITLES = {
-    "cpu": "µs CPU per request (dark: user, light: system)",
+    "cpu": "µs CPU per request or message (dark: user, light: system)",
     "rate": "requests/s",
     "p50": "ms at the median",
     "memory": "bytes per connection",

@@ -130,9 +130,11 @@ def spread(row, figure, scale=1):
 def table(workload, rows):
     """The Markdown table of one workload, the best first."""
     figure, best = workload.by, best_peer(workload, rows)
-    load = workload.kind in ("wrk", "ab")
+    load = workload.kind in ("wrk", "ab", "websocket")
     if load:
         columns = ["requests/s", "CPU µs", "user µs", "system µs", "p50 ms", "p99 ms", "errors", "PSS MB"]
+        if workload.kind == "websocket":
+            columns[0] = "messages/s"
     else:
         what = {"idle": "bytes per connection", "startup": "ms"}[workload.kind]
         columns = [what, "errors", "PSS MB", "threads"]
@@ -206,8 +208,8 @@ def head(document):
         f"parentheses; {rounds * AGAIN} rounds more of gowsgi and the peers level with it where the best is one of "
         f"them. The machine was shared: its load average was {machine['load']} before and "
         f"{machine.get('load_after', '?')} after, so look at CPU per request rather than at requests per second. CPU, "
-        "user and system are microseconds per request, of all the server's processes; ratios are medians of the "
-        "rounds' own.\n"
+        "user and system are microseconds per request, or message of a WebSocket, of all the server's processes; ratios "
+        "are medians of the rounds' own.\n"
     )
 
 

@@ -11,7 +11,6 @@ what else the machine does. Everything stays on 127.0.0.1.
 import argparse
 import contextlib
 import datetime
-import json
 import os
 import platform
 import random
@@ -31,7 +30,7 @@ import procs
 import report
 import servers
 import workloads
-from started import LOGS, Running, Unfit, before_exec, capture, request_bytes, stop_all
+from started import ERRORS, LOGS, Running, Unfit, before_exec, capture, request_bytes, result, stop_all
 
 HERE = Path(__file__).resolve().parent
 
@@ -72,18 +71,26 @@ def wrk(running, seconds, core, interrupt=None):
     command += ["-s", HERE / "lua" / (running.workload.script + ".lua"), f"http://127.0.0.1:{running.port}/"]
     connections = str(running.workload.connections)
     output, code = client(command, core, seconds + 20, interrupt, BENCH_CONNECTIONS=connections)
-    line = [line for line in output.splitlines() if line.startswith("RESULT ")]
-    if code or not line:
-        raise Unfit(f"wrk failed ({code}): {output.strip()[-200:]}")
-    found = json.loads(line[0][7:])
+    return figures("wrk", output, code)
+
+
+def echo(running, seconds, core, interrupt=None):
+    command = [envs.CACHE / "echo", running.port, running.workload.connections, seconds]
+    return figures("echo", *client(command, core, seconds + 20, interrupt))
+
+
+def figures(name, output, code):
+    found = result(output)
+    if code or not found:
+        raise Unfit(f"{name} failed ({code}): {output.strip()[-200:]}")
     return {
         "requests": found["requests"],
         "seconds": found["duration"] / 1e6,
         "bytes": found["bytes"],
         "p50": found["p50"] / 1e3,
         "p99": found["p99"] / 1e3,
-        "errors": sum(found[kind] for kind in ("connect", "read", "write", "timeout", "status")),
-        "error_kinds": {k: found[k] for k in ("connect", "read", "write", "timeout", "status") if found[k]},
+        "errors": sum(found[kind] for kind in ERRORS),
+        "error_kinds": {k: found[k] for k in ERRORS if found[k]},
     }
 
 
@@ -115,6 +122,8 @@ def load(running, options):
     before = procs.cpu(running.pid)
     if running.workload.kind == "ab":
         found = ab(running, options.ab_requests, core)
+    elif running.workload.kind == "websocket":
+        found = echo(running, options.seconds, core)
     else:
         found = wrk(running, options.seconds, core)
     time.sleep(0.02)
@@ -317,6 +326,8 @@ class Bench:
     def warm_up(self, running):
         if running.workload.kind == "ab":
             ab(running, 1000, self.options.cores[1])
+        elif running.workload.kind == "websocket":
+            echo(running, 1, self.options.cores[1], interrupt=0.4)
         else:
             wrk(running, 1, self.options.cores[1], interrupt=0.4)
 

@@ -16,6 +16,8 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache" / "bench"
 CONNECTIONS = 11000
 BACKLOG = 2048
 KEEPALIVE = 75
+# Threads beyond those that connections keep.
+SPARE = 8
 
 
 ALL = [
@@ -59,10 +61,10 @@ def launcher(name):
     return lambda run: [run.python, __file__, name, run.app, run.port, run.threads]
 
 
-def gunicorn(worker):
+def gunicorn(worker, threads=None):
     return lambda run: [
         *(run.bin / "gunicorn", "--bind", f"127.0.0.1:{run.port}", "--workers", 1, "--worker-class", worker),
-        *(["--threads", run.threads] if worker == "gthread" else []),
+        *(["--threads", threads or run.threads] if worker == "gthread" else []),
         *("--keep-alive", KEEPALIVE, "--backlog", BACKLOG, "--worker-connections", CONNECTIONS),
         *("--worker-tmp-dir", "/dev/shm", "--log-level", "warning", run.app),
     ]
@@ -225,6 +227,33 @@ SERVERS = [
         "The last Python it builds for; keep-alive is off by default.",
         pythons=["3.9", "3.8"],
         threaded=False,
+        env={"BENCH_WEBSOCKET": "meinheld"},
+    ),
+    Server(
+        "gevent-websocket",
+        ["gevent-websocket", "gevent", "wsaccel"],
+        launcher("gevent_websocket"),
+        "gevent.pywsgi with its handler, the process patched; with wsaccel, as its README advises. Access log off.",
+        threaded=False,
+        green=True,
+        env={"BENCH_WEBSOCKET": "gevent"},
+        workloads=["websocket"],
+    ),
+    Server(
+        "simple-websocket",
+        ["simple-websocket", "gunicorn[fast]"],
+        lambda run: gunicorn("gthread", run.workload.connections + SPARE)(run),
+        "What Flask-Sock uses, under gunicorn's gthread: each connection keeps a thread, so there are as many, and a "
+        "few for other requests.",
+        env={"BENCH_WEBSOCKET": "simple-websocket"},
+        workloads=["websocket"],
+    ),
+    Server(
+        "websockets",
+        ["websockets"],
+        launcher("websockets"),
+        "websockets.sync.server, which starts threads for each connection. No pings, which the client does not answer.",
+        workloads=["websocket"],
     ),
 ]
 
@@ -254,6 +283,31 @@ def launch_gevent(app, port, threads):
     from gevent.pywsgi import WSGIServer
 
     WSGIServer(("127.0.0.1", port), app(), backlog=BACKLOG, log=None).serve_forever()
+
+
+def launch_gevent_websocket(app, port, threads):
+    from gevent import monkey
+
+    monkey.patch_all()
+    from gevent.pywsgi import WSGIServer
+    from geventwebsocket.handler import WebSocketHandler
+
+    address = ("127.0.0.1", port)
+    WSGIServer(address, app(), backlog=BACKLOG, log=None, handler_class=WebSocketHandler).serve_forever()
+
+
+def launch_websockets(app, port, threads):
+    import logging
+
+    from websockets.sync.server import serve
+
+    def echo(ws):
+        for message in ws:
+            ws.send(message)
+
+    # Requests that want no WebSocket, by which run.py sees that it is up, are errors to it.
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)
+    serve(echo, "127.0.0.1", port, ping_interval=None).serve_forever()
 
 
 def launch_cheroot(app, port, threads):

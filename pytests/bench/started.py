@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import ctypes
 import http.client
+import json
 import os
 import re
 import signal
@@ -21,6 +22,16 @@ HERE = Path(__file__).resolve().parent
 LOGS = envs.CACHE / "logs"
 PDEATHSIG = 1
 STARTED = set()
+
+
+# What wrk and echo count.
+ERRORS = ("connect", "read", "write", "timeout", "status")
+
+
+def result(output):
+    """The line of figures that wrk (lua/report.lua) and echo print, or None."""
+    lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
+    return json.loads(lines[0][7:]) if lines else None
 
 
 class Unfit(Exception):
@@ -85,6 +96,9 @@ class Running:
 
     def check(self):
         """One request of the workload's kind must be answered as the application says."""
+        if self.workload.kind == "websocket":
+            self.check_echo()
+            return
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             if self.workload.body_size:
@@ -117,6 +131,14 @@ class Running:
                     data += part
         if data.count(b"HTTP/1.") != count:
             raise Unfit(f"answers {data.count(b'HTTP/1.')} of {count} pipelined requests")
+
+    def check_echo(self):
+        """Messages must come back as they were."""
+        command = [envs.CACHE / "echo", str(self.port), "1", "0.1"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=20, text=True, check=True)
+        found = result(done.stdout)
+        if not found["requests"] or any(found[kind] for kind in ERRORS):
+            raise Unfit(f"echoes no messages: {done.stdout.strip()}; log: {self.tail()}")
 
     def closes(self):
         """Whether close() of responses is called, as PEP 3333 wants it. For the workload CLOSING."""

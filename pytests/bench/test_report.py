@@ -41,6 +41,15 @@ def test_who_could_not_be_measured_is_listed_with_the_reason():
     assert "| fastwsgi | died |" in report.table(PLAIN, {"fastwsgi": {"unfit": "died", "rounds": []}})
 
 
+def test_a_table_and_a_budget_of_websockets():
+    rows = {"gowsgi": row("cpu", 4), "websockets": row("cpu", 9), "meinheld": row("cpu", 5)}
+    for one in rows.values():
+        one.update(report.summary([{"errors": 0, **dict.fromkeys(("rate", "user", "system", "p50", "p99", "pss"), 4)}]))
+    assert "| server | messages/s |" in report.table(workloads.BY_NAME["websocket"], rows)
+    text = budgets.text({"results": {"websocket": rows}, "machine": {}})
+    assert "| websocket: CPU by the best peer's | ≤ 1.00 | 0.80 | met (meinheld) |" in text
+
+
 def test_where_the_application_blocks_a_server_needs_threads_that_block():
     rows = {"gunicorn-gevent": row("rate", 900), "bjoern": row("rate", 800), "granian": row("rate", 300)}
     assert report.best_peer(SLEEP, rows) == "granian"

@@ -96,6 +96,16 @@ WORKLOADS = [
         "plain",
         servers=["gowsgi", "gowsgi-other", "meinheld"],
     ),
+    Workload(
+        "websocket",
+        "100 WebSockets, a message of 100 bytes echoed on each",
+        "websocket",
+        kind="websocket",
+        connections=100,
+        servers=[
+            *("gowsgi", "gowsgi-other", "gowsgi-pip", "gevent-websocket", "meinheld", "simple-websocket", "websockets"),
+        ],
+    ),
     Workload("idle", "memory of 10,000 idle connections", "plain", kind="idle", connections=10000, by="memory"),
     Workload("startup", "time from start to the first answer", "plain", kind="startup", by="time"),
 ]
