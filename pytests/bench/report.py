@@ -208,8 +208,8 @@ def head(document):
         f"parentheses; {rounds * AGAIN} rounds more of gowsgi and the peers level with it where the best is one of "
         f"them. The machine was shared: its load average was {machine['load']} before and "
         f"{machine.get('load_after', '?')} after, so look at CPU per request rather than at requests per second. CPU, "
-        "user and system are microseconds per request, or message of a WebSocket, of all the server's processes; ratios "
-        "are medians of the rounds' own.\n"
+        "user and system are microseconds per request, or message of a WebSocket, of all the server's processes; "
+        "ratios are medians of the rounds' own.\n"
     )
 
 

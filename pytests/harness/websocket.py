@@ -1,6 +1,7 @@
 """A raw WebSocket client: frames as they are, so that nothing a server does wrong is repaired on the way."""
 
 import os
+import socket
 import struct
 import time
 import zlib
@@ -125,6 +126,65 @@ class Deflating:
         out = self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         assert out.endswith(b"\x00\x00\xff\xff")
         return out[:-4]
+
+
+class Crowd:
+    """Many WebSockets with a path each, for what has to be quick: nothing but sockets, of which all do the same."""
+
+    STEP = 500  # how many are opened at once; a server's queue is longer
+
+    def __init__(self, port, paths, first, timeout=30):
+        """Opens them; `first` is a frame that each gets then."""
+        self.sockets = []
+        for start in range(0, len(paths), self.STEP):
+            opened = []
+            for path in paths[start : start + self.STEP]:
+                fields = "".join(f"{name}: {value}\r\n" for name, value in handshake())
+                s = socket.create_connection(("127.0.0.1", port), timeout)
+                self.sockets.append(s)
+                opened.append(s)
+                s.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n".encode())
+            for s in opened:
+                answer = b""
+                while b"\r\n\r\n" not in answer:
+                    answer += self._some(s, 4096)
+                assert answer.startswith(b"HTTP/1.1 101 "), answer
+                self._exactly(s, first, answer.partition(b"\r\n\r\n")[2])
+
+    def say(self, messages):
+        for s, message in zip(self.sockets, messages):
+            s.sendall(frame(TEXT, message))
+
+    def leave(self):
+        """The closing handshake of all, and their ends."""
+        for s in self.sockets:
+            s.sendall(frame(CLOSE))
+        self.hear([b""] * len(self.sockets), CLOSE)
+        for s in self.sockets:
+            assert s.recv(1) == b""
+
+    def hear(self, messages, opcode=TEXT):
+        """Each gets its message, whole, and nothing else comes before it."""
+        for s, message in zip(self.sockets, messages):
+            size = len(message)
+            self._exactly(
+                s,
+                bytes([0x80 | opcode]) + (bytes([size]) if size < 126 else b"\x7e" + struct.pack(">H", size)) + message,
+            )
+
+    def close(self):
+        for s in self.sockets:
+            s.close()
+
+    def _exactly(self, s, wanted, data=b""):
+        while len(data) < len(wanted):
+            data += self._some(s, len(wanted) - len(data))
+        assert data == wanted
+
+    def _some(self, s, size):
+        data = s.recv(size)
+        assert data, "the connection has ended"
+        return data
 
 
 def open_websocket(server, target, headers=(), **more):

@@ -1,6 +1,7 @@
 """Clients that vanish, stall or attack, and a server that stops: nothing is left behind."""
 
 import os
+import resource
 import signal
 import socket
 import threading
@@ -8,9 +9,9 @@ import threading
 import pytest
 
 from harness.waiting import settled, wait_until
-from harness.websocket import BINARY, CLOSE, PING, PONG, TEXT, WebSocket, frame, handshake, open_websocket
+from harness.websocket import BINARY, CLOSE, PING, PONG, TEXT, Crowd, WebSocket, frame, handshake, open_websocket
 
-COUNT = int(os.environ.get("GOWSGI_WEBSOCKETS", "1000"))
+COUNT = int(os.environ.get("GOWSGI_WEBSOCKETS", "10000"))
 EACH = 20 << 10  # bytes
 
 
@@ -192,27 +193,44 @@ def test_without_greenlets(serve):
     assert server.wait() == 0
 
 
+@pytest.fixture
+def descriptors():
+    """As many as COUNT connections need, here and in the server, which has the limit from us."""
+    wanted = COUNT + 500
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < wanted:
+        pytest.skip(f"a process may open {most} files, and this needs {wanted}: raise `ulimit -Hn`")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, wanted), most))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+
+
 @pytest.mark.memory
 @pytest.mark.timeout(180)
-def test_many_idle(serve):
-    """Each keeps little, none a thread, and all of them hear what is told to all."""
+def test_many_at_once(serve, descriptors):
+    """Each keeps little, none a thread; all of them echo, and all hear what is told to all, whole."""
     server = serve("websockets:everything", "--threads", "1", "--worker-connections", "20000")
     open_websocket(server, "/listen?name=first").message()
     threads = len(os.listdir(f"/proc/{server.pid}/task"))
     before = server.rss()
-    clients = [open_websocket(server, "/listen?name=all") for _ in range(COUNT)]
-    for client in clients:
-        assert client.message() == "ready"
-    assert (server.rss() - before) / COUNT <= EACH
-    assert len(os.listdir(f"/proc/{server.pid}/task")) <= threads + 8
-    assert server.get("/tell?name=all&text=hello").json() == COUNT
-    for client in clients:
-        assert client.message() == "hello"
-    for client in clients:
-        client.send(frame(CLOSE))
-    for client in clients:
-        assert client.frame() == (CLOSE, b"")
-        client.close()
+    own = [b"this is number %d" % n for n in range(COUNT)]
+    crowd = Crowd(server.port, ["/listen?echo=yes&name=all"] * COUNT, b"\x81\x05ready")
+    try:
+        assert (server.rss() - before) / COUNT <= EACH
+        server.reset_peak_rss()
+        crowd.say(own)
+        crowd.hear(own)
+        told = "".join(f"{n:05}" for n in range(200))
+        assert server.get(f"/tell?name=all&text={told}").json() == COUNT
+        crowd.hear([told.encode()] * COUNT)
+        # What waits for a thread or a client is bounded, however many there are.
+        assert (server.peak_rss() - before) / COUNT <= EACH
+        assert len(os.listdir(f"/proc/{server.pid}/task")) <= threads + 8
+        crowd.leave()
+    finally:
+        crowd.close()
+    server.close_clients()
+    wait_until(lambda: left(server) == NOTHING, "nothing is left")
 
 
 @pytest.mark.memory

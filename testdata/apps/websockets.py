@@ -72,13 +72,14 @@ def do_echo(ws, options):
 
 
 def do_listen(ws, options):
-    """Gets what /tell is told."""
+    """Gets what /tell is told, and with `echo` its own messages as well."""
     with ws:
         listeners.setdefault(options["name"], set()).add(ws)
         ws.send("ready")
         try:
-            for _ in ws:
-                pass
+            for message in ws:
+                if "echo" in options:
+                    ws.send(message)
         finally:
             listeners[options["name"]].discard(ws)
 
