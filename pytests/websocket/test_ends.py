@@ -133,6 +133,21 @@ def test_a_client_that_goes_on_after_its_end(server, ws, end):
 
 
 @pytest.mark.core
+def test_a_client_whose_messages_are_always_there(serve):
+    """Its application never has to wait for one, and others have the thread all the same."""
+    server = serve("websockets:everything", "--threads", "1")
+    other = open_websocket(server, "/other")
+    assert other.message() == "ready"
+    messages = frame(TEXT, b"x") * 40
+    greedy = open_websocket(server, f"/greedy?messages=40&bytes={len(messages) + len(frame(TEXT, b'other'))}")
+    assert greedy.message() == "ready"
+    greedy.send(messages)
+    other.say("other")
+    assert greedy.message() == "other"
+    other.leave()
+
+
+@pytest.mark.core
 def test_pings(serve):
     server = serve("websockets:everything", "--websocket-ping-interval", "0.2", "--websocket-ping-timeout", "0.2")
     alive, dead = open_websocket(server, "/echo?name=alive"), open_websocket(server, "/echo?name=dead")

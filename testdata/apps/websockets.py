@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+import time
 from urllib.parse import parse_qs
 
 if os.environ.get("WITHOUT_GREENLET"):
@@ -277,6 +278,24 @@ def do_coroutine(ws, options):
         do_flood(ws, {"size": 40_000})
 
     asyncio.run(flood())
+
+
+def do_greedy(ws, options):
+    """Has all its messages before it begins, and the thread for a while with each; says who else had it meanwhile."""
+    others = listeners["others"] = []
+    ws.send("ready")
+    while _native.load().stats()["websocket_bytes_in"] < int(options["bytes"]):
+        time.sleep(0.001)
+    for _ in range(int(options["messages"])):
+        ws.wait()
+        time.sleep(0.002)
+    ws.send(" ".join(others))
+
+
+def do_other(ws, options):
+    ws.send("ready")
+    for message in ws:
+        listeners["others"].append(message)
 
 
 def do_slow(ws, options):

@@ -196,6 +196,13 @@ typedef struct gw_waits {
  */
 int gw_wait_for(int64_t ns, int (*begin)(void *arg, const gw_waits *w), void (*end)(void *arg), void *arg);
 
+/*
+ * Where the calling code may hand its thread back, the thread's other requests get a turn, if this one has gone on for a
+ * millisecond since *since: for who is always given what it would wait for. 0, or -1 with an exception set. GIL: held, and let
+ * go of meanwhile.
+ */
+int gw_give_turn(int64_t *since);
+
 /* Seconds or None as nanoseconds, negative for None. 0, or -1 with an exception set. */
 int gw_parse_timeout(PyObject *o, int64_t *ns);
 int64_t gw_now_ns(void);

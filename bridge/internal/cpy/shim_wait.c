@@ -337,6 +337,25 @@ int gw_wait_for(int64_t ns, int (*begin)(void *arg, const gw_waits *w), void (*e
 	return how;
 }
 
+enum { TURN = 1000000 };
+
+int gw_give_turn(int64_t *since) {
+	int64_t now = gw_now_ns();
+	if (GW_LIKELY(now - *since < TURN))
+		return 0;
+	*since = now;
+	if (!gw_green_can())
+		return 0;
+	gw_job *j = gw_self->job;
+	uint64_t number = arm(j, FOREVER, -1, 0, 0);
+	end_wait(j, number, GW_WAIT_WOKEN);
+	gwgo_ready(j->index, j->gen, 1);
+	if (hand_back(j, number) < 0)
+		return -1;
+	*since = gw_now_ns();
+	return 0;
+}
+
 /* ------------------------------------------------------------------------------------------------ descriptors */
 
 static PyObject *no_descriptor(int err) {

@@ -9,6 +9,7 @@
 
 typedef struct websocket_object {
 	uint64_t number; /* Go's */
+	int64_t since; /* when its receiver last let others have the thread, for gw_give_turn */
 } websocket_object;
 
 static PyObject *type_websocket;
@@ -98,6 +99,9 @@ static PyObject *ws_receive(PyObject *self, PyObject *args) {
 		return NULL;
 	uint64_t ws = number_of(self);
 	int64_t end = ns < 0 ? INT64_MAX : gw_now_ns() + ns;
+	/* A client that sends faster than it is read would keep the thread for itself. */
+	if (gw_give_turn(&GW_SELF(websocket_object, self)->since) < 0)
+		return NULL;
 	for (;;) {
 		int rc;
 		PyObject *r = take(ws, &rc);
@@ -105,6 +109,7 @@ static PyObject *ws_receive(PyObject *self, PyObject *args) {
 			return r;
 		if (wait_until(ws, 0, end) < 0)
 			return NULL;
+		GW_SELF(websocket_object, self)->since = gw_now_ns();
 	}
 }
 
@@ -254,6 +259,7 @@ static PyObject *native_websocket(PyObject *self, PyObject *args) {
 	if (GW_LIKELY(j->gen == gen))
 		j->upgraded = 1;
 	GW_SELF(websocket_object, o)->number = (uint64_t)ws;
+	GW_SELF(websocket_object, o)->since = gw_now_ns();
 	return o;
 }
 
