@@ -248,3 +248,35 @@ del threads, thread
 assert subscribers("t") == subscribers("u.0") == 0 and not channels._topics
 """
     )
+
+
+def test_of_several_threads_one_waits(program):
+    """And the others are refused, in whatever moment they come: else close() would not reach those that wait."""
+    program(
+        """
+sys.setswitchinterval(1e-6)
+number, taken, every = 5000, [], threading.Event()
+news = subscribe("news", queue=number)
+
+def take():
+    while True:
+        try:
+            taken.append(news.get())
+            if len(taken) == number:
+                every.set()
+        except Closed:
+            return
+        except RuntimeError:
+            pass
+
+threads = [threading.Thread(target=take) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for _ in range(number):
+    publish("news", b"x")
+every.wait()
+news.close()
+for thread in threads:
+    thread.join()
+"""
+    )

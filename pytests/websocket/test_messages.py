@@ -252,6 +252,21 @@ def test_messages_of_many_senders(ws):
     assert client.closed() == (1000, "")
 
 
+@pytest.mark.parametrize("end", ["leave", "reset"])
+def test_messages_for_many_takers(ws, end_of, end):
+    """Each is taken once, whatever else ends a wait in that moment, and all hear of the end."""
+    client = ws("/waiters?messages=300&name=waiters")
+    seen = set()
+    for some in range(0, 300, 10):
+        for number in range(some, some + 10):
+            client.say(str(number))
+        seen.update(client.message() for _ in range(10))
+    assert len(seen) == 300
+    getattr(client, end)()
+    assert end_of("waiters")["closed"]
+    assert end_of("taken") is True
+
+
 def test_one_tells_many(server, ws):
     clients = [ws("/listen?name=many") for _ in range(20)]
     for client in clients:

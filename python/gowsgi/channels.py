@@ -77,7 +77,7 @@ class Message(NamedTuple):
 class _Inbox:
     """What publishers see of a subscription. They hold no lock: each step is one operation of a deque or a counter."""
 
-    __slots__ = ("came", "ended", "items", "limit", "topics", "waiter")
+    __slots__ = ("came", "ended", "items", "limit", "topics", "turn", "waiter")
 
     def __init__(self, topics: tuple[str, ...], limit: int, ends_when_full: bool) -> None:
         self.topics = topics
@@ -89,6 +89,8 @@ class _Inbox:
         self.ended: type[Closed] | None = None
         # Of who waits for a message. Publishers leave it there: to wake it twice does no harm.
         self.waiter: Any = None
+        # One element, which who waits takes out: that is one operation.
+        self.turn: list[None] = [None]
 
     def end(self, why: type[Closed]) -> None:
         """Nothing more comes, and what is here is dropped. `_settle` has to follow."""
@@ -309,15 +311,18 @@ class Subscription:
             else:
                 self._taken += 1
                 return message
-            if inbox.waiter is not None:
-                raise RuntimeError("another thread or greenlet waits for this subscription")
-            waiter = inbox.waiter = _native.suspending().Waiter()
             try:
+                inbox.turn.pop()
+            except IndexError:
+                raise RuntimeError("another thread or greenlet waits for this subscription") from None
+            try:
+                waiter = inbox.waiter = _native.suspending().Waiter()
                 # Who has published before there was a waiter has not woken it.
                 if not inbox.items and inbox.ended is None:
                     waiter.wait(timeout if until is None else until - monotonic(), client=client)
             finally:
                 inbox.waiter = None
+                inbox.turn.append(None)
 
     def close(self) -> None:
         """Ends it, and drops what waits in its queue; again does nothing. Who waits in `get` gets Closed."""

@@ -1,6 +1,7 @@
 """WebSockets, by the first part of the path; what happened to them is in /ends as JSON, by the query's `name`."""
 
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -260,6 +261,34 @@ def do_senders(ws, options):
         threading.Thread(target=send, args=(f"thread{i}",)).start()
         gowsgi.spawn(send, (f"greenlet{i}",))
     done.wait(60)
+
+
+def do_waiters(ws, options):
+    """Threads and greenlets that wait for the same WebSocket, with time-outs that come together with messages."""
+    taken, left = [], [6]
+    done = gowsgi._native.suspending().Waiter()
+    lock = threading.Lock()
+
+    def take():
+        for n in itertools.count():
+            try:
+                message = ws.wait(timeout=n % 3 / 2000)
+            except gowsgi.Timeout:
+                continue
+            if message is None:
+                break
+            taken.append(message)
+            ws.send(message)
+        with lock:
+            left[0] -= 1
+            if not left[0]:
+                done.wake()
+
+    for _ in range(3):
+        threading.Thread(target=take).start()
+        gowsgi.spawn(take)
+    done.wait(60)
+    ends["taken"] = sorted(map(int, taken)) == list(range(int(options["messages"])))
 
 
 def do_flood(ws, options):
