@@ -224,6 +224,13 @@ func (c *Config) finish() error {
 	if c.Daemon && c.ErrorLog == "-" && !c.KeepStdio {
 		c.Warnings = append(c.Warnings, "with --daemon and without --error-logfile nobody hears what the server says when it is up")
 	}
+	if c.Chdir != "" && c.TempDir != "" && !filepath.IsAbs(c.TempDir) {
+		dir, err := filepath.Abs(filepath.Join(startedIn, c.TempDir)) // --chdir comes later
+		if err != nil {
+			return usagef("temp_dir: the current directory is not there: %s", err)
+		}
+		c.TempDir = dir
+	}
 	if c.AccessLogJSON && c.AccessLog == "" {
 		c.AccessLog = "-"
 	}

@@ -59,7 +59,11 @@ func readFile(read FileReader, c *Config) (*fileSettings, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	f := new(fileSettings)
-	if err := d.Decode(f); err != nil {
+	err = d.Decode(f)
+	if err == nil && d.InputOffset() != int64(len(bytes.TrimRight(text, " \t\r\n"))) {
+		err = errors.New("something else follows")
+	}
+	if err != nil {
 		return nil, usagef("the settings of the configuration file cannot be read: %s", err)
 	}
 	return f, nil

@@ -163,6 +163,7 @@ func TestFileRefuses(t *testing.T) {
 		`"own": {"python": "x"}`: `conf.py: gowsgi_python is for the command line only: remove it`,
 		`"own": {"body_buffer": []}`: `conf.py: gowsgi_body_buffer does not accept []: give a number of bytes from 0 to 1g, ` +
 			`such as 8190, 64k, 10m or 1g`,
+		`"own": {}} {`: `the settings of the configuration file cannot be read: something else follows`,
 		`[`: `the settings of the configuration file cannot be read: invalid character '[' looking for beginning of object key string`,
 	} {
 		_, _, err := Parse([]string{"-c", "conf.py", "a:a"}, environment(nil), reads(settings), nil)
@@ -328,4 +329,25 @@ func FuzzFile(f *testing.F) {
 			t.Fatalf("accepted %+v", c)
 		}
 	})
+}
+
+// TestRelativePathsAreThoseOfTheStart, wherever the process goes afterwards.
+func TestRelativePathsAreThoseOfTheStart(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/sub", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Fields("a:a --chdir sub --temp-dir sub")
+	t.Chdir(dir)
+	here, _, err := Parse(args, environment(nil), nil, nil)
+	if err != nil || here.TempDir != dir+"/sub" || here.Chdir != "sub" {
+		t.Errorf("%+v, %v", here, err)
+	}
+	t.Chdir("sub")
+	StartedIn(dir)
+	defer StartedIn("")
+	there, _, err := Parse(args, environment(nil), nil, nil)
+	if err != nil || there.TempDir != dir+"/sub" {
+		t.Errorf("%+v, %v", there, err)
+	}
 }

@@ -40,6 +40,20 @@ def read(form, tmp_path):
     return run
 
 
+@pytest.fixture
+def python_with_gunicorn(form):
+    """Runs a text, which prints JSON."""
+    if form.kind != "binary":
+        pytest.skip("the same in both forms")
+
+    def run(text):
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [form.interpreter.python, "-c", text]
+        return json.loads(subprocess.check_output(command, env=env, timeout=60))
+
+    return run
+
+
 @pytest.mark.core
 def test_it_is_a_program(read, tmp_path):
     (tmp_path / "neighbour.py").write_text("BIND = ['127.0.0.1:81', 'unix:app.sock']\n")
@@ -186,3 +200,59 @@ def test_what_gunicorn_takes_otherwise(read):
     told = read("loglevel = 'warn'\naccess_log_format = '''%(h)s\n %(s)s'''\n")["options"]
     assert told["settings"] == {"access_log_format": "%(h)s %(s)s"}
     assert [line.split(": ")[0] for line in told["remarks"]] == ["gunicorn.conf.py, line 1", "gunicorn.conf.py, line 2"]
+
+
+BESIDE_GUNICORN = """
+import contextlib, io, json, warnings
+from gunicorn.config import Config
+from gowsgi._config_values import HOOKS, KINDS, Mistake, hook, plain
+
+warnings.simplefilter("ignore")
+
+
+class Class:
+    pass
+
+
+def none():
+    return "sync"
+
+
+def one(a):
+    pass
+
+
+def two(a, b):
+    pass
+
+
+VALUES = [
+    None, True, False, 0, 3, 2048, 1.5, "3", "0x10", "x", " x ", "", "true", "off", "auto", "v1", "h1", "drop", "debug", "/tmp",
+    "10.0.0.1", "10.0.0.0/8,::1", "*", "a=b", "os.getcwd", b"x", [], ["a"], ("a",), {"a"}, {}, {"a": "b"}, Class, none, one, two,
+]
+told = {"unknown": [], "stricter": [], "accepted": 0}
+for name, setting in Config().settings.items():
+    if name not in KINDS and name not in HOOKS:
+        told["unknown"].append(name)
+        continue
+    for value in VALUES:
+        with contextlib.redirect_stderr(io.StringIO()):
+            try:
+                setting.set(value)
+            except Exception:
+                continue
+        try:
+            hook(name, value) if name in HOOKS else json.dumps(plain(KINDS[name](value)))
+            told["accepted"] += 1
+        except Mistake:
+            told["stricter"].append([name, repr(value)])
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.core
+def test_what_gunicorn_takes_is_taken(python_with_gunicorn):
+    """Of the gunicorn that is installed: a newer one with more settings is to be noticed here."""
+    told = python_with_gunicorn(BESIDE_GUNICORN)
+    assert told.pop("accepted") > 400
+    assert told == {"unknown": [], "stricter": []}
