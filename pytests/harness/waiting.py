@@ -64,3 +64,12 @@ def feed_fifo(path, text, timeout=LIMIT):
         os.write(descriptor, text)
     finally:
         os.close(descriptor)
+
+
+def gone(pid):
+    """Whether a process has ended; whoever is to take its status may be long in coming."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(") ", 1)[1][0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

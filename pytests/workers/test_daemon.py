@@ -9,18 +9,9 @@ import pytest
 import requests
 
 from harness.server import environment, run
-from harness.waiting import LIMIT, wait_until
+from harness.waiting import LIMIT, gone, wait_until
 
 KINDS = [(), ("--workers", "2"), ("--workers", "1", "--preload")]
-
-
-def gone(pid):
-    """Its parent, which is nobody's that we know, may not have noticed yet."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(") ", 1)[1][0] in "ZX"
-    except OSError:
-        return True
 
 
 @pytest.fixture

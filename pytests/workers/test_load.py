@@ -1,17 +1,12 @@
 """200 clients that ask all the time while workers come and go: none of them notices."""
 
-import os
 import signal
 
 import pytest
 
-from harness.waiting import wait_until
+from harness.waiting import gone, wait_until
 
 pytestmark = pytest.mark.core
-
-
-def gone(pid):
-    return not os.path.exists(f"/proc/{pid}")
 
 
 def unharmed(crowd):

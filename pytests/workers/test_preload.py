@@ -8,18 +8,9 @@ import pytest
 
 from harness.forms import APPS
 from harness.server import run
-from harness.waiting import wait_until
+from harness.waiting import gone, wait_until
 
 pytestmark = pytest.mark.core
-
-
-def gone(pid):
-    """It has ended, or nobody has taken notice yet."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 @pytest.fixture

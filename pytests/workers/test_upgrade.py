@@ -7,11 +7,7 @@ import socket
 import pytest
 
 from harness.client import Client
-from harness.waiting import wait_until
-
-
-def gone(pid):
-    return not os.path.exists(f"/proc/{pid}")
+from harness.waiting import gone, wait_until
 
 
 def arguments(pid):

@@ -6,11 +6,7 @@ import signal
 import pytest
 
 from harness.server import run
-from harness.waiting import wait_until
-
-
-def gone(pid):
-    return not os.path.exists(f"/proc/{pid}")
+from harness.waiting import gone, wait_until
 
 
 @pytest.mark.core
