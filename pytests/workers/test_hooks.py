@@ -164,3 +164,19 @@ def test_an_exception_elsewhere_is_logged_and_all_goes_on(form, tmp_path, name):
     finally:
         server.kill()
     assert f"Exception in the hook {name}\nTraceback" in server.text()
+
+
+def test_a_hook_that_wants_another_worker_gets_one(form, tmp_path):
+    """As for one whose memory has grown."""
+    (tmp_path / "home").mkdir()
+    conf = tmp_path / "conf.py"
+    conf.write_text("def post_request(worker, req):\n    worker.alive = req.path != '/enough'\n")
+    server = Beside(form.command(), tmp_path / "home", conf)
+    try:
+        wait_until(lambda: server.text().count(" serves pid=") == 1, "it serves")
+        assert server.get("/")[0] == server.get("/enough")[0] == 200
+        wait_until(lambda: server.text().count(" serves pid=") == 2, "another one does")
+        assert server.get("/")[0] == 200
+        assert server.stop() == 0
+    finally:
+        server.kill()
