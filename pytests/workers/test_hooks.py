@@ -37,6 +37,8 @@ def plain(server, notes):
     ages = {note["pid"]: note["worker"]["age"] for note in notes if note["name"] == "post_fork"}
     found = []
     for note in notes:
+        if note["name"] == "loaded":
+            continue
         note = json.loads(json.dumps(note).replace(str(server.home), "HOME"))
         pid, parent = note.pop("pid"), note.pop("ppid")
         note["process"] = ages.get(pid, "server")

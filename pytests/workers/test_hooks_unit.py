@@ -360,6 +360,7 @@ TOLD = {
     "settings": None,
     "workers": 2,
     "before": None,
+    "age": 0,
     "reload": False,
 }
 
