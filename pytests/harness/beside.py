@@ -55,6 +55,10 @@ class Beside:
             raise AssertionError(f"{problem}; {self.seen()} and\n{self.text()}") from None
         return found()[-1]
 
+    def listens(self):
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
+
     def begun(self, path, headers=None, method="GET", body=None):
         """Sends a request; its answer is for the caller to read."""
         connection = http.client.HTTPConnection("site", timeout=LIMIT)

@@ -5,6 +5,10 @@ import os
 import sys
 import time
 
+import noted
+
+noted.note("loaded")
+
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
