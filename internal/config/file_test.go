@@ -164,7 +164,7 @@ func TestFileRefuses(t *testing.T) {
 		`"own": {"body_buffer": []}`: `conf.py: gowsgi_body_buffer does not accept []: give a number of bytes from 0 to 1g, ` +
 			`such as 8190, 64k, 10m or 1g`,
 		`"own": {}} {`: `the settings of the configuration file cannot be read: something else follows`,
-		`[`: `the settings of the configuration file cannot be read: invalid character '[' looking for beginning of object key string`,
+		`[`:            `the settings of the configuration file cannot be read: invalid character '[' looking for beginning of object key string`,
 	} {
 		_, _, err := Parse([]string{"-c", "conf.py", "a:a"}, environment(nil), reads(settings), nil)
 		var usage *UsageError
