@@ -40,9 +40,9 @@ var atoms = map[string]atom{
 	"B": func(_ *Format, dst []byte, r *Record, _ string) []byte {
 		return strconv.AppendInt(dst, r.ResponseBytes, 10)
 	},
-	// I: bytes that have come on a WebSocket, "-" for other requests.
+	// I: bytes that have come on a WebSocket or a socket that the application took, "-" for other requests.
 	"I": func(_ *Format, dst []byte, r *Record, _ string) []byte {
-		if !r.WebSocket {
+		if !r.Counted {
 			return append(dst, '-')
 		}
 		return strconv.AppendInt(dst, r.ReceivedBytes, 10)

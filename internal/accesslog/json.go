@@ -36,7 +36,7 @@ func AppendJSON(dst []byte, r *Record) []byte {
 	dst = strconv.AppendInt(dst, int64(r.Status), 10)
 	dst = append(dst, `,"response_bytes":`...)
 	dst = strconv.AppendInt(dst, r.ResponseBytes, 10)
-	if r.WebSocket {
+	if r.Counted {
 		dst = append(dst, `,"received_bytes":`...)
 		dst = strconv.AppendInt(dst, r.ReceivedBytes, 10)
 	}

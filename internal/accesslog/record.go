@@ -25,9 +25,9 @@ type Record struct {
 	Proto      string // HTTP/1.1
 
 	Status        int
-	ResponseBytes int64 // of the body, as sent; of a WebSocket's frames
-	WebSocket     bool
-	ReceivedBytes int64 // by a WebSocket
+	ResponseBytes int64 // of the body, as sent; of a WebSocket's frames; all that went over a socket the application took
+	Counted       bool  // it was a WebSocket, or such a socket
+	ReceivedBytes int64 // then: by that
 	Start         time.Time
 	Duration      time.Duration
 	Pid           int

@@ -4,13 +4,16 @@ package h1
 // back to the kernel. So it gets one end of a pair, and two goroutines carry bytes between the other end and the connection.
 
 import (
+	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gowsgi/gowsgi/internal/rules"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
@@ -19,6 +22,10 @@ type carrier struct {
 	peer        net.Conn // a duplicate of c's
 	app         *net.UnixConn
 	read, wrote chan struct{} // closed when nothing more comes from the client, from the application
+
+	in  atomic.Int64 // bytes for the application
+	mu  rules.Short
+	out int64 // bytes that have been taken from it
 }
 
 // carry begins to carry, from input on. fd: the application's end, the caller's.
@@ -48,17 +55,18 @@ func (c *conn) carry(input []byte) (fd int, err error) {
 		return -1, err
 	}
 	r := &carrier{c: c, peer: peer, app: app.(*net.UnixConn), read: make(chan struct{}), wrote: make(chan struct{})}
+	r.in.Store(int64(max(n, 0) + len(input)))
 	c.rare.carrier = r
 	go func() {
 		defer close(r.read)
 		if _, err := r.app.Write(input); err == nil {
-			pass(r.app, r.peer)
+			pass(r.app, r.fromPeer)
 		}
 		_ = r.app.CloseWrite()
 	}()
 	go func() {
 		defer close(r.wrote)
-		pass(r.peer, r.app)
+		pass(r.peer, r.fromApp)
 		_ = r.app.CloseRead() // who sends still is told
 	}()
 	return ends[0], nil
@@ -71,12 +79,12 @@ func fileConn(fd int) (net.Conn, error) {
 	return net.FileConn(f)
 }
 
-// pass carries from one to the other until one of them ends. (io.Copy would hold a pipe open all the time, for splice.)
-func pass(to, from net.Conn) {
+// pass carries what read gives until that or the other end has ended. (io.Copy would hold a pipe open all the time, for splice.)
+func pass(to net.Conn, read func([]byte) (int, error)) {
 	buf := reactor.GetBuffer()
 	defer reactor.PutBuffer(buf)
 	for {
-		n, err := from.Read(buf)
+		n, err := read(buf)
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
@@ -86,6 +94,50 @@ func pass(to, from net.Conn) {
 			return
 		}
 	}
+}
+
+// fromPeer counts before the application has it.
+func (r *carrier) fromPeer(buf []byte) (n int, err error) {
+	n, err = r.peer.Read(buf)
+	r.in.Add(int64(n))
+	return n, err
+}
+
+// fromApp counts what it takes while nobody else can ask how much is there.
+func (r *carrier) fromApp(buf []byte) (n int, err error) {
+	raw, err := r.app.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	closed := raw.Read(func(fd uintptr) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for {
+			if n, err = unix.Read(int(fd), buf); err != unix.EINTR {
+				break
+			}
+		}
+		r.out += int64(max(n, 0))
+		return err != unix.EAGAIN
+	})
+	switch {
+	case closed != nil:
+		return 0, closed
+	case err == nil && n == 0:
+		return 0, io.EOF
+	}
+	return max(n, 0), err
+}
+
+// bytes returns how many the application has got, or will when it reads, and how many it has written.
+func (r *carrier) bytes() (in, out int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out = r.out
+	if raw, err := r.app.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { out += int64(inQueue(int(fd))) })
+	}
+	return r.in.Load(), out
 }
 
 // end is called when the request has ended, and waits until the client has what the application has sent, if it takes it in

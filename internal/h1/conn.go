@@ -66,6 +66,7 @@ type rare struct {
 	on      *crew.Thread  // that does it; nil: any
 	carrier *carrier      // of the socket that the application has taken
 	lent    int           // or its descriptor; 0: none
+	before  flow          // what had gone over it then
 	socket  *socket       // the WebSocket that it has become; set for good before WatchInput
 }
 

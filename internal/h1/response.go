@@ -241,9 +241,10 @@ func (x *exchange) Error(status int) (size int64) {
 
 // Close implements request.Client. The peer may not have read the end of the application's answer when what it still sends is
 // thrown away.
-func (x *exchange) Close() {
+func (x *exchange) Close() (in, out int64) {
 	x.keep = false
 	x.c.rc.Linger()
+	return x.c.carried()
 }
 
 // Cut implements request.Client.

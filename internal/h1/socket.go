@@ -72,7 +72,11 @@ func (x *exchange) behind(wait bool) (input []byte, ok bool) {
 func (c *conn) handOut(input []byte) (fd int, err error) {
 	if len(input) == 0 {
 		if fd, err = c.rc.Lend(); err == nil {
-			c.withRare().lent = fd
+			r := c.withRare()
+			if r.lent == 0 {
+				r.before, _ = flowOf(fd)
+			}
+			r.lent = fd
 		}
 	} else {
 		fd, err = c.carry(input)
@@ -108,6 +112,21 @@ func (s *Server) lacksThreads(c *conn, number uint64) {
 		s.log.Warn("the application has taken the sockets of as many connections as it has threads, and all other requests wait until one "+
 			"of these ends: raise --threads, or let it wait without a thread (gowsgi.patch)", "threads", s.cfg.Threads)
 	})
+}
+
+// carried returns how many bytes the application has read from its socket and written to it; in is -1 where nobody knows. What a
+// thread of its own says in the second that it still has is not among them. c is owned.
+func (c *conn) carried() (in, out int64) {
+	switch r := c.rare; {
+	case r == nil:
+	case r.carrier != nil:
+		return r.carrier.bytes()
+	case r.lent > 0:
+		if f, ok := flowOf(c.rc.FD()); ok {
+			return f.since(r.before)
+		}
+	}
+	return -1, 0
 }
 
 // takeBack is called at the end of the request: what Socket began is over. If there is something to be awaited before c, owned,

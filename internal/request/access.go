@@ -170,9 +170,8 @@ func (r *Request) logAccess(t *crew.Thread, l *Local, res *bridge.Response) {
 		Proto: protocol(h), Status: r.status, ResponseBytes: r.sent, Pid: os.Getpid(),
 		RequestHeader: requestFields{r}, Environ: environFields{r}, RequestID: r.ID(),
 	}
-	if r.Upgraded() {
-		rec.WebSocket, rec.ReceivedBytes = true, r.received
-	} else if res != nil && res.Flags&bridge.HasHead != 0 {
+	rec.Counted, rec.ReceivedBytes = r.received >= 0, r.received
+	if !r.Upgraded() && res != nil && res.Flags&bridge.HasHead != 0 {
 		rec.ResponseHeader = responseFields{res.Head()}
 	}
 	rec.Start = r.At

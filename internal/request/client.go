@@ -22,8 +22,9 @@ type Client interface {
 	// Error answers in place of the application, with this status. Nothing of a response has been sent. size: of the body.
 	Error(status int) (size int64)
 
-	// Close says that the application has answered on the socket, which ends with the request.
-	Close()
+	// Close says that the application has answered on the socket, which ends with the request. in, out: bytes that it has read
+	// and written; in is -1 where nobody knows.
+	Close() (in, out int64)
 	// Cut ends a response that cannot be completed, so that the peer can tell that something is missing.
 	Cut()
 	// Long is called when the response goes on after its first blocks: nothing of others may wait for it.

@@ -62,7 +62,7 @@ type Request struct {
 
 	hijacked atomic.Bool // the application has the socket
 	upgraded atomic.Bool // it is a WebSocket
-	received int64       // bytes that came on that
+	received int64       // bytes that came on that, or on the socket; -1: not counted
 }
 
 // ending is why the application's iterable is closed before its end.
@@ -77,14 +77,13 @@ const (
 // Reset makes r ready for the next request.
 func (r *Request) Reset() {
 	r.long, r.ending = false, notEnding
-	r.status, r.sent, r.left = 0, 0, -1
+	r.status, r.sent, r.left, r.received = 0, 0, -1, -1
 	r.head, r.noBody, r.excess = false, false, false
 	if r.hijacked.Load() {
 		r.hijacked.Store(false)
 	}
 	if r.Upgraded() {
 		r.upgraded.Store(false)
-		r.received = 0
 	}
 }
 
@@ -314,7 +313,7 @@ func (r *Request) steps(t *crew.Thread, step bridge.Step, res *bridge.Response) 
 		if !r.head {
 			r.status = 101 // for the log: what it has answered only the application knows
 		}
-		r.Client.Close()
+		r.received, r.sent = r.Client.Close()
 	}
 	return step
 }

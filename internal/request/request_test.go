@@ -35,7 +35,7 @@ func (f *fake) File(_ int, off, n int64, _ bridge.Finish, loose bool) {
 	f.note("file %d+%d %v", off, n, loose)
 }
 func (f *fake) Error(status int) int64 { f.note("error %d", status); return 7 }
-func (f *fake) Close()                 { f.note("close") }
+func (f *fake) Close() (in, out int64) { f.note("close"); return 5, 6 }
 func (f *fake) Cut()                   { f.note("cut") }
 func (f *fake) Long()                  { f.note("long") }
 func (f *fake) Turn()                  { f.note("turn") }

@@ -1,8 +1,8 @@
 """environ["gunicorn.socket"], environ["werkzeug.socket"]: who takes the socket gets it all, and nobody else writes."""
 
 import os
-import re
 import signal
+import socket
 import threading
 
 import pytest
@@ -131,13 +131,60 @@ def test_who_sends_is_told_that_nobody_is_there(server, behind):
     wait_until(lambda: server.get("/seen").text.count("broken") > before, "it knows")
 
 
-def test_a_line_in_the_access_log(serve, tmp_path):
-    server = serve("raw_socket", "--access-logfile", str(tmp_path / "log"))
-    exchange(ask(server, "stop"), b"")
-    exchange(ask(server, "normal", b"x"), b"x")
-    wait_until(lambda: (tmp_path / "log").read_text().count("\n") == 2, "both are logged")
-    for ending, line in zip(("stop", "normal"), (tmp_path / "log").read_text().splitlines()):
-        assert re.search(rf'"GET /{ending} HTTP/1\.1" 101 ', line)
+ANSWER = len(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: line-echo\r\n\r\n")
+
+
+def test_a_line_in_the_access_log(serve):
+    """With all the bytes that the application has read and written, whether the server has carried them or not."""
+    line = "%(U)s %(s)s in=%(I)s out=%(B)s"
+    server = serve("raw_socket", "--access-logfile", "-", "--access-logformat", line)
+    for behind in (b"", b"the first\n"):
+        for ending in ENDINGS:
+            start = server.stdout.position()
+            exchange(ask(server, ending, behind), behind)
+            came = len(behind) + 10
+            told = server.stdout.wait_for(rb"/\w+ 101 in=\S+ out=\S+\n", start).group()
+            assert told.decode() == f"/{ending.partition('?')[0]} 101 in={came} out={ANSWER + came}\n"
+
+
+@pytest.mark.parametrize("behind", [b"", b"x"], ids=["", "behind"])
+def test_the_bytes_of_a_client_that_ends_by_itself(serve, behind):
+    """Its FIN is none of them; a MiB is, at once."""
+    server = serve("raw_socket", "--access-logfile", "-", "--access-logformat", "%(U)s in=%(I)s out=%(B)s")
+    client = ask(server, "stop", behind)
+    assert client.response().status == 101
+    data = os.urandom(1 << 20)
+    sender = threading.Thread(target=client.send, args=(data,))
+    sender.start()
+    assert read(client, len(behind) + len(data)) == behind + data
+    sender.join(LIMIT)
+    client.half_close()
+    came = len(behind) + len(data)
+    assert server.stdout.wait_for(rb"/stop in=%d out=%d\n" % (came, ANSWER + came))
+
+
+def test_a_unix_socket_is_not_counted(serve, tmp_path):
+    """The kernel does not; what the server has carried it knows."""
+    path = str(tmp_path / "socket")
+    log = "--access-logfile", "-", "--access-logformat", "in=%(I)s out=%(B)s"
+    server = serve("raw_socket", *log, bind=(f"unix:{path}",))
+    for behind, told in (b"", b"in=- out=0\n"), (b"x", b"in=5 out=%d\n" % (ANSWER + 5)):
+        start = server.stdout.position()
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(LIMIT)
+            s.connect(path)
+            s.sendall(head("GET", "/stop", UPGRADE) + behind)
+            assert s.recv(1)
+            s.sendall(b"bye\n")
+            while s.recv(4096):
+                pass
+        assert server.stdout.wait_for(told, start)
+
+
+def test_who_only_looks_has_a_response_in_the_log(serve):
+    server = serve("raw_socket", "--access-logfile", "-", "--access-logformat", "%(U)s %(s)s in=%(I)s out=%(B)s")
+    assert ask(server, "peek").response().status == 200
+    assert server.stdout.wait_for(rb"/peek 200 in=- out=7\n")
 
 
 def test_a_stop_ends_sockets_with_the_grace(serve):
