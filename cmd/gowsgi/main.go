@@ -32,7 +32,7 @@ func run(args []string) int {
 	}
 	files := server.NewFiles(args, func(cfg *config.Config) (*server.Program, error) { return program(cfg, args) })
 	defer files.Close()
-	cfg, action, err := config.Parse(files.Args(), files.Getenv, files.Read, os.Stdout)
+	cfg, action, err := config.Parse(files.Args(), files.Getenv, files.Reader(), os.Stdout)
 	if err != nil {
 		return server.Fail(err, config.ExitUsage)
 	}

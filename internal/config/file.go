@@ -42,6 +42,9 @@ type fileSettings struct {
 
 // readFile finds the configuration file that is to be read, if there is one.
 func readFile(read FileReader, c *Config) (*fileSettings, error) {
+	if read == nil {
+		return nil, nil
+	}
 	location := c.ConfigFile
 	if location == "" {
 		if _, err := os.Stat(DefaultFile); err != nil {

@@ -39,7 +39,8 @@ type source struct {
 
 // Parse reads a command line without the program's name. Later sources win: defaults with PORT and other variables, the
 // configuration file, the file of --uwsgi-ini, GUNICORN_CMD_ARGS, GOWSGI_CMD_ARGS, the command line; the sockets of systemd
-// replace every other address. Help and version are printed to out. read has a configuration file evaluated.
+// replace every other address. Help and version are printed to out. read has a configuration file evaluated; nil: there is none
+// for this process.
 func Parse(args []string, env func(string) string, read FileReader, out io.Writer) (*Config, Action, error) {
 	return parse(args, env, startedAs(env), read, out)
 }

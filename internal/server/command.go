@@ -254,7 +254,7 @@ func (module) Main(argv []string, saved bridge.State) int {
 	}
 	files := NewFiles(argv, func(*config.Config) (*Program, error) { return &Program{}, nil })
 	defer files.Close()
-	cfg, action, err := config.Parse(files.Args(), files.Getenv, files.Read, os.Stdout)
+	cfg, action, err := config.Parse(files.Args(), files.Getenv, files.Reader(), os.Stdout)
 	if err != nil {
 		return Fail(err, config.ExitUsage)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/gowsgi/gowsgi/internal/systemd"
 )
 
-// Files has configuration files evaluated: Args, Getenv and Read are for config.Parse.
+// Files has configuration files evaluated: Args, Getenv and Reader are for config.Parse.
 type Files struct {
 	args     []string
 	program  func(*config.Config) (*Program, error)
@@ -77,6 +77,14 @@ func (f *Files) Getenv(name string) string {
 		}
 	}
 	return ""
+}
+
+// Reader is for config.Parse. A worker whose master has read no file reads none, whatever has come to be there since.
+func (f *Files) Reader() config.FileReader {
+	if f.told == nil && master.IsWorker() {
+		return nil
+	}
+	return f.Read
 }
 
 // Read implements config.FileReader.

@@ -227,9 +227,9 @@ def two(a, b):
 
 
 VALUES = [
-    None, True, False, 0, 3, 2048, 1.5, "3", "0x10", "x", " x ", "", "true", "off", "auto", "v1", "h1", "drop",
-    "debug", "/tmp", "10.0.0.1", "10.0.0.0/8,::1", "*", "a=b", "os.getcwd", b"x", [], ["a"], ("a",), {"a"}, {},
-    {"a": "b"}, Class, none, one, two,
+    None, True, False, 0, 3, 2048, 1.5, "3", "0x10", "x", " x ", "", "true", "off", "auto", "v1", "h1", "drop", "debug",
+    "/tmp", "10.0.0.1", "10.0.0.0/8,::1", "*", "a=b", "os.getcwd", b"x", [], ["a"], ("a",), {"a"}, {}, {"a": "b"},
+    Class, none, one, two,
 ]
 told = {"unknown": [], "stricter": [], "accepted": 0}
 for name, setting in Config().settings.items():

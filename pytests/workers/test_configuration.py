@@ -257,6 +257,17 @@ def test_a_daemon(form, directory):
     wait_until(lambda: not (directory / "pid").exists(), "it has ended")
 
 
+def test_a_file_that_comes_later_is_for_the_next_start(workers, directory):
+    server = workers(app="site_app:site", cwd=directory, count=1)
+    (directory / "gunicorn.conf.py").write_text("raise ValueError('read')\n")
+    os.kill(server.started()[0], signal.SIGKILL)
+    server.wait_for(2)
+    server.signal(signal.SIGHUP)
+    server.wait_for(3)
+    server.stop()
+    assert b"cannot be used" not in server.stderr.since()
+
+
 @pytest.mark.core
 def test_a_new_master_reads_the_file_as_it_is_now(configured, directory):
     conf = directory / "gunicorn.conf.py"
