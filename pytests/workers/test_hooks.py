@@ -182,3 +182,65 @@ def test_a_hook_that_wants_another_worker_gets_one(form, tmp_path):
         assert server.stop() == 0
     finally:
         server.kill()
+
+
+WITHOUT = """
+import importlib.machinery
+
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = staticmethod(
+    lambda name, path=None, target=None: None if name == "gunicorn" else find(name, path, target)
+)
+"""
+IMPORTING = """
+import gunicorn
+import gunicorn.arbiter
+from gunicorn import glogging
+from gunicorn.instrument.statsd import Statsd
+from gunicorn.workers.base import Worker
+
+import noted
+
+gunicorn.SERVER_SOFTWARE = "mine"
+accesslog = "requests"
+access_log_format = "%(U)s %({wsgi.url_scheme}e)s"
+
+
+class logger_class(glogging.Logger):
+    def access(self, resp, req, environ, request_time):
+        noted.note("access", path=req.path)
+        super().access(resp, req, environ, request_time)
+
+
+def when_ready(server: gunicorn.arbiter.Arbiter):
+    where = getattr(gunicorn, "__file__", None)
+    noted.note("when_ready", file=where, is_one=isinstance(server, gunicorn.arbiter.Arbiter))
+
+
+def post_fork(server, worker: Worker):
+    try:
+        from gunicorn import util
+    except ImportError as error:
+        noted.note("post_fork", is_one=isinstance(worker, Worker), error=str(error))
+"""
+
+
+def test_gunicorn_need_not_be_installed(form, tmp_path):
+    """Configuration files import it."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT)
+    (tmp_path / "conf.py").write_text(IMPORTING)
+    path = f"{tmp_path}{os.pathsep}{FILES}"
+    server = Beside(form.command(), tmp_path / "home", tmp_path / "conf.py", env={"PYTHONPATH": path})
+    try:
+        server.wait_for("post_fork")
+        wait_until(server.listens, "it listens")
+        assert server.get("/")[0] == 200
+        assert server.stop() == 0
+    finally:
+        server.kill()
+    (ready,), (forked,) = server.seen("when_ready"), server.seen("post_fork")
+    assert (ready["file"], ready["is_one"], forked["is_one"]) == (None, True, True)
+    assert "util" in forked["error"]
+    assert [note["path"] for note in server.seen("access")] == ["/"]
+    assert (tmp_path / "home" / "requests").read_text() == "/ http\n"

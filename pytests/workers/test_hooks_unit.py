@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 
+import gunicorn
 import pytest
 
 from gowsgi._gunicorn_cfg import DEFAULTS, Cfg
@@ -63,6 +64,7 @@ VALUES = {
 }
 
 
+@pytest.mark.skipif(gunicorn.version_info < (27,), reason="the values are those of gunicorn 27")
 @pytest.mark.parametrize("values", [{}, VALUES], ids=["defaults", "values"])
 def test_settings_are_as_gunicorn_has_them(values, monkeypatch):
     for name in ("PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "SENDFILE"):

@@ -152,8 +152,9 @@ class Zygote:
     def read(self, file: dict[str, Any]) -> None:
         """Evaluates the configuration file."""
         global config_file
-        from gowsgi import _config_file
+        from gowsgi import _config_file, _gunicorn_names
 
+        _gunicorn_names.stand_in()
         try:
             config_file = _config_file.read(file["location"])
             settings = file["settings"] or config_file.options()
