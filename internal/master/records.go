@@ -23,13 +23,25 @@ func newRelay(log *slog.Logger) (*slog.Logger, relay) {
 	return slog.New(r), r
 }
 
+// take makes p the one that gets them, as long as it is there.
+func (r relay) take(p *zygoteProcess) {
+	p.earlier = r.to.Load()
+	for p.earlier != nil && p.earlier.isGone() {
+		p.earlier = p.earlier.earlier
+	}
+	r.to.Store(p)
+}
+
 // relayTime is how long a process that is in a hook may keep the master from what it has to do.
 const relayTime = 100 * time.Millisecond
 
 // Handle implements slog.Handler.
 func (r relay) Handle(ctx context.Context, record slog.Record) error {
 	p := r.to.Load()
-	if p == nil || p.isGone() {
+	for p != nil && p.isGone() { // of new workers that could not start; the old ones go on
+		p = p.earlier
+	}
+	if p == nil {
 		return r.Handler.Handle(ctx, record)
 	}
 	var text strings.Builder

@@ -69,6 +69,28 @@ func TestRecordsGoToPythonAsLongAsThereIsOne(t *testing.T) {
 	}
 }
 
+// New workers that cannot start leave the old ones, with who takes records for them.
+func TestRecordsGoBackToTheProcessBefore(t *testing.T) {
+	var out bytes.Buffer
+	log, relay := newRelay(slog.New(slog.NewTextHandler(&out, nil)))
+	var links [3]*net.UnixConn
+	var all [3]*zygoteProcess
+	for i := range all {
+		all[i] = new(zygoteProcess)
+		all[i].link, links[i] = pair(t)
+		relay.take(all[i])
+	}
+	all[1].gone, all[2].gone = true, true
+	log.Info("here")
+	if got := receive(t, links[0]); got.Message != "here" || out.Len() > 0 {
+		t.Errorf("got %+v; %s", got, out.String())
+	}
+	last := &zygoteProcess{}
+	if relay.take(last); last.earlier != all[0] {
+		t.Error("those that are gone are kept")
+	}
+}
+
 // A hook that does not come back must not keep the master from its workers.
 func TestAProcessThatReadsNothingKeepsNoRecord(t *testing.T) {
 	var out bytes.Buffer

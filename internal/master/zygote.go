@@ -256,7 +256,9 @@ type zygoteProcess struct {
 	link *net.UnixConn
 	log  *slog.Logger
 
-	relay  relay
+	relay   relay
+	earlier *zygoteProcess // that got the records before it; nil: none that is there
+
 	events chan<- event
 	ended  chan struct{} // closed when it has
 
@@ -370,7 +372,7 @@ func (p *zygoteProcess) hear(r report) {
 		p.loaded = true
 		p.mu.Unlock()
 		if r.Logs {
-			p.relay.to.Store(p)
+			p.relay.take(p)
 		}
 	case wordBegins, wordRefuses:
 		p.events <- event{age: afterAge, word: r.Does}

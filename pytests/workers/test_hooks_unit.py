@@ -379,7 +379,7 @@ def noted(*names):
 def test_without_a_configuration_nothing_is_done():
     for file in (None, File({}, {"workers": 3, "bind": ["x:1"], "loglevel": "debug", "accesslog": "-"})):
         life = Life()
-        life.begins(TOLD, file)
+        life.begins(TOLD, file, os.getcwd())
         life.loaded(TOLD, len, [])
         assert life.hooks is None and life.forks(1) is None and life.inside(None, None) is None
         for order in ({"do": "end", "last": True}, {"do": "workers", "workers": 1, "before": 2}, {"do": "reopen"}):
@@ -394,7 +394,7 @@ def test_a_start_and_a_reload():
         seen, functions = noted("nworkers_changed", "on_starting", "when_ready", "on_reload", "on_exit", "child_exit")
         told = {**TOLD, "reload": reload, "before": before, "settings": {"workers": 2}}
         life = Life()
-        life.begins(told, File(functions, {"workers": 5, "threads": 7, "errorlog": "/dev/null"}))
+        life.begins(told, File(functions, {"workers": 5, "threads": 7, "errorlog": "/dev/null"}), os.getcwd())
         assert seen == [("nworkers_changed", 2, before)]
         server = life.hooks.server
         assert (server.cfg.workers, server.cfg.threads) == (2, 7), "the command line wins"
@@ -413,9 +413,22 @@ def test_a_start_and_a_reload():
         assert server.num_workers == 4 and not life.takes_records()
 
 
+def test_log_files_are_where_the_server_has_them(tmp_path, monkeypatch):
+    """It takes them from where it was started, and chdir is another directory."""
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    for values in ({"errorlog": "e", "accesslog": "-"}, {"errorlog": "e", "accesslog": None}):
+        life = Life()
+        life.begins(TOLD, File({"on_exit": len}, values), str(tmp_path))
+        assert life.hooks.cfg.errorlog == str(tmp_path / "e") and life.hooks.cfg.accesslog == values["accesslog"]
+    life.begins(TOLD, File({"on_exit": len}, {"errorlog": "e"}), str(tmp_path / "sub"))
+    assert life.hooks.cfg.errorlog == "e"
+    assert (tmp_path / "e").exists()
+
+
 def test_a_pre_fork_that_fails_leaves_nothing_open():
     life = Life()
-    life.begins(TOLD, File({"pre_fork": failing}, {"errorlog": "/dev/null"}))
+    life.begins(TOLD, File({"pre_fork": failing}, {"errorlog": "/dev/null"}), os.getcwd())
     open_before = os.listdir("/proc/self/fd")
     with pytest.raises(HookError):
         life.forks(1)
@@ -458,7 +471,7 @@ def test_records_of_the_master_are_told_by_the_method_for_their_level(tmp_path):
     )
     sys.path.insert(0, str(tmp_path))
     try:
-        life.begins(TOLD, File({}, {"logger_class": "logger_of_mine.Mine", "errorlog": "/dev/null"}))
+        life.begins(TOLD, File({}, {"logger_class": "logger_of_mine.Mine", "errorlog": "/dev/null"}), os.getcwd())
         assert life.takes_records()
         life.ordered({"do": "log", "level": "WARNING", "message": "100 %"})
         assert log.read_text() == "100 %"

@@ -173,7 +173,7 @@ class Zygote:
         global app
         try:
             self.prepare(order)
-            self.life.begins(order.get("life"), config_file)
+            self.life.begins(order.get("life"), config_file, self.started_in)
             if order["app"]:
                 # Less is copied later when nothing was freed between what stays (gc.freeze in Python's documentation).
                 gc.disable()

@@ -5,6 +5,7 @@ Without hooks, and without Python's logging, nothing of it is imported.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ class Life:
         self.hooks: Hooks | None = None
         self._last = False
 
-    def begins(self, told: dict[str, Any] | None, file: Any) -> None:
+    def begins(self, told: dict[str, Any] | None, file: Any, started_in: str) -> None:
         """Before the application is loaded. file is a ConfigFile, or None.
 
+        started_in is the directory that the server's log files are relative to, which is no longer the current one.
         Raises RuntimeError and OSError for what stops the start.
         """
         if told is None:
@@ -35,6 +37,10 @@ class Life:
 
         functions = {} if file is None else file.hooks
         values = {**({} if file is None else file.values), **settings}
+        if os.getcwd() != started_in:
+            for name in ("errorlog", "accesslog"):
+                if values.get(name) not in (None, "-"):
+                    values[name] = os.path.join(started_in, values[name])
         self.hooks = hooks_for(functions, Cfg(values, functions, told["app"]), told["master"], told["app"])
         if self.hooks is not None:
             self.hooks.server.worker_age = told["age"]
