@@ -168,6 +168,22 @@ def test_an_exception_elsewhere_is_logged_and_all_goes_on(form, tmp_path, name):
     assert f"Exception in the hook {name}\nTraceback" in server.text()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_a_signal_to_a_worker(beside, number):
+    for server in beside("every_hook.py", "--workers", "1"):
+        first = server.wait_for("post_worker_init")["pid"]
+        wait_until(server.listens, "it listens")
+        assert server.get("/")[0] == 200
+        server.signal(number, first)
+        server.wait_for("child_exit")
+        server.wait_for("post_worker_init", 2)
+        assert server.stop() == 0
+        names = [note["name"] for note in server.seen() if note["pid"] == first]
+        assert names[names.index("post_request") + 1 :] == (
+            ["worker_exit"] if number == signal.SIGTERM else ["worker_int", "worker_exit"]
+        )
+
+
 def test_a_hook_that_wants_another_worker_gets_one(form, tmp_path):
     """As for one whose memory has grown."""
     (tmp_path / "home").mkdir()
