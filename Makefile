@@ -130,7 +130,7 @@ fuzz: ## every fuzz test for FUZZTIME (30s) each
 
 # The server is driven from outside by the live suite, so each of these also runs part of that on a binary built its way.
 # Only on the main Python: what is looked for does not depend on its version.
-LIVE ?= pytests/conformance pytests/bodies pytests/faults pytests/threads pytests/lifecycle pytests/waiting pytests/websocket
+LIVE ?= pytests/conformance pytests/bodies pytests/faults pytests/threads pytests/lifecycle pytests/waiting pytests/websocket_wsgi
 LIVE_TEST = GOWSGI_FORMS=binary GOWSGI_PYTHONS= $(MAIN_PYTHON) -m pytest -q -m 'not slow and not memory' -p no:cacheprovider
 
 race: envs ## Go's tests, and the live suite on a binary, under the race detector
@@ -149,10 +149,10 @@ sanitize: export ASAN_OPTIONS := detect_leaks=0
 sanitize: envs ## the same with C and Go under AddressSanitizer
 	$(GO) test $(GOBUILD) -asan -timeout 15m $(PKG) $(ARGS)
 	$(GO) build $(GOBUILD) -asan -o build/asan/gowsgi ./cmd/gowsgi
-	GOWSGI_BINARY=$(abspath build/asan/gowsgi) $(LIVE_TEST) $(filter-out pytests/waiting pytests/websocket,$(LIVE))
+	GOWSGI_BINARY=$(abspath build/asan/gowsgi) $(LIVE_TEST) $(filter-out pytests/waiting pytests/websocket_wsgi,$(LIVE))
 	CGO_CFLAGS='-O2 -g --param asan-stack=0' $(GO) build $(GOBUILD) -asan -o build/asan/gowsgi-greenlets ./cmd/gowsgi
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
-		GOWSGI_BINARY=$(abspath build/asan/gowsgi-greenlets) $(LIVE_TEST) $(filter pytests/waiting pytests/websocket,$(LIVE))
+		GOWSGI_BINARY=$(abspath build/asan/gowsgi-greenlets) $(LIVE_TEST) $(filter pytests/waiting pytests/websocket_wsgi,$(LIVE))
 
 bench: binary ## gowsgi beside its peers; BENCH='--only plain --servers gowsgi,fastwsgi,floor' narrows it, --help tells more
 	$(PYTHON) pytests/bench/run.py $(BENCH)
