@@ -141,6 +141,22 @@ def test_it_is_a_program(read, tmp_path):
     assert told["values"]["raw_env"] == "['A=1']" and "worker" not in told["values"]
 
 
+def test_options_of_a_worker_class(read):
+    text = """\
+        import gowsgi.gunicorn
+
+
+        class Worker(gowsgi.gunicorn.Worker):
+            options = {"body_streaming": True, "write_timeout": 120}
+
+
+        worker_class = Worker
+        """
+    told = read(text)["options"]
+    assert told["settings"] == {"worker_class": "gowsgi.gunicorn.Worker"}
+    assert told["own"] == {"body_streaming": True, "write_timeout": 120}
+
+
 def test_locations(read):
     for location in (["settings.py"], ["file:settings.py"], ["python:settings"]):
         told = read("import os\nthreads = 2\n", *location, name="settings.py")["options"]
