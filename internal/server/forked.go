@@ -5,6 +5,7 @@ package server
 import (
 	"log/slog"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -50,6 +51,9 @@ func endForked(log *slog.Logger) {
 	}
 }
 
+// hookFirst is how long it may take until the main thread has called the hook. The master kills two seconds later.
+const hookFirst = 3 * time.Second
+
 // interrupt ends the server at once. A hook for that gets a moment: it runs as gunicorn would run it, as the handler of SIGQUIT
 // in Python's main thread, and stops the server itself.
 func (s *Server) interrupt() {
@@ -60,5 +64,5 @@ func (s *Server) interrupt() {
 	runtime.LockOSThread()
 	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGQUIT)
 	runtime.UnlockOSThread()
-	s.Stop(handlersFirst)
+	s.Stop(hookFirst)
 }

@@ -90,7 +90,7 @@ def test_the_logger_class_hears_of_requests(server, path, status, size):
 
 
 def test_the_logger_hears_of_the_server_and_of_errors(server):
-    wait_until(lambda: any("listening on" in line for line in server.notes("log")), "the server's own records")
+    wait_until(lambda: any("listening on" in line for line in server.notes("info")), "the server's own records")
     server.get("/fail")
     assert server.stderr.wait_for(rb"Error handling request /fail\nTraceback[^\0]*ValueError: as asked")
 

@@ -169,8 +169,11 @@ def test_an_exception_elsewhere_is_logged_and_all_goes_on(form, tmp_path, name):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
-def test_a_signal_to_a_worker(beside, number):
-    for server in beside("every_hook.py", "--workers", "1"):
+def test_a_signal_to_a_worker(form, tmp_path, number):
+    """As gunicorn has it, which now and then loses one that comes right behind a request."""
+    (tmp_path / "home").mkdir()
+    server = Beside(form.command(), tmp_path / "home", FILES / "every_hook.py", "--workers", "1")
+    try:
         first = server.wait_for("post_worker_init")["pid"]
         wait_until(server.listens, "it listens")
         assert server.get("/")[0] == 200
@@ -178,10 +181,11 @@ def test_a_signal_to_a_worker(beside, number):
         server.wait_for("child_exit")
         server.wait_for("post_worker_init", 2)
         assert server.stop() == 0
-        names = [note["name"] for note in server.seen() if note["pid"] == first]
-        assert names[names.index("post_request") + 1 :] == (
-            ["worker_exit"] if number == signal.SIGTERM else ["worker_int", "worker_exit"]
-        )
+    finally:
+        server.kill()
+    names = [note["name"] for note in server.seen() if note["pid"] == first]
+    hooks = ["worker_exit"] if number == signal.SIGTERM else ["worker_int", "worker_exit"]
+    assert names[names.index("post_request") + 1 :] == hooks, server.text()
 
 
 def test_a_hook_that_wants_another_worker_gets_one(form, tmp_path):
