@@ -196,7 +196,7 @@ def head(document):
     versions = [
         f"{name} {packages[envs.name_of(servers.BY_NAME[name].packages[0])]}"
         for name, packages in document["versions"].items()
-        if servers.BY_NAME[name].packages
+        if servers.BY_NAME[name].packages and not name.startswith("gowsgi")  # whose first package is greenlet
     ]
     versions.insert(0, f"gowsgi {document['gowsgi']}")
     python = next((p["Python"] for n, p in document["versions"].items() if n.startswith("gowsgi")), "")

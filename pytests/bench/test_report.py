@@ -41,6 +41,23 @@ def test_who_could_not_be_measured_is_listed_with_the_reason():
     assert "| fastwsgi | died |" in report.table(PLAIN, {"fastwsgi": {"unfit": "died", "rounds": []}})
 
 
+def test_versions_are_the_servers_own():
+    versions = {
+        "gowsgi": {"Python": "3.11.7", "greenlet": "3.5.6"},
+        "meinheld": {"meinheld": "1.0.2", "greenlet": "0.4"},
+    }
+    document = {
+        "versions": versions,
+        "gowsgi": "v1-2-gabc",
+        "command": "make bench",
+        "date": "2026-01-01",
+        "tools": {"wrk": "wrk 4"},
+        "options": {"seconds": 1, "rounds": 5},
+        "machine": {"cpu": "a CPU", "cores": 2, "kernel": "6.1", "load": 0.1},
+    }
+    assert ": gowsgi v1-2-gabc, meinheld 1.0.2; Python 3.11.7; wrk 4" in report.head(document)
+
+
 def test_a_table_and_a_budget_of_websockets():
     rows = {"gowsgi": row("cpu", 4), "websockets": row("cpu", 9), "meinheld": row("cpu", 5)}
     for one in rows.values():
