@@ -1,14 +1,32 @@
 package master
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // commandLine is as the kernel has it, until the process's title stands there.
-var commandLine, errCommandLine = os.ReadFile("/proc/self/cmdline")
+var commandLine, errCommandLine = readPlainly("/proc/self/cmdline")
+
+// readPlainly reads a file without the os package, which would make Go's poller: there may be no descriptors for that, and
+// Go's own error is none for a user.
+func readPlainly(name string) (text []byte, err error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	for buf := make([]byte, 4096); ; {
+		n, err := unix.Read(fd, buf)
+		if n <= 0 || err != nil {
+			return text, err
+		}
+		text = append(text, buf[:n]...)
+	}
+}
 
 // thisProgram is how to start it again: with Python's own arguments, where it runs in an interpreter.
 func thisProgram(dir string) (command, error) {

@@ -73,8 +73,9 @@ func TestAFileComesWithAWord(t *testing.T) {
 		f.Close()
 	}
 	events := make(chan event, 3)
-	c := &child{age: 7, link: ends[0], heard: make(chan struct{}), events: events}
+	c := &child{age: 7, link: ends[0], known: make(chan struct{}), heard: make(chan struct{}), events: events}
 	go c.read()
+	c.began(os.Getpid())
 	l := &Link{conn: ends[1]}
 	l.Ready()
 	l.Table(tableOf(t, time.Now()))

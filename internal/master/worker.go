@@ -104,6 +104,7 @@ type child struct {
 	link   net.Conn
 	out    chan string
 	done   chan struct{} // closed when it has ended
+	known  chan struct{} // closed when its pid is known, or never will be
 	heard  chan struct{} // closed when all that it said has been read
 	events chan<- event
 
@@ -126,7 +127,7 @@ func newChild(age int, events chan<- event) (c *child, its *os.File, err error) 
 		_ = its.Close()
 		return nil, nil, err
 	}
-	return &child{age: age, link: link, out: make(chan string, 16), done: make(chan struct{}), heard: make(chan struct{}), events: events}, its, nil
+	return &child{age: age, link: link, out: make(chan string, 16), done: make(chan struct{}), known: make(chan struct{}), heard: make(chan struct{}), events: events}, its, nil
 }
 
 // follow lets the two talk.
@@ -146,6 +147,7 @@ func (c *child) began(pid int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pid = pid
+	close(c.known)
 	for _, sig := range c.waiting {
 		_ = unix.Kill(pid, sig)
 	}
@@ -188,6 +190,7 @@ func (c *child) write() {
 // read passes on what it says.
 func (c *child) read() {
 	defer close(c.heard)
+	<-c.known // it may be faster than its parent, which tells that it has been forked
 	in := &receiver{link: c.link.(*net.UnixConn)}
 	for lines := bufio.NewScanner(in); lines.Scan(); {
 		e := event{age: c.age, word: lines.Text()}
@@ -205,6 +208,9 @@ const lastWords = 100 * time.Millisecond
 func (c *child) ended(status syscall.WaitStatus) {
 	c.mu.Lock()
 	c.over = true
+	if c.pid == 0 {
+		close(c.known)
+	}
 	c.mu.Unlock()
 	close(c.done)
 	_ = c.link.SetReadDeadline(time.Now().Add(lastWords))

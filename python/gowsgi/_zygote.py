@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import gc
+import importlib
 import json
 import os
 import select
@@ -40,6 +41,9 @@ FORWARDED = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SI
 # The application, once it is loaded; workers have it from here.
 app: Any = None
 
+# The bridge's support module, compiled: to do that again in each worker would take memory that is not shared.
+support_code: types.CodeType | None = None
+
 # In a worker: what its configuration file has for its life, if anything.
 worker: Forked | None = None
 
@@ -60,15 +64,17 @@ def begin() -> None:
         told = json.loads(file.read().split(b"\0")[-1].decode())
     support = types.ModuleType("_gowsgi_zygote")
     support.__file__ = "<gowsgi>"
-    exec(compile(told["support"], "<gowsgi>", "exec", dont_inherit=True), support.__dict__)
-    main(int(link), told, support)
+    code = compile(told["support"], "<gowsgi>", "exec", dont_inherit=True)
+    exec(code, support.__dict__)
+    main(int(link), told["late"], support, code)
 
 
-def main(link_fd: int, told: dict[str, Any], support: Any) -> None:
+def main(link_fd: int, late: str, support: Any, code: types.CodeType) -> None:
     """Does what the master orders. Returns in each forked worker; else it ends by SystemExit."""
-    global forking, forked
+    global forking, forked, support_code
     forking = True
-    support.late_source = told["late"]
+    support.late_source = late
+    support_code = code
     Zygote(socket.socket(fileno=link_fd), support).run()
     forking, forked = False, True
 
@@ -174,6 +180,8 @@ class Zygote:
         try:
             self.prepare(order)
             self.life.begins(order.get("life"), config_file, self.started_in)
+            for name in ("atexit", "faulthandler", "functools", "threading"):  # which each worker wants
+                importlib.import_module(name)
             if order["app"]:
                 # Less is copied later when nothing was freed between what stays (gc.freeze in Python's documentation).
                 gc.disable()

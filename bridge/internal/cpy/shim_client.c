@@ -314,6 +314,10 @@ static PyObject *socket_getattro(PyObject *self, PyObject *name) {
 	for (size_t i = 0; j && j->socket_taken != GW_TAKEN_OVER && i < sizeof senders / sizeof *senders; i++)
 		if (py.PyUnicode_CompareWithASCIIString(name, senders[i]) == 0)
 			j->socket_taken = GW_TAKEN_OVER;
+	if (!s && py.PyUnicode_CompareWithASCIIString(name, "__class__") == 0) {
+		py.PyErr_Clear(); /* isinstance, of who looks through environ for a report, asks for nothing */
+		return py.PyObject_GenericGetAttr(self, name);
+	}
 	return s ? py.PyObject_GetAttr(s, name) : NULL;
 }
 

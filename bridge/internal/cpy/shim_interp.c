@@ -101,6 +101,18 @@ static void tell_exception(char *out, size_t outlen) {
 
 /* ------------------------------------------------------------------------------------------------ support module */
 
+/* The compiled support module, owned: from the process that this one was forked from, or compiled now. */
+static PyObject *support_code(const char *source) {
+	PyObject *zygote = py.PyDict_GetItemString(py.PyImport_GetModuleDict(), "gowsgi._zygote"); /* borrowed */
+	PyObject *code = zygote ? py.PyObject_GetAttrString(zygote, "support_code") : NULL;
+	if (code && code != Py_None)
+		return code;
+	py.PyErr_Clear();
+	if (code)
+		py.Py_DecRef(code);
+	return py.Py_CompileStringExFlags(source, "<gowsgi>", Py_file_input, NULL, -1);
+}
+
 static int run_support(const char *source, const char *late_source, char *err, size_t errlen) {
 	if (!gw_native) {
 		PyObject *m = gw_module_create(); /* the binary: nobody has imported it */
@@ -110,7 +122,7 @@ static int run_support(const char *source, const char *late_source, char *err, s
 		}
 		py.Py_DecRef(m);
 	}
-	PyObject *code = py.Py_CompileStringExFlags(source, "<gowsgi>", Py_file_input, NULL, -1);
+	PyObject *code = support_code(source);
 	PyObject *m = code ? py.PyImport_ExecCodeModule("_gowsgi_support", code) : NULL;
 	if (code)
 		py.Py_DecRef(code);

@@ -9,15 +9,17 @@ def begin():
     with open(int(told), "rb") as file:
         told = json.loads(file.read().split(b"\0")[-1].decode())
     files = {name: text.encode() for name, text in told["files"].items()}
+    told["files"] = None
     files[""] = "\n".join(files).encode()
     support = types.ModuleType("_gowsgi_zygote")
     support.__file__ = "<gowsgi>"
-    exec(compile(told["support"], "<gowsgi>", "exec", dont_inherit=True), support.__dict__)
+    code = compile(told["support"], "<gowsgi>", "exec", dont_inherit=True)
+    exec(code, support.__dict__)
     support.native = types.SimpleNamespace(carried=files.get)
     support.carry(told["version"])
     from gowsgi import _zygote
 
-    _zygote.main(int(link), told, support)
+    _zygote.main(int(link), told["late"], support, code)
 
 
 begin()
