@@ -108,6 +108,7 @@ def test_a_stop_ends_waits_with_the_grace(serve):
     wait_until(lambda: subscribers(server, "a") == 1, "it waits")
     server.process.send_signal(signal.SIGTERM)
     assert client.response().text == "Stopping"
+    assert server.wait() == 0
     assert server.stderr.wait_for(rb"the grace is over", 0, LIMIT)
 
 

@@ -40,6 +40,15 @@ class Driver:
     """A chromedriver, from which browsers come; each is a process with a profile of its own."""
 
     def __init__(self):
+        for _ in range(3):
+            line = self._begin()
+            if line:
+                self.url = f"http://127.0.0.1:{int(line.group(1))}"
+                return
+            self.close()  # the port that it was given for IPv6 may be somebody's for IPv4
+        raise AssertionError("no chromedriver: " + self._output.since().decode(errors="replace"))
+
+    def _begin(self):
         self.process = subprocess.Popen(
             ["chromedriver", "--port=0"],
             stdin=subprocess.DEVNULL,
@@ -48,11 +57,7 @@ class Driver:
             start_new_session=True,
         )
         self._output = Stream(self.process.stdout)
-        line = self._output.wait_for(rb"successfully on port (\d+)", timeout=30)
-        if not line:
-            self.close()
-            raise AssertionError("no chromedriver: " + self._output.since().decode(errors="replace"))
-        self.url = f"http://127.0.0.1:{int(line.group(1))}"
+        return self._output.wait_for(rb"successfully on port (\d+)", timeout=30)
 
     def browser(self):
         return Browser(self.url)
