@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,9 +65,9 @@ func (z *Zygote) Evaluate() ([]byte, error) {
 // Check has the application loaded; the result is the status with which the process has ended, who says what is wrong.
 func (z *Zygote) Check() int {
 	z.Life = nil
-	z.process.send(z.load())
+	_ = z.process.send(z.load())
 	if _, err := z.process.next(); err == nil {
-		z.process.send(order{Do: "end"})
+		_ = z.process.send(order{Do: "end"})
 	}
 	return z.Close().ExitStatus()
 }
@@ -79,6 +80,8 @@ func (z *Zygote) Close() (status syscall.WaitStatus) {
 	}
 	z.process = nil
 	_ = unix.Shutdown(p.descriptor(), unix.SHUT_WR)
+	patience := time.AfterFunc(pastGrace, func() { p.kill(unix.SIGKILL) }) // the file may have started a thread that does not end
+	defer patience.Stop()
 	_ = p.cmd.Wait()
 	_ = p.link.Close()
 	status, _ = p.cmd.ProcessState.Sys().(syscall.WaitStatus)

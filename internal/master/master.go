@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"sort"
 	"sync"
 	"syscall"
@@ -109,6 +110,7 @@ type event struct {
 // worker is one that was started and has not ended.
 type worker struct {
 	process
+	cfg        *config.Config // that it was started with
 	age        int
 	generation int
 	began      time.Time
@@ -201,7 +203,7 @@ func (m *Master) reconcile() {
 		m.reconcile() // the next may ask, too
 		return
 	case retires == nil && len(all) > m.want:
-		m.stop(all[0], wordStop)
+		m.stop(tooMany(all), wordStop)
 	}
 	if m.rolls() && len(old) > 0 && ready+len(old) > m.want {
 		m.stop(old[0], wordStop)
@@ -218,6 +220,16 @@ func (m *Master) reconcile() {
 	}
 }
 
+// tooMany is who of them is to stop: the last that does not serve yet, else the oldest.
+func tooMany(all []*worker) *worker {
+	for _, w := range slices.Backward(all) {
+		if w.ready.IsZero() {
+			return w
+		}
+	}
+	return all[0]
+}
+
 func (m *Master) startOne() bool {
 	m.age++
 	p, err := m.start(m.age, m.generation)
@@ -231,7 +243,7 @@ func (m *Master) startOne() bool {
 		}
 		return false
 	}
-	m.workers[m.age] = &worker{process: p, age: m.age, generation: m.generation, began: now, beat: now}
+	m.workers[m.age] = &worker{process: p, cfg: m.cfg, age: m.age, generation: m.generation, began: now, beat: now}
 	m.log.Debug("worker starts", "worker", m.age, "pid", p.Pid())
 	return true
 }
@@ -244,12 +256,12 @@ func (m *Master) wait(now time.Time) {
 
 // stop tells a worker to end: wordStop and wordLast gracefully, wordQuit at once.
 func (m *Master) stop(w *worker, word string) {
-	by := m.now().Add(m.cfg.GracefulTimeout + pastGrace)
+	by := m.now().Add(w.cfg.GracefulTimeout + pastGrace)
 	switch word {
 	case wordQuit:
 		by = m.now().Add(pastGrace)
 	case wordLast:
-		by = by.Add(m.cfg.DrainDelay)
+		by = by.Add(w.cfg.DrainDelay)
 	}
 	if w.stopBy.IsZero() || by.Before(w.stopBy) {
 		w.stopBy = by
@@ -417,7 +429,9 @@ func (m *Master) signal(sig syscall.Signal) {
 	case unix.SIGUSR1:
 		m.reopen()
 		for _, w := range m.workers {
-			w.Signal(unix.SIGUSR1)
+			if !w.ready.IsZero() { // who begins has no handler yet, and opens the new ones
+				w.Signal(unix.SIGUSR1)
+			}
 		}
 	}
 }
@@ -459,7 +473,7 @@ func (m *Master) lookAtTimes() {
 	m.lookForParent()
 	now := m.now()
 	for _, w := range m.workers {
-		late := m.cfg.Timeout > 0 && !w.ready.IsZero() && now.Sub(w.beat) > m.cfg.Timeout
+		late := w.cfg.Timeout > 0 && !w.ready.IsZero() && now.Sub(w.beat) > w.cfg.Timeout
 		switch {
 		case w.killed:
 		case !w.stopBy.IsZero() && now.After(w.stopBy):
@@ -469,7 +483,7 @@ func (m *Master) lookAtTimes() {
 		case !late || !w.stopBy.IsZero():
 		case w.aborted.IsZero():
 			m.log.Error(w.name()+" has not answered for --timeout: all its threads are stuck, or none gets the GIL",
-				append([]any{"pid", w.Pid(), "timeout", m.cfg.Timeout}, m.atWork(w)...)...)
+				append([]any{"pid", w.Pid(), "timeout", w.cfg.Timeout}, m.atWork(w)...)...)
 			w.aborted = now
 			w.Signal(unix.SIGABRT)
 		case now.Sub(w.aborted) > abortFor:

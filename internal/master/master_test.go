@@ -245,6 +245,37 @@ func TestTheNumberOfWorkersMayChange(t *testing.T) {
 	r.was(3)
 }
 
+// One that begins is given up before one that serves, and has no handler for USR1 yet.
+func TestWhoBegins(t *testing.T) {
+	r := ready(t, 2)
+	r.gets(unix.SIGTTIN)
+	r.has(1, 2, 3)
+	r.gets(unix.SIGUSR1)
+	r.was(1, "SIGUSR1")
+	r.was(2, "SIGUSR1")
+	r.was(3)
+	r.gets(unix.SIGTTOU)
+	r.reconcile()
+	r.was(1, "SIGUSR1")
+	r.was(2, "SIGUSR1")
+	r.was(3, "SIGTERM")
+}
+
+// A configuration that was read again is none of the workers from before.
+func TestAWorkerIsJudgedByItsOwnConfiguration(t *testing.T) {
+	r := ready(t, 1)
+	own := *r.cfg
+	own.GracefulTimeout, own.Timeout = time.Second, time.Second
+	grace := r.cfg.GracefulTimeout
+	r.cfg = &own
+	r.gets(unix.SIGHUP)
+	r.hears(2, wordReady)
+	r.passes(grace)
+	r.was(1, wordStop)
+	r.passes(pastGrace + tick)
+	r.was(1, wordStop, "SIGKILL")
+}
+
 func TestOnlyItsChildIsAWorker(t *testing.T) {
 	p := place{age: 7, link: 3, listeners: []int{4, 5}}
 	for text, want := range map[string]bool{p.text(12): true, p.text(13): false, "": false, "12": false, "12:1:3:4": false, "12:x:3:4:": false} {

@@ -60,9 +60,7 @@ func (r relay) Handle(ctx context.Context, record slog.Record) error {
 	}
 	data, err := json.Marshal(order{Do: "log", Level: name, Message: text.String()})
 	if err == nil {
-		_ = p.link.SetWriteDeadline(time.Now().Add(relayTime))
-		_, err = p.link.Write(data)
-		_ = p.link.SetWriteDeadline(time.Time{})
+		err = p.write(data, nil, relayTime)
 	}
 	if err != nil {
 		return r.Handler.Handle(ctx, record)

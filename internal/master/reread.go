@@ -52,7 +52,7 @@ func (m *Master) hasRead(r reading) {
 	switch {
 	case m.stopping || again:
 		if r.err == nil {
-			r.Zygote.Close()
+			go r.Zygote.Close()
 		}
 		if again {
 			m.hangUp()

@@ -111,13 +111,17 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 		return nil, err
 	}
 	defer its.Close()
-	w := &forked{c, p}
+	w := &forked{child: c, zygote: p}
 	if !p.add(w) {
 		_ = c.link.Close()
 		return nil, errors.New("the process that it was to be forked from has ended")
 	}
 	c.follow()
-	p.send(order{Do: "fork", Age: age}, its)
+	if err := p.send(order{Do: "fork", Age: age}, its); err != nil {
+		p.take(age)
+		go w.ended(0)
+		return nil, err
+	}
 	return w, nil
 }
 
@@ -131,7 +135,7 @@ func (z *zygotes) over(generation int, last bool) {
 		}
 	}
 	if told := z.told[generation]; told != nil {
-		told.Close()
+		go told.Close()
 		delete(z.told, generation)
 	}
 }
@@ -140,7 +144,7 @@ func (z *zygotes) over(generation int, last bool) {
 func (z *zygotes) changed(generation, workers, before int) {
 	if p := z.of[generation]; p != nil {
 		z.before = &workers
-		p.send(order{Do: "workers", Workers: workers, Before: before})
+		_ = p.send(order{Do: "workers", Workers: workers, Before: before})
 	}
 }
 
@@ -150,14 +154,14 @@ func (z *zygotes) allowed(generation int) bool {
 	if p == nil || p.isGone() || z.told[generation] == nil || z.told[generation].Life == nil {
 		return true
 	}
-	p.send(order{Do: "exec"})
+	_ = p.send(order{Do: "exec"})
 	return false
 }
 
 // reopen has their log files opened again.
 func (z *zygotes) reopen() {
 	for _, p := range z.of {
-		p.send(order{Do: "reopen"})
+		_ = p.send(order{Do: "reopen"})
 	}
 }
 
@@ -175,7 +179,7 @@ func (z *zygotes) end(limit time.Duration) {
 // leave has them leave the terminal, as a daemon does: they write to so many streams no more.
 func (z *zygotes) leave(streams int) {
 	for _, p := range z.of {
-		p.send(order{Do: "leave", Streams: streams})
+		_ = p.send(order{Do: "leave", Streams: streams})
 	}
 }
 
@@ -201,9 +205,12 @@ func (z *zygotes) begin(told *Zygote, age int) (*zygoteProcess, error) {
 		z.before = &life.Workers
 		o.Life = &life
 	}
-	p.send(o, z.listeners...)
+	err := p.send(o, z.listeners...)
+	if err != nil {
+		p.kill(unix.SIGKILL)
+	}
 	go p.follow()
-	return p, nil
+	return p, err
 }
 
 func (z *Zygote) load() order {
@@ -245,7 +252,12 @@ func launch(z *Zygote, how command) (*zygoteProcess, error) {
 	}
 	p := &zygoteProcess{cmd: cmd, link: conn.(*net.UnixConn), workers: map[int]*forked{}, ended: make(chan struct{})}
 	if z.File != nil {
-		p.send(order{Do: "read", File: z.File})
+		if err := p.send(order{Do: "read", File: z.File}); err != nil {
+			p.kill(unix.SIGKILL)
+			go func() { _ = cmd.Wait() }()
+			_ = conn.Close()
+			return nil, err
+		}
 	}
 	return p, nil
 }
@@ -262,6 +274,8 @@ type zygoteProcess struct {
 	events chan<- event
 	ended  chan struct{} // closed when it has
 
+	writing sync.Mutex // an order at a time, with its deadline
+
 	mu      sync.Mutex
 	workers map[int]*forked // by age, until they have ended
 	loaded  bool            // it takes orders
@@ -272,21 +286,29 @@ type zygoteProcess struct {
 // forked is one of its workers.
 type forked struct {
 	*child
-	zygote *zygoteProcess
+	zygote  *zygoteProcess
+	dropped bool // it is to end, and has not begun
 }
 
-// Signal: as long as the application is being loaded the zygote stands for its workers.
+// Signal: as long as the application is being loaded the zygote stands for its workers, when all of them are to end.
 func (w *forked) Signal(sig syscall.Signal) {
-	if w.Pid() == 0 && w.zygote.isLoading() {
+	if w.Pid() == 0 && w.zygote.isDropped(w) {
 		w.zygote.kill(sig)
 		return
 	}
 	w.child.Signal(sig)
 }
 
-func (p *zygoteProcess) isLoading() bool {
+// isDropped notes that w is to end, and reports whether that is true of all whom the zygote, which is loading, has to fork.
+func (p *zygoteProcess) isDropped(w *forked) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	w.dropped = true
+	for _, each := range p.workers {
+		if !each.dropped {
+			return false
+		}
+	}
 	return !p.loaded && !p.gone
 }
 
@@ -316,11 +338,14 @@ func (p *zygoteProcess) take(age int) *forked {
 	return w
 }
 
-// send gives an order; one that is not read, as the zygote has ended, is nobody's.
-func (p *zygoteProcess) send(o order, files ...*os.File) {
+// sendTime is how long an order may wait for room: a zygote that reads nothing hangs in a hook.
+const sendTime = 2 * time.Second
+
+// send gives an order. A zygote that takes none any more is killed: the master has other things to do than to wait for it.
+func (p *zygoteProcess) send(o order, files ...*os.File) error {
 	data, err := json.Marshal(o)
 	if err != nil {
-		return
+		return err
 	}
 	var fds []int
 	for _, f := range files {
@@ -330,7 +355,21 @@ func (p *zygoteProcess) send(o order, files ...*os.File) {
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
-	_, _, _ = p.link.WriteMsgUnix(data, rights, nil)
+	if err = p.write(data, rights, sendTime); errors.Is(err, os.ErrDeadlineExceeded) {
+		p.kill(unix.SIGKILL)
+	}
+	if err != nil {
+		return fmt.Errorf("the process that workers are forked from does not take the order %s: %w", o.Do, err)
+	}
+	return nil
+}
+
+func (p *zygoteProcess) write(data, rights []byte, limit time.Duration) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	_ = p.link.SetWriteDeadline(time.Now().Add(limit))
+	_, _, err := p.link.WriteMsgUnix(data, rights, nil)
+	return err
 }
 
 func (p *zygoteProcess) finish(last bool) {
@@ -342,11 +381,17 @@ func (p *zygoteProcess) finish(last bool) {
 		p.kill(unix.SIGTERM)
 		return
 	}
-	p.send(order{Do: "end", Last: last})
+	_ = p.send(order{Do: "end", Last: last})
 }
 
 // follow hears what the zygote says until it has ended.
 func (p *zygoteProcess) follow() {
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		_ = p.cmd.Wait()
+		_ = p.link.SetReadDeadline(time.Now().Add(lastWords)) // what it has started may have the link, and there is no end of it
+	}()
 	buf := make([]byte, mostSettings)
 	for {
 		n, err := p.link.Read(buf)
@@ -358,7 +403,7 @@ func (p *zygoteProcess) follow() {
 			p.hear(r)
 		}
 	}
-	_ = p.cmd.Wait()
+	<-waited
 	_ = p.link.Close()
 	close(p.ended)
 	status, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -406,6 +451,7 @@ func (p *zygoteProcess) orphans(status syscall.WaitStatus) {
 		if pid := w.Pid(); pid > 0 {
 			go w.awaitEnd(pid)
 		} else {
+			_, _ = w.link.Write([]byte(wordQuit + "\n")) // if it was forked all the same: others go on
 			go w.ended(status)
 		}
 	}

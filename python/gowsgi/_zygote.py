@@ -75,6 +75,7 @@ def main(link_fd: int, late: str, support: Any, code: types.CodeType) -> None:
     forking = True
     support.late_source = late
     support_code = code
+    os.set_inheritable(link_fd, False)
     Zygote(socket.socket(fileno=link_fd), support).run()
     forking, forked = False, True
 
