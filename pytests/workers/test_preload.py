@@ -37,6 +37,19 @@ def test_it_is_loaded_once_and_shared(preloaded, tmp_path):
     assert all(map(gone, (loaded, *pids)))
 
 
+def private(pid):
+    """Memory of the process that is nobody else's, in MB."""
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Private_Dirty")) / 1024
+
+
+@pytest.mark.memory
+def test_workers_share_what_was_loaded(preloaded):
+    """Of an application of 100 MB each keeps less than 5 on CPython 3.11."""
+    server = preloaded(env={"BALLAST": "330000"})
+    assert all(private(pid) < 8 for pid in server.started())
+
+
 def test_workers_have_what_loading_has_left(preloaded, tmp_path):
     options = ("--pythonpath", tmp_path, "--chdir", APPS)
     server = preloaded(*options, app="preloaded:factory('(')", count=1, cwd=tmp_path)
