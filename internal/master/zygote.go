@@ -292,6 +292,10 @@ type forked struct {
 
 // Signal: as long as the application is being loaded the zygote stands for its workers, when all of them are to end.
 func (w *forked) Signal(sig syscall.Signal) {
+	if w.Pid() == 0 && sig == unix.SIGKILL { // a hook hangs before the fork, or behind it
+		w.zygote.kill(sig)
+		return
+	}
 	if w.Pid() == 0 && w.zygote.isDropped(w) {
 		w.zygote.kill(sig)
 		return

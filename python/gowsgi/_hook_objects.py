@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import sys
+import tempfile
 import time
 from typing import Any, Sequence
 
@@ -95,7 +96,10 @@ class Tmp:
     """The file whose time of change is the last sign of life, by the clock that time.monotonic is. It has no name."""
 
     def __init__(self) -> None:
-        self._file = open(os.memfd_create("gowsgi-worker", os.MFD_CLOEXEC), "w+b", 0)
+        if hasattr(os, "memfd_create"):
+            self._file: Any = open(os.memfd_create("gowsgi-worker", os.MFD_CLOEXEC), "w+b", 0)
+        else:  # a Python that was built for an old libc
+            self._file = tempfile.TemporaryFile(buffering=0)
         self.notify()
 
     def fileno(self) -> int:

@@ -91,6 +91,7 @@ class Zygote:
         self.collects = gc.isenabled()
         self.settings = ""
         self.started_in = os.getcwd()
+        self.master = os.getppid()
         self.ending = False
 
     def run(self) -> None:
@@ -122,7 +123,8 @@ class Zygote:
                     self.end()
 
     def wait(self, signals: Signals) -> None:
-        signals.wait(self.link)
+        # Whatever the application has done to SIGCHLD and select, the end of a worker is seen.
+        signals.wait(self.link, 500 if self.workers else None)
         for number in signals.taken():
             self.forward(number)
         self.reap()
@@ -195,6 +197,8 @@ class Zygote:
         except (OSError, RuntimeError) as error:
             self.life.explain(error)
             self.fail(str(error), EXIT_BOOT)
+        except BaseException as error:  # of a logger's class, or sys.exit in a hook
+            self.fail(f"the server cannot start: {type(error).__name__}: {error}", EXIT_BOOT)
         self.collects = self.collects or gc.isenabled()
         gc.freeze()
         self.signals = Signals()
@@ -208,9 +212,9 @@ class Zygote:
         os.close(nothing)
 
     def forward(self, number: int) -> None:
-        if not self.ending:
+        if not self.ending and os.getppid() == self.master:
             try:
-                os.kill(os.getppid(), number)
+                os.kill(self.master, number)
             except PermissionError:
                 pass  # the master is root's, which the application is not
 
@@ -237,7 +241,7 @@ class Zygote:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except (AttributeError, OSError, ValueError):
+            except Exception:  # what the application has put there may raise anything
                 pass
         try:
             seen = self.life.forks(age)
@@ -254,8 +258,8 @@ class Zygote:
         if pid:
             os.close(link_fd)
             self.workers[pid] = age
-            self.life.forked(seen, pid)
             self.tell(does="forked", age=age, pid=pid)
+            self.life.forked(seen, pid)
             return False
         self.link.close()
         if self.signals is not None:
@@ -280,8 +284,8 @@ class Zygote:
                 ended, status = pid, 0
             if ended:
                 del self.workers[pid]
-                self.life.ended(pid)
                 self.tell(does="ended", age=age, status=status)
+                self.life.ended(pid)
 
     def end(self) -> None:
         """Ends when the last worker has."""
@@ -308,13 +312,13 @@ class Signals:
         if number != signal.SIGCHLD:
             self._caught.append(number)
 
-    def wait(self, link: socket.socket) -> None:
-        """Until there is a signal, or something on the link."""
+    def wait(self, link: socket.socket, ms: int | None) -> None:
+        """Until there is a signal, or something on the link, or so many milliseconds have passed."""
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         if link.fileno() >= 0:
             poll.register(link, select.POLLIN)
-        poll.poll()
+        poll.poll(ms)
         try:
             os.read(self._read, 4096)
         except BlockingIOError:

@@ -41,7 +41,8 @@ static void fail(const char *sentence) {
 	_exit(GW_EXIT_BOOT);
 }
 
-__attribute__((constructor)) static void run_zygote(void) {
+/* libc hands constructors what main gets: the same array. */
+__attribute__((constructor)) static void run_zygote(int argc, char **argv, char **envp) {
 	int parent, link, told;
 	const char *variable = getenv("GOWSGI_ZYGOTE"), *text[TEXTS];
 	size_t len;
@@ -59,6 +60,13 @@ __attribute__((constructor)) static void run_zygote(void) {
 	}
 	if (!*text[LIBPYTHON]) /* the shared object, in a process of Python's */
 		return;
+	(void)envp;
+	for (int i = 0; i < argc;
+		i++) { /* the application may write its title over the texts, and Go is still to read them */
+		char *copy = strdup(argv[i]);
+		if (copy)
+			argv[i] = copy;
+	}
 	char err[512] = "";
 	if (gw_embed_start(text[LIBPYTHON], text[EXECUTABLE], (unsigned)atoi(text[VERSION]), atoi(text[UTF8_MODE]),
 		    "gowsgi", sizeof "gowsgi", err, sizeof err) < 0)
