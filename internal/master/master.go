@@ -202,8 +202,8 @@ func (m *Master) reconcile() {
 		m.stop(retires, wordStop)
 		m.reconcile() // the next may ask, too
 		return
-	case retires == nil && len(all) > m.want:
-		m.stop(tooMany(all), wordStop)
+	case retires == nil && ready > m.want: // who begins is waited for: else nobody might serve meanwhile
+		m.stop(all[slices.IndexFunc(all, func(w *worker) bool { return !w.ready.IsZero() })], wordStop)
 	}
 	if m.rolls() && len(old) > 0 && ready+len(old) > m.want {
 		m.stop(old[0], wordStop)
@@ -218,16 +218,6 @@ func (m *Master) reconcile() {
 		m.previous = -1
 		m.log.Info("the new workers serve", "workers", ready)
 	}
-}
-
-// tooMany is who of them is to stop: the last that does not serve yet, else the oldest.
-func tooMany(all []*worker) *worker {
-	for _, w := range slices.Backward(all) {
-		if w.ready.IsZero() {
-			return w
-		}
-	}
-	return all[0]
 }
 
 func (m *Master) startOne() bool {

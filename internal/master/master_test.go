@@ -245,7 +245,7 @@ func TestTheNumberOfWorkersMayChange(t *testing.T) {
 	r.was(3)
 }
 
-// One that begins is given up before one that serves, and has no handler for USR1 yet.
+// Of too many none is told to stop until all serve. Who begins has no handler for USR1 yet.
 func TestWhoBegins(t *testing.T) {
 	r := ready(t, 2)
 	r.gets(unix.SIGTTIN)
@@ -257,8 +257,11 @@ func TestWhoBegins(t *testing.T) {
 	r.gets(unix.SIGTTOU)
 	r.reconcile()
 	r.was(1, "SIGUSR1")
+	r.hears(3, wordReady)
+	r.reconcile()
+	r.was(1, "SIGUSR1", wordStop)
 	r.was(2, "SIGUSR1")
-	r.was(3, "SIGTERM")
+	r.was(3)
 }
 
 // A configuration that was read again is none of the workers from before.

@@ -143,6 +143,7 @@ def test_several_sockets(serve, tmp_path, options):
                 client.request("GET", "/")
                 assert client.response().text == ""
         if options:
+            assert server.stderr.wait_for(b"(?s)(serves.*){2}")
             server._resources = server.resources()
         server.stop()
         assert os.path.exists(path)  # systemd's, and not ours to remove

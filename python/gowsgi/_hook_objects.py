@@ -103,7 +103,8 @@ class Tmp:
         self.notify()
 
     def fileno(self) -> int:
-        return self._file.fileno()
+        fd: int = self._file.fileno()
+        return fd
 
     def notify(self) -> None:
         now = time.monotonic()
