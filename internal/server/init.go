@@ -116,6 +116,10 @@ func successors() (pids []int) {
 		if err != nil || parentOf(pid) != os.Getpid() {
 			continue
 		}
+		// Where /proc is that of another pid namespace, what it shows are others' children.
+		if ended, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); err != nil || ended != 0 {
+			continue
+		}
 		if environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); err == nil && master.WasHeir(environ) {
 			pids = append(pids, pid)
 		}
