@@ -12,15 +12,21 @@ import (
 	"github.com/gowsgi/gowsgi/internal/systemd"
 )
 
-// TestWhatSystemdHears goes through a master's life, with systemd's end of the socket in hand.
-func TestWhatSystemdHears(t *testing.T) {
+// systemdEnd is systemd's end of the socket that this process finds in its environment.
+func systemdEnd(t *testing.T) *net.UnixConn {
 	name := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", name)
+	return conn
+}
+
+// TestWhatSystemdHears goes through a master's life, with systemd's end of the socket in hand.
+func TestWhatSystemdHears(t *testing.T) {
+	conn := systemdEnd(t)
 	t.Setenv("WATCHDOG_USEC", "8000000")
 	r := newRig(t, 2)
 	r.announcer.manager = systemd.Take()

@@ -2,9 +2,7 @@ package master
 
 import (
 	"errors"
-	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -154,13 +152,7 @@ func TestWhatANewMasterInherits(t *testing.T) {
 
 // Whose process is the service's main one systemd hears from the one that it listens to.
 func TestSystemdHearsOfTheNewMaster(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	t.Setenv("NOTIFY_SOCKET", name)
+	conn := systemdEnd(t)
 	r := ready(t, 1)
 	withHeirs(r)
 	r.announcer.manager, r.announcer.phase = systemd.Take(), serving

@@ -90,6 +90,7 @@ func lookGroup(name string) (int, error) {
 }
 
 // give makes log files and the unix sockets that we have bound theirs. Log files come to be by it, as they would not by them.
+// What a link points at is not given: whoever owns the directory could have any file of root's.
 func give(who *syscall.Credential, cfg *config.Config, listeners []*reactor.Listener) error {
 	if who == nil {
 		return nil
@@ -105,11 +106,15 @@ func give(who *syscall.Credential, cfg *config.Config, listeners []*reactor.List
 		if path == "" || path == "-" {
 			continue
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+		if errors.Is(err, unix.ELOOP) {
+			continue
+		}
 		if err != nil {
 			return &config.UsageError{Message: "the log file cannot be opened: " + err.Error()}
 		}
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeDevice == 0 { // /dev/null stays everybody's
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFCHR && st.Nlink == 1 { // /dev/null stays everybody's
 			err = f.Chown(int(who.Uid), int(who.Gid))
 			if err != nil {
 				_ = f.Close()

@@ -152,6 +152,22 @@ def test_the_first_process_of_a_container_can_be_stopped(start, how):
     assert "stopped while the application was being loaded" in server.text
 
 
+def test_what_is_no_child_of_the_first_process_is_not_waited_for(start):
+    """Where /proc is the host's, it shows masters that have taken over elsewhere, and lost their parent."""
+    if not may_unshare():
+        pytest.skip("no process namespace can be made here")
+    orphan = "GUNICORN_PID=1 setsid sleep 100 <&- >&- 2>&- & echo $!"
+    other = int(subprocess.run(["sh", "-c", orphan], stdout=subprocess.PIPE, check=True, timeout=LIMIT).stdout)
+    try:
+        server = start("waits", "--bind", "127.0.0.1:0", wrap=["unshare", "-pf"])
+        with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children") as file:
+            first = int(file.read().split()[0])
+        os.kill(first, signal.SIGTERM)
+        assert server.wait() == 0
+    finally:
+        os.kill(other, signal.SIGKILL)
+
+
 def test_a_signal_that_comes_before_the_import_is_not_forgotten(form, tmp_path):
     """Whenever it comes, the server ends with 0 or dies by it, before anybody is served or after."""
     for number in range(12):
