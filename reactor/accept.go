@@ -48,7 +48,7 @@ type acceptState struct {
 // AddListener starts accepting from ln. Leader only.
 func (l *Loop) AddListener(ln *Listener) error {
 	b := &boundListener{ln: ln, loop: l}
-	if !l.accepting.full && !l.accepting.exhausted && !l.accepting.others {
+	if !l.accepting.full && !l.accepting.exhausted && !l.accepting.others && !l.peers.enough {
 		if err := l.addListener(ln.fd); err != nil {
 			return err
 		}
@@ -66,6 +66,9 @@ func (l *Loop) AddListener(ln *Listener) error {
 // other holders, unless Listener.Last has it take what waits.
 func (l *Loop) StopAccepting() {
 	l.LetOthers(false)
+	if l.peers.enough {
+		l.backFromRest()
+	}
 	lately := false
 	for _, b := range l.listeners {
 		if b.ln.own {
@@ -129,7 +132,7 @@ func (l *Loop) resume() {
 		t.Stop()
 		l.accepting.retry = nil
 	}
-	if l.accepting.others {
+	if l.accepting.others || l.peers.enough {
 		return
 	}
 	for _, b := range l.listeners {
@@ -226,6 +229,10 @@ func somebodyWaits(fd int) bool {
 func (l *Loop) accept(b *boundListener) *Conn {
 	if b.armed && l.full() && somebodyWaits(b.ln.fd) && l.opt.GiveWay() {
 		l.ready.push(item{accept: b}) // behind the one that ends
+		return nil
+	}
+	if b.taken == 0 && b.armed && l.leavesToPeers() {
+		b.queued = false
 		return nil
 	}
 	c := l.acceptOne(b)

@@ -99,6 +99,7 @@ type Loop struct {
 	gen       uint32
 	wheel     wheel
 	accepting acceptState
+	peers     peersState
 	spareFD   spareFD
 	spare     []func() // the other half of tasks, swapped in by takePosted
 	onFire    func(*timerNode)
@@ -146,7 +147,7 @@ func NewLoop(h Handler, o Options) (*Loop, error) {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
-	l := &Loop{h: h, opt: o, base: time.Now(), spareFD: -1}
+	l := &Loop{h: h, opt: o, base: time.Now(), spareFD: -1, peers: peersState{told: -1}}
 	if err := l.poll.open(o.MaxEvents); err != nil {
 		return nil, err
 	}
@@ -211,6 +212,7 @@ func (l *Loop) Poll(timeout time.Duration) error {
 	if len(l.unpolled) > 0 {
 		l.register()
 	}
+	l.tellPeers()
 	if l.ready.n > 0 {
 		timeout = 0
 	} else if timeout != 0 {

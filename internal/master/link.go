@@ -5,6 +5,7 @@ package master
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,13 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/spread"
 	"github.com/gowsgi/gowsgi/internal/watch"
 )
 
 // Link is a worker's connection to its master.
 type Link struct {
 	Age    int
-	Forked *Forked // with Python, and what Prepare would do, done; nil: it was not
+	Forked *Forked       // with Python, and what Prepare would do, done; nil: it was not
+	Place  *spread.Place // beside the master's other workers; nil: only the kernel sees to who gets connections
 	conn   net.Conn
 	in     *bufio.Reader
 	mu     sync.Mutex
@@ -53,7 +56,13 @@ func Join(cfg *config.Config) (*Link, error) {
 	}
 	l := &Link{Age: p.age, Forked: p.forked, conn: conn, in: bufio.NewReader(conn)}
 	cfg.Bind = nil
-	for _, fd := range p.listeners {
+	last := len(p.listeners) - 1
+	if last < 0 {
+		return nil, errors.New("a worker without its master's descriptors")
+	}
+	l.Place, _ = spread.Open(p.listeners[last])
+	_ = unix.Close(p.listeners[last])
+	for _, fd := range p.listeners[:last] {
 		cfg.Bind = append(cfg.Bind, config.Inherited(fd))
 	}
 	return l, nil

@@ -9,12 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/spread"
 	"github.com/gowsgi/gowsgi/internal/systemd"
 	"github.com/gowsgi/gowsgi/reactor"
 )
@@ -73,6 +75,11 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 		files[i] = os.NewFile(uintptr(fd), ln.Addr())
 		defer files[i].Close()
 	}
+	toWorkers, err := withShared(files)
+	if err != nil {
+		return config.ExitBoot, err
+	}
+	defer toWorkers[len(files)].Close()
 	log, relay := newRelay(log)
 	m := newMaster(cfg, log)
 	m.started = around.Given
@@ -81,7 +88,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	m.announcer.manager = systemd.Take()
 	m.watchFiles()
 	m.watchMemory()
-	m.start = func(age, _ int) (process, error) { return spawn(how, age, files, m.events) }
+	m.start = func(age, _ int) (process, error) { return spawn(how, age, toWorkers, m.events) }
 	manager := m.announcer.manager
 	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), files, m.events) }
 	m.heirs.before, m.heirs.left = around.Before, around.Left
@@ -94,7 +101,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	}
 	if around.Zygote != nil {
 		all := &zygotes{
-			told: map[int]*Zygote{}, how: how, listeners: files, log: log, events: m.events, of: map[int]*zygoteProcess{},
+			told: map[int]*Zygote{}, how: how, listeners: toWorkers, log: log, events: m.events, of: map[int]*zygoteProcess{},
 			addresses: around.Addresses, want: func() int { return m.want }, relay: relay,
 		}
 		m.start, m.over, m.use, m.changed = all.fork, all.over, all.use, all.changed
@@ -117,6 +124,17 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 		defer all.end(pastGrace)
 	}
 	return m.run(Signals()), nil
+}
+
+// withShared is what workers get: the listeners, and what they share.
+func withShared(listeners []*os.File) ([]*os.File, error) {
+	shared, err := spread.New()
+	if err != nil { // an old kernel; then they have nothing to share
+		if shared, err = os.Open(os.DevNull); err != nil {
+			return nil, err
+		}
+	}
+	return append(slices.Clone(listeners), shared), nil
 }
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {

@@ -34,7 +34,8 @@ const (
 // variable tells a process that it is a worker; see place.
 const variable = "GOWSGI_WORKER"
 
-// place is what a worker is told: its age, its descriptors, the link and the listeners, and whether it was forked.
+// place is what a worker is told: its age, its descriptors, the link, the listeners and, last of these, what it shares with others
+// (see internal/spread), and whether it was forked.
 type place struct {
 	age       int
 	link      int

@@ -214,6 +214,7 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 	if workerOf != nil {
 		s.http.OnLast(s.most(), func() { go workerOf.Retire("--max-requests") })
 		s.showRequests(workerOf)
+		s.shareConnections(workerOf)
 	}
 	return s.Serve(saved, func() {
 		level := slog.LevelInfo

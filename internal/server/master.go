@@ -172,6 +172,14 @@ func (s *Server) showRequests(link *master.Link) {
 	link.Table(t)
 }
 
+// shareConnections has the workers leave connections to each other.
+func (s *Server) shareConnections(link *master.Link) {
+	if p := link.Place; p != nil {
+		s.loop.SetPeers(p)
+		go p.Listen(s.loop.Called)
+	}
+}
+
 // orders are what the master may ask for.
 type orders struct{ s *Server }
 

@@ -175,6 +175,17 @@ def test_connections_are_spread(workers):
     assert sorted(map(pids.count, set(pids)))[0] >= 0.4 * 64, pids
 
 
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["loaded by each", "preloaded"])
+def test_a_crowd_is_spread(workers, options):
+    """Who runs already takes no more than its part, although the kernel wakes nobody else while it does."""
+    server = workers(*options)
+    clients = [server.connect() for _ in range(128)]
+    for client in clients:
+        client.send(b"GET / HTTP/1.1\r\nHost: site\r\n\r\n")
+    pids = [client.response().text.split()[0] for client in clients]
+    assert sorted(map(pids.count, set(pids)))[0] >= 0.4 * 128, pids
+
+
 def test_a_worker_without_a_free_thread_leaves_connections_to_the_others(workers, tmp_path):
     server = workers()
     held = server.connect()
