@@ -310,4 +310,14 @@ int gw_parked_check(void);
 /* Whether the calling OS thread runs a spawned function, where there are no greenlets. */
 extern __thread int gw_apart;
 
+/* threads_linux.c. The number of the calling thread, and whether the thread with a number runs or waits for a CPU only; 0: it
+ * waits for something, or that cannot be told. Any thread. Blocks: no. */
+#ifdef __linux__
+int gw_thread_id(void);
+int gw_thread_is_ready(int tid);
+#else
+static inline int gw_thread_id(void) { return 0; }
+static inline int gw_thread_is_ready(int tid) { return (void)tid, 0; }
+#endif
+
 #endif

@@ -38,6 +38,7 @@ typedef struct {
 	uint64_t cpu; /* its thread's CPU clock at the last look, 0: not known */
 	clockid_t clock;
 	int has_clock;
+	int tid; /* the kernel's number, 0: not known */
 } seen_thread;
 
 static struct {
@@ -98,9 +99,15 @@ static int look(uint64_t ns, int alert) {
 		s->age += ns;
 		if (s->told == word)
 			continue;
-		int asleep = leads && used(s, ns) < ns / 4;
+		uint64_t cpu = leads ? used(s, ns) : ns;
+		int asleep = leads && cpu < ns / 4;
 		if (s->age < w.tick_ns && !(alert && asleep))
 			continue;
+		if (asleep &&
+			gw_thread_is_ready(s->tid)) { /* another process has its CPU: it counts what it has used */
+			s->age -= ns - cpu;
+			continue;
+		}
 		if (asleep || !leads) /* a long computation is no reason for looking more often */
 			w.calm_ns = 0;
 		if (!leads) /* what a blocked leader means is Go's to say */
@@ -155,6 +162,7 @@ static void *watch(void *unused) {
 void gw_watch_this_thread(int index) {
 #ifndef __APPLE__
 	w.seen[index].has_clock = pthread_getcpuclockid(pthread_self(), &w.seen[index].clock) == 0;
+	w.seen[index].tid = gw_thread_id();
 #else
 	(void)index;
 #endif
