@@ -61,6 +61,7 @@ type Master struct {
 	use    func(generation int, z *Zygote)            // what one is forked from
 	read   func() (*Renewal, error)                   // the configuration file; nil: there is none
 	reopen func()                                     // the log files
+	begins func()                                     // called before workers open theirs
 	up     func()                                     // to be called when the first workers serve
 	now    func() time.Time
 	// changed tells that a generation is to have another number of workers.
@@ -222,6 +223,7 @@ func (m *Master) reconcile() {
 
 func (m *Master) startOne() bool {
 	m.age++
+	m.begins()
 	p, err := m.start(m.age, m.generation)
 	now := m.now()
 	if err != nil {
@@ -417,6 +419,7 @@ func (m *Master) signal(sig syscall.Signal) {
 		}
 		m.log.Info("the number of workers is changed", "workers", m.want)
 	case unix.SIGUSR1:
+		m.begins()
 		m.reopen()
 		for _, w := range m.workers {
 			if !w.ready.IsZero() { // who begins has no handler yet, and opens the new ones

@@ -4,6 +4,7 @@ package master
 
 import (
 	"strings"
+	"syscall"
 
 	"github.com/gowsgi/gowsgi/internal/config"
 )
@@ -79,4 +80,12 @@ func (m *Master) restore() {
 	if m.before.cfg != nil {
 		m.cfg, m.want, m.zygote = m.before.cfg, m.before.want, m.before.zygote
 	}
+}
+
+// as is who the next workers are; started is who the first ones are.
+func (m *Master) as(started *syscall.Credential) *syscall.Credential {
+	if m.zygote != nil && m.zygote.File != nil {
+		return m.zygote.As
+	}
+	return started
 }

@@ -53,6 +53,9 @@ type Surroundings struct {
 	Before   int    // the master that this one takes over from, see Inherit; 0: none
 	Promoted func() // called when that one has ended
 	Left     func() // called at the end, if another master has taken over from this one
+
+	// Begins is called before workers of that configuration and user open their log files.
+	Begins func(*config.Config, *syscall.Credential)
 }
 
 // Run is a master's life. listeners are bound, and stay the caller's. The result is the exit status.
@@ -88,6 +91,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	m.announcer.manager = systemd.Take()
 	m.watchFiles()
 	m.watchMemory()
+	m.begins = func() { around.Begins(m.cfg, m.as(around.As)) }
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, toWorkers, m.events) }
 	manager := m.announcer.manager
 	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), files, m.events) }
@@ -139,7 +143,7 @@ func withShared(listeners []*os.File) ([]*os.File, error) {
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 	return &Master{
-		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote) {},
+		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, begins: func() {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote) {},
 		changed: func(int, int, int) {}, readings: make(chan reading),
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
 		oomKills: func() int { return -1 }, oomSeen: -1,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
@@ -98,6 +99,10 @@ func Master(cfg *config.Config, files *Files) int {
 		}, Left: func() {
 			for _, ln := range listeners {
 				ln.LeavePath()
+			}
+		}, Begins: func(cfg *config.Config, as *syscall.Credential) {
+			if err := giveLogs(as, cfg); err != nil {
+				log.Warn("the workers may be unable to open their logs", "error", err)
 			}
 		}, Reopen: func() {
 			if err := reopenLog(log); err != nil {
