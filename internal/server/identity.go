@@ -96,13 +96,24 @@ func give(who *syscall.Credential, cfg *config.Config, listeners []*reactor.List
 		return nil
 	}
 	for i, ln := range listeners {
-		if path := ln.Path(); cfg.Bind[i].Network == "unix" && path != "" && path[0] != '@' {
-			if err := os.Chown(path, int(who.Uid), int(who.Gid)); err != nil {
-				return fmt.Errorf("the unix socket cannot be given to its user: %w", err)
+		if cfg.Bind[i].Network == "unix" {
+			if err := giveSocket(who, ln); err != nil {
+				return err
 			}
 		}
 	}
 	return giveLogs(who, cfg)
+}
+
+func giveSocket(who *syscall.Credential, ln *reactor.Listener) error {
+	path := ln.Path()
+	if who == nil || path == "" || path[0] == '@' {
+		return nil
+	}
+	if err := os.Chown(path, int(who.Uid), int(who.Gid)); err != nil {
+		return fmt.Errorf("the unix socket cannot be given to its user: %w", err)
+	}
+	return nil
 }
 
 // giveLogs is for before they open them: log files come to be by it, as they would not by them in a directory of root's.
