@@ -21,6 +21,9 @@ const maxBacklog = 1 << 16
 const (
 	deferLinger = 20 * time.Millisecond
 	deferLately = time.Second
+
+	// leaveLinger is deferLinger where there is no hurry: as long as a client may take that has no CPU.
+	leaveLinger = time.Second
 )
 
 // boundListener is a Listener as registered with one loop.
@@ -69,16 +72,19 @@ func (l *Loop) StopAccepting() {
 	if l.peers.enough {
 		l.backFromRest()
 	}
-	lately := false
+	lately, linger := false, deferLinger
 	for _, b := range l.listeners {
 		if b.ln.own {
 			b.ln.admitNobody()
+			if b.ln.left && b.ln.deferred {
+				linger = leaveLinger
+			}
 			lately = lately || b.ln.adopted || b.ln.deferred && l.nowNanos.Load()-b.last < int64(deferLately)
 		}
 	}
 	if lately {
 		// Not by the timer wheel, whose ticks are longer.
-		time.AfterFunc(deferLinger, func() { l.Post(l.stopListening) })
+		time.AfterFunc(linger, func() { l.Post(l.stopListening) })
 	} else {
 		l.stopListening()
 	}

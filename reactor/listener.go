@@ -38,6 +38,7 @@ type Listener struct {
 	shared   bool // other sockets have the port, too
 	deferred bool // ListenOptions.Defer, where there is such a thing
 	adopted  bool // own, but others have accepted from it
+	left     bool // adopted, and there is no hurry
 
 	// Last tells, of an inherited listener, whether what waits in its queue is lost, or found late, when this process closes
 	// it: then it is accepted first. Asked by the leader when accepting ends; nil: no.
@@ -311,6 +312,14 @@ func (ln *Listener) Addr() string {
 	return net.JoinHostPort(ln.host, strconv.Itoa(ln.port))
 }
 
+// URL is the address for a client: "http://127.0.0.1:8000", "http+unix:/path".
+func (ln *Listener) URL() string {
+	if ln.network == "unix" {
+		return "http+" + ln.Addr()
+	}
+	return "http://" + ln.Addr()
+}
+
 // Network returns "tcp" or "unix".
 func (ln *Listener) Network() string { return ln.network }
 
@@ -325,6 +334,12 @@ func (ln *Listener) Path() string { return ln.path }
 
 // Adopt makes an inherited listener's queue this process's own: the other holders end, too. Leader only.
 func (ln *Listener) Adopt() { ln.own, ln.adopted = true, true }
+
+// Leave is Adopt for an address that is given up while its clients have others to go to: there is no hurry. Leader only.
+func (ln *Listener) Leave() {
+	ln.Adopt()
+	ln.left = true
+}
 
 // TakePath makes the unix path of an inherited listener this process's to unlink.
 func (ln *Listener) TakePath() {

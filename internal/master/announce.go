@@ -79,4 +79,4 @@ func (m *Master) announce() {
 }
 
 // renewing reports whether a new generation is to take over.
-func (m *Master) renewing() bool { return m.previous >= 0 || m.isReading }
+func (m *Master) renewing() bool { return m.previous >= 0 || m.reading != nil }

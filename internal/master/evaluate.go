@@ -4,6 +4,7 @@ package master
 // afterwards, so that they have all that it has left.
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,8 +40,8 @@ func IsForked() bool {
 const mostSettings = 1 << 20
 
 // Evaluate starts the process and returns what the file says, as python/gowsgi/_config_file.py tells it. It runs on, for
-// workers to be forked from it, or until Close. The error is one sentence.
-func (z *Zygote) Evaluate() ([]byte, error) {
+// workers to be forked from it, or until Close. It is killed if ctx is over before it has said that. The error is one sentence.
+func (z *Zygote) Evaluate(ctx context.Context) ([]byte, error) {
 	how, err := thisProgram(z.File.Dir)
 	if err != nil {
 		return nil, err
@@ -50,7 +51,14 @@ func (z *Zygote) Evaluate() ([]byte, error) {
 		return nil, err
 	}
 	z.process = p
+	kept := context.AfterFunc(ctx, func() {
+		p.kill(unix.SIGKILL)
+		_ = p.link.SetReadDeadline(time.Now()) // what the file has started may have the link
+	})
 	r, err := p.next()
+	if !kept() {
+		err = ctx.Err()
+	}
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("the process that reads the configuration file %s %s", z.File.Location, describe(z.Close()))

@@ -33,9 +33,10 @@ type heirs struct {
 	promoted func()     // to be called when the one before has ended
 	left     func()     // to be called at the end, if the one after has what this one had
 
-	after  process // nil: there is none
-	before int     // process id; 0: there is none
-	folded bool    // the workers are stopped, for the one after serves
+	after  process    // nil: there is none
+	before int        // process id; 0: there is none
+	have   *Listening // what the one after has got, or the one before has
+	folded bool       // the workers are stopped, for the one after serves
 }
 
 // afterAge is the age of the master after this one in its events, which no worker has.
@@ -178,7 +179,7 @@ func (m *Master) goOnWithHeir() {
 		m.log.Error("a new master cannot be started, so this one serves on", "error", err)
 		return
 	}
-	h.after = p
+	h.after, h.have = p, m.listening
 	m.tellAll()
 	m.log.Info("a new master is started beside this one; WINCH stops the workers of this one, HUP starts them again, TERM ends it",
 		"pid", p.Pid())
@@ -198,6 +199,7 @@ func (m *Master) fold() {
 	if m.previous >= 0 {
 		m.over(m.previous, false)
 		m.previous = -1
+		m.closeUnused()
 	}
 }
 

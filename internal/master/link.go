@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +32,8 @@ type Link struct {
 
 // Orders are what a master may ask of a worker. They are called on a goroutine of the link's.
 type Orders interface {
+	// Leave says that nobody will accept from these listeners when the worker has stopped, which follows: what waits there is its own.
+	Leave(numbers []int)
 	// Stop ends the worker gracefully. last: what waits to be accepted is its own.
 	Stop(last bool)
 	// Quit ends it at once.
@@ -77,7 +81,9 @@ func (l *Link) Follow(o Orders) {
 				o.Orphaned()
 				return
 			}
-			switch line[:len(line)-1] {
+			switch word, rest := splitWord(line[:len(line)-1]); word {
+			case wordLeave:
+				o.Leave(parseNumbers(rest))
 			case wordStop:
 				o.Stop(false)
 			case wordLast:
@@ -85,10 +91,19 @@ func (l *Link) Follow(o Orders) {
 			case wordQuit:
 				o.Quit()
 			case wordShared, wordAlone:
-				o.Shared(line[:len(line)-1] == wordShared)
+				o.Shared(word == wordShared)
 			}
 		}
 	}()
+}
+
+func parseNumbers(text string) (numbers []int) {
+	for _, number := range strings.Split(text, ",") {
+		if n, err := strconv.Atoi(number); err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
 }
 
 // Ready tells that the worker serves.

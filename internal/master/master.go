@@ -5,6 +5,7 @@
 //	worker.go   one worker process, and what it and the master tell each other
 //	link.go     the worker's end of that
 //	reread.go   the configuration file, at SIGHUP; evaluate.go how it is read
+//	listening.go  what is listened on, and other addresses at SIGHUP
 //	zygote.go   the process that workers are forked from, where the application is loaded once for all
 //	announce.go what others hear of it
 //	reload.go   HUP by itself when a file changes
@@ -19,12 +20,14 @@
 package master
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -56,12 +59,13 @@ const (
 type Master struct {
 	cfg    *config.Config
 	log    *slog.Logger
-	start  func(age, generation int) (process, error) // a worker's process, which sends its events to m.events
-	over   func(generation int, last bool)            // no more of them are started; last: of none
-	use    func(generation int, z *Zygote)            // what one is forked from
-	read   func() (*Renewal, error)                   // the configuration file; nil: there is none
-	reopen func()                                     // the log files
-	up     func()                                     // to be called when the first workers serve
+	start  func(age, generation int) (process, error)    // a worker's process, which sends its events to m.events
+	over   func(generation int, last bool)               // no more of them are started; last: of none
+	use    func(generation int, z *Zygote, l *Listening) // what one is forked from, and accepts from
+	read   func(context.Context) (*Renewal, error)       // the configuration file; nil: there is none
+	reopen func()                                        // the log files
+	begins func()                                        // called before workers open theirs
+	up     func()                                        // to be called when the first workers serve
 	now    func() time.Time
 	// changed tells that a generation is to have another number of workers.
 	changed func(generation, workers, before int)
@@ -83,12 +87,14 @@ type Master struct {
 	oomKills   func() int // see oomCounter
 	oomSeen    int
 
-	readings  chan reading
-	isReading bool
-	readAgain bool
+	readings  chan hasRead
+	reading   *reading       // nil: none is under way
 	started   *config.Config // as the user said
 	zygote    *Zygote        // what those workers are forked from that are started now
 	before    settings       // of the generation that serves until this one is ready
+	listening *Listening     // what they accept from; nil: the master has nothing to do with it
+	bound     []*Listener    // all that are open
+	listen    listenFunc     // for addresses that are new
 }
 
 // process is a worker's process, as the master uses it.
@@ -111,6 +117,7 @@ type event struct {
 type worker struct {
 	process
 	cfg        *config.Config // that it was started with
+	listening  *Listening     // that it accepts from
 	age        int
 	generation int
 	began      time.Time
@@ -146,7 +153,7 @@ func (m *Master) run(signals <-chan os.Signal) int {
 		case e := <-m.events:
 			m.hear(e)
 		case r := <-m.readings:
-			m.hasRead(r)
+			m.goOnWith(r)
 		case <-ticker.C:
 			m.lookAtTimes()
 		}
@@ -217,11 +224,13 @@ func (m *Master) reconcile() {
 		m.over(m.previous, false)
 		m.previous = -1
 		m.log.Info("the new workers serve", "workers", ready)
+		m.closeUnused()
 	}
 }
 
 func (m *Master) startOne() bool {
 	m.age++
+	m.begins()
 	p, err := m.start(m.age, m.generation)
 	now := m.now()
 	if err != nil {
@@ -233,7 +242,7 @@ func (m *Master) startOne() bool {
 		}
 		return false
 	}
-	m.workers[m.age] = &worker{process: p, cfg: m.cfg, age: m.age, generation: m.generation, began: now, beat: now}
+	m.workers[m.age] = &worker{process: p, cfg: m.cfg, listening: m.listening, age: m.age, generation: m.generation, began: now, beat: now}
 	m.log.Debug("worker starts", "worker", m.age, "pid", p.Pid())
 	return true
 }
@@ -261,7 +270,14 @@ func (m *Master) stop(w *worker, word string) {
 		w.Signal(unix.SIGTERM)
 		return
 	}
-	w.Tell(word)
+	m.tellStop(w)
+}
+
+func (m *Master) tellStop(w *worker) {
+	if numbers := m.leaves(w); w.stops == wordStop && len(numbers) > 0 {
+		w.Tell(wordLeave + " " + strings.Join(numbers, ","))
+	}
+	w.Tell(w.stops)
 }
 
 // hear acts on an event.
@@ -286,7 +302,7 @@ func (m *Master) hear(e event) {
 		w.beat = w.ready
 		m.served = true
 		if !w.stopBy.IsZero() { // it has got a signal, but may have served already
-			w.Tell(w.stops)
+			m.tellStop(w)
 			return
 		}
 		if m.shared() {
@@ -350,12 +366,14 @@ func (m *Master) failedToStart(w *worker, status syscall.WaitStatus) bool {
 	}
 	if m.previous >= 0 {
 		m.log.Error("the new workers could not start, so the old ones go on")
-		for _, other := range m.ofGeneration(m.generation) {
-			m.stop(other, wordStop) // it may have come to serve
-		}
-		m.over(m.generation, false)
+		failed := m.generation
 		m.generation, m.previous = m.previous, -1
 		m.restore()
+		for _, other := range m.ofGeneration(failed) {
+			m.stop(other, wordStop) // it may have come to serve
+		}
+		m.over(failed, false)
+		m.closeUnused()
 		return true
 	}
 	code := status.ExitStatus()
@@ -417,6 +435,7 @@ func (m *Master) signal(sig syscall.Signal) {
 		}
 		m.log.Info("the number of workers is changed", "workers", m.want)
 	case unix.SIGUSR1:
+		m.begins()
 		m.reopen()
 		for _, w := range m.workers {
 			if !w.ready.IsZero() { // who begins has no handler yet, and opens the new ones
@@ -429,7 +448,7 @@ func (m *Master) signal(sig syscall.Signal) {
 // begin has what is started from now on be of a new generation.
 func (m *Master) begin() {
 	m.generation = m.age + 1
-	m.use(m.generation, m.zygote)
+	m.use(m.generation, m.zygote, m.listening)
 	m.pause, m.notBefore = 0, time.Time{}
 }
 
@@ -461,6 +480,7 @@ func (m *Master) renew() {
 // lookAtTimes ends workers that do not answer, and those that do not end.
 func (m *Master) lookAtTimes() {
 	m.lookForParent()
+	m.lookAtReading()
 	now := m.now()
 	for _, w := range m.workers {
 		late := w.cfg.Timeout > 0 && !w.ready.IsZero() && now.Sub(w.beat) > w.cfg.Timeout

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"sort"
@@ -16,16 +17,27 @@ import (
 // rereads is a rig with a configuration file; what it says comes from says, when the loop takes it.
 type rereads struct {
 	*rig
-	says chan reading
+	says chan hasRead
 	used map[int]*Zygote
 }
 
 func newRereads(t *testing.T) *rereads {
-	r := &rereads{newRig(t, 1), make(chan reading, 4), map[int]*Zygote{}}
-	r.read = func() (*Renewal, error) { s := <-r.says; return s.Renewal, s.err }
-	r.use = func(generation int, z *Zygote) { r.used[generation] = z }
+	r := &rereads{newRig(t, 1), make(chan hasRead, 4), map[int]*Zygote{}}
+	r.readWith()
 	r.hears(1, wordReady)
 	return r
+}
+
+func (r *rereads) readWith() {
+	r.read = func(ctx context.Context) (*Renewal, error) {
+		select {
+		case s := <-r.says:
+			return s.Renewal, s.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	r.use = func(generation int, z *Zygote, _ *Listening) { r.used[generation] = z }
 }
 
 func (r *rereads) hup(workers int, err error) {
@@ -37,12 +49,12 @@ func (r *rereads) hup(workers int, err error) {
 func (r *rereads) said(workers int, err error) {
 	cfg := config.Default()
 	cfg.Workers = strconv.Itoa(workers)
-	s := reading{&Renewal{Config: cfg, Zygote: &Zygote{App: cfg.Workers}}, err}
+	s := hasRead{Renewal: &Renewal{Config: cfg, Zygote: &Zygote{App: cfg.Workers}}, err: err}
 	if err != nil {
 		s.Renewal = nil
 	}
 	r.says <- s
-	r.hasRead(<-r.readings)
+	r.goOnWith(<-r.readings)
 	r.reconcile()
 }
 
@@ -110,6 +122,36 @@ func TestAFileThatChangesWhileItIsReadIsReadAgain(t *testing.T) {
 	r.running(t, 1)
 	r.said(3, nil)
 	r.running(t, 1, 2, 3, 4)
+}
+
+// A file that waits for something, a lock for instance, keeps nobody from trying again.
+func TestAFileThatHangsIsBegunAnew(t *testing.T) {
+	r := newRereads(t)
+	r.gets(unix.SIGHUP)
+	r.passes(readingTime)
+	r.hears(1, wordBeat)
+	if !r.reading.late {
+		t.Error("nobody is told")
+	}
+	r.gets(unix.SIGHUP)
+	r.goOnWith(<-r.readings) // it was broken off
+	r.said(2, nil)
+	r.running(t, 1, 2, 3)
+}
+
+func TestAFileThatHangsDoesNotOutliveTheServer(t *testing.T) {
+	r := newRereads(t)
+	over := make(chan struct{})
+	r.read = func(ctx context.Context) (*Renewal, error) {
+		<-ctx.Done()
+		close(over)
+		return nil, ctx.Err()
+	}
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGTERM)
+	r.ends(1, exited)
+	r.endReading()
+	<-over
 }
 
 // TestWorkersThatComeBack are forked from who has read the file last.

@@ -3,22 +3,17 @@ package master
 // From a command line to a master that runs.
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gowsgi/gowsgi/internal/config"
-	"github.com/gowsgi/gowsgi/internal/spread"
 	"github.com/gowsgi/gowsgi/internal/systemd"
-	"github.com/gowsgi/gowsgi/reactor"
 )
 
 // Wanted reports whether the process is to be a master: workers are asked for, and it is none.
@@ -40,23 +35,25 @@ func Again(dir string) (*exec.Cmd, error) {
 
 // Surroundings are what a master needs of whoever runs it.
 type Surroundings struct {
-	Dir       string                   // where the program was started
-	Environ   []string                 // and the environment of what it starts, without what raw_env has added: that is no default of options
-	Given     *config.Config           // what the user said, where something else than that holds
-	As        *syscall.Credential      // who workers are; nil: who it is
-	Addresses []string                 // of the listeners, as URLs
-	Zygote    *Zygote                  // what the process is told that loads the application and is forked; nil: each worker loads it
-	Read      func() (*Renewal, error) // reads the configuration file again, nil without one; called aside
-	Reopen    func()                   // opens the log files again
-	Up        func()                   // called when the first workers serve
+	Dir     string                                  // where the program was started
+	Environ []string                                // and the environment of what it starts, without what raw_env has added: that is no default of options
+	Given   *config.Config                          // what the user said, where something else than that holds
+	As      *syscall.Credential                     // who workers are; nil: who it is
+	Zygote  *Zygote                                 // what the process is told that loads the application and is forked; nil: each worker loads it
+	Read    func(context.Context) (*Renewal, error) // reads the configuration file again, until that is over; nil without one; called aside
+	Listen  listenFunc                              // binds an address that the file did not name before; called aside
+	Reopen  func()                                  // opens the log files again
+	Up      func()                                  // called when the first workers serve
 
 	Before   int    // the master that this one takes over from, see Inherit; 0: none
 	Promoted func() // called when that one has ended
-	Left     func() // called at the end, if another master has taken over from this one
+
+	// Begins is called before workers of that configuration and user open their log files.
+	Begins func(*config.Config, *syscall.Credential)
 }
 
-// Run is a master's life. listeners are bound, and stay the caller's. The result is the exit status.
-func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []*reactor.Listener) (int, error) {
+// Run is a master's life, at the end of which nothing is listened on. The result is the exit status.
+func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *Listening) (int, error) {
 	how, err := thisProgram(around.Dir)
 	if err != nil {
 		return config.ExitBoot, err
@@ -66,20 +63,6 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	if how.as = around.As; how.as != nil && (cfg.Chdir == "" || filepath.IsAbs(cfg.Chdir)) {
 		how.dir = "" // where the master is: the user may not be allowed to go where root started it
 	}
-	files := make([]*os.File, len(listeners))
-	for i, ln := range listeners {
-		fd, err := unix.FcntlInt(uintptr(ln.FD()), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return config.ExitBoot, fmt.Errorf("a listener cannot be handed over: %w", err)
-		}
-		files[i] = os.NewFile(uintptr(fd), ln.Addr())
-		defer files[i].Close()
-	}
-	toWorkers, err := withShared(files)
-	if err != nil {
-		return config.ExitBoot, err
-	}
-	defer toWorkers[len(files)].Close()
 	log, relay := newRelay(log)
 	m := newMaster(cfg, log)
 	m.started = around.Given
@@ -88,25 +71,46 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	m.announcer.manager = systemd.Take()
 	m.watchFiles()
 	m.watchMemory()
-	m.start = func(age, _ int) (process, error) { return spawn(how, age, toWorkers, m.events) }
+	m.begins = func() { around.Begins(m.cfg, m.as(around.As)) }
+	m.listen = around.Listen
+	m.listenOn(listening)
+	defer func() {
+		for _, ln := range m.bound {
+			ln.close()
+		}
+	}()
+	m.start = func(age, _ int) (process, error) { return spawn(how, age, m.listening.forWorkers(), m.events) }
 	manager := m.announcer.manager
-	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), files, m.events) }
-	m.heirs.before, m.heirs.left = around.Before, around.Left
+	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), m.listening.files(), m.events) }
+	m.heirs.before = around.Before
+	m.heirs.left = func() {
+		for _, ln := range m.bound {
+			if m.heirs.have.has(ln) {
+				ln.LeavePath()
+			}
+		}
+	}
 	m.heirs.promoted = func() {
 		m.announcer.manager = manager
 		around.Promoted()
+		for _, ln := range m.bound {
+			if m.heirs.have.has(ln) {
+				ln.TakePath()
+			}
+		}
 	}
 	if around.Before != 0 {
+		m.heirs.have = listening
 		m.announcer.manager = nil // it has the ear of the one before
 	}
 	if around.Zygote != nil {
 		all := &zygotes{
-			told: map[int]*Zygote{}, how: how, listeners: toWorkers, log: log, events: m.events, of: map[int]*zygoteProcess{},
-			addresses: around.Addresses, want: func() int { return m.want }, relay: relay,
+			told: map[int]*Zygote{}, listening: map[int]*Listening{}, how: how, log: log, events: m.events, of: map[int]*zygoteProcess{},
+			want: func() int { return m.want }, relay: relay,
 		}
 		m.start, m.over, m.use, m.changed = all.fork, all.over, all.use, all.changed
 		m.zygote = around.Zygote
-		m.use(m.generation, m.zygote)
+		m.use(m.generation, m.zygote, m.listening)
 		m.read, m.heirs.allowed = around.Read, all.allowed
 		m.reopen = func() {
 			around.Reopen()
@@ -122,25 +126,15 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 			}
 		}
 		defer all.end(pastGrace)
+		defer m.endReading()
 	}
 	return m.run(Signals()), nil
 }
 
-// withShared is what workers get: the listeners, and what they share.
-func withShared(listeners []*os.File) ([]*os.File, error) {
-	shared, err := spread.New()
-	if err != nil { // an old kernel; then they have nothing to share
-		if shared, err = os.Open(os.DevNull); err != nil {
-			return nil, err
-		}
-	}
-	return append(slices.Clone(listeners), shared), nil
-}
-
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 	return &Master{
-		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote) {},
-		changed: func(int, int, int) {}, readings: make(chan reading),
+		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, begins: func() {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote, *Listening) {},
+		changed: func(int, int, int) {}, readings: make(chan hasRead),
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
 		oomKills: func() int { return -1 }, oomSeen: -1,
 		heirs: heirs{allowed: func(int) bool { return true }, parentIs: os.Getppid, promoted: func() {}, left: func() {}},

@@ -23,6 +23,8 @@ const (
 	wordWatch  = "watch"  // a file that --reload is to watch; a fileSeen
 	wordTable  = "table"  // with a file: the requests that it runs
 
+	wordLeave = "leave" // before stop: numbers of listeners that nobody will accept from, with commas between
+
 	wordStop = "stop" // gracefully; others go on
 	wordLast = "last" // gracefully; nobody goes on, so what waits to be accepted is its own
 	wordQuit = "quit" // at once

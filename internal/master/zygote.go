@@ -83,14 +83,13 @@ type report struct {
 
 // zygotes has one for each generation.
 type zygotes struct {
-	told      map[int]*Zygote // by generation
+	told      map[int]*Zygote    // by generation
+	listening map[int]*Listening // by generation
 	how       command
-	listeners []*os.File
 	log       *slog.Logger
 	events    chan<- event
 	of        map[int]*zygoteProcess // by generation
-	addresses []string
-	want      func() int // how many workers there are to be
+	want      func() int             // how many workers there are to be
 	relay     relay
 	last      *zygoteProcess // ends with the server
 	before    *int           // how many there were to be when the last one began; nil: there was none
@@ -101,7 +100,7 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 	p := z.of[generation]
 	if p == nil || p.isGone() {
 		var err error
-		if p, err = z.begin(z.told[generation], age-1); err != nil {
+		if p, err = z.begin(z.told[generation], z.listening[generation], age-1); err != nil {
 			return nil, err
 		}
 		z.of[generation] = p
@@ -137,6 +136,7 @@ func (z *zygotes) over(generation int, last bool) {
 	if told := z.told[generation]; told != nil {
 		go told.Close()
 		delete(z.told, generation)
+		delete(z.listening, generation)
 	}
 }
 
@@ -183,11 +183,13 @@ func (z *zygotes) leave(streams int) {
 	}
 }
 
-func (z *zygotes) use(generation int, told *Zygote) { z.told[generation] = told }
+func (z *zygotes) use(generation int, told *Zygote, l *Listening) {
+	z.told[generation], z.listening[generation] = told, l
+}
 
 // begin starts one, or takes the one that has evaluated the configuration file, and has the application loaded. age
 // is that of the last worker.
-func (z *zygotes) begin(told *Zygote, age int) (*zygoteProcess, error) {
+func (z *zygotes) begin(told *Zygote, l *Listening, age int) (*zygoteProcess, error) {
 	p := told.process
 	told.process = nil
 	if p == nil {
@@ -200,12 +202,12 @@ func (z *zygotes) begin(told *Zygote, age int) (*zygoteProcess, error) {
 	o := told.load()
 	if o.Life != nil {
 		life := *o.Life
-		life.Addresses, life.Age = z.addresses, age
+		life.Addresses, life.Age = l.URLs(), age
 		life.Workers, life.Before, life.Reload = z.want(), z.before, z.before != nil
 		z.before = &life.Workers
 		o.Life = &life
 	}
-	err := p.send(o, z.listeners...)
+	err := p.send(o, l.forWorkers()...)
 	if err != nil {
 		p.kill(unix.SIGKILL)
 	}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/reactor"
 )
 
 // bindError is a failed Listen in one sentence.
@@ -54,4 +55,22 @@ func pathComplaint(path string, err error) string {
 		return dir + " is no directory; choose another path"
 	}
 	return ""
+}
+
+// listenLater binds an address that the configuration names now and has not named when the server was started. Descriptors have
+// been handed over then, or are something else.
+func listenLater(b config.Bind, cfg *config.Config, as *syscall.Credential) (*reactor.Listener, error) {
+	if b.Network == "fd" {
+		return nil, fmt.Errorf("cannot listen on %s: descriptors are handed over when the server is started", b)
+	}
+	if b.Network == "unix" && filepath.IsAbs(cfg.Chdir) && b.Address[0] != '@' && !filepath.IsAbs(b.Address) {
+		b.Address = filepath.Join(cfg.Chdir, b.Address)
+	}
+	ln, err := listenOn(b, cfg)
+	if err == nil {
+		if err = giveSocket(as, ln); err != nil {
+			_ = ln.Close()
+		}
+	}
+	return ln, err
 }

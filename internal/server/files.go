@@ -4,6 +4,7 @@ package server
 // been told what it says.
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ type Files struct {
 	location string    // of the file that was read
 	told     *fileTold // in a worker whose parent has evaluated it
 	zygote   *master.Zygote
+	until    context.Context // how long it may take
 }
 
 // fileTold is the content of master.FileVariable.
@@ -41,7 +43,7 @@ type fileTold struct {
 
 // NewFiles is for a command line without the program's name. program tells what Python there is.
 func NewFiles(args []string, program func(*config.Config) (*Program, error)) *Files {
-	f := &Files{args: args, program: program, environ: os.Environ(), children: environForChildren()}
+	f := &Files{args: args, program: program, environ: os.Environ(), children: environForChildren(), until: context.Background()}
 	if dir, err := os.Getwd(); err == nil {
 		f.dir = dir
 	}
@@ -107,7 +109,7 @@ func (f *Files) Read(location string, c *config.Config) ([]byte, error) {
 		variables[name] = f.Getenv(name)
 	}
 	f.zygote.File = &master.File{Location: location, Variables: variables, Environ: f.children, Dir: f.dir}
-	return f.zygote.Evaluate()
+	return f.zygote.Evaluate(f.until)
 }
 
 // environForChildren is the environment without what was said to this process alone.
@@ -178,9 +180,9 @@ func (f *Files) Check(cfg *config.Config) int {
 	return 0
 }
 
-// again reads the file that was read at the start, and everything else with it.
-func (f *Files) again() (*master.Renewal, error) {
-	next := &Files{args: f.args, program: f.program, dir: f.dir, environ: f.environ, children: f.children}
+// again reads the file that was read at the start, and everything else with it, until ctx is over.
+func (f *Files) again(ctx context.Context) (*master.Renewal, error) {
+	next := &Files{args: f.args, program: f.program, dir: f.dir, environ: f.environ, children: f.children, until: ctx}
 	defer next.Close()
 	if f.location == "" {
 		next.args = append([]string{"--config", filepath.Join(f.dir, config.DefaultFile)}, f.args...)

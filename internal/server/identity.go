@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -89,39 +90,67 @@ func lookGroup(name string) (int, error) {
 	return 0, &config.UsageError{Message: fmt.Sprintf("there is no group %q: give the name or the number of one with --group", name)}
 }
 
-// give makes log files and the unix sockets that we have bound theirs. Log files come to be by it, as they would not by them.
-// What a link points at is not given: whoever owns the directory could have any file of root's.
+// give makes log files and the unix sockets that we have bound theirs.
 func give(who *syscall.Credential, cfg *config.Config, listeners []*reactor.Listener) error {
 	if who == nil {
 		return nil
 	}
 	for i, ln := range listeners {
-		if path := ln.Path(); cfg.Bind[i].Network == "unix" && path != "" && path[0] != '@' {
-			if err := os.Chown(path, int(who.Uid), int(who.Gid)); err != nil {
-				return fmt.Errorf("the unix socket cannot be given to its user: %w", err)
+		if cfg.Bind[i].Network == "unix" {
+			if err := giveSocket(who, ln); err != nil {
+				return err
 			}
 		}
+	}
+	return giveLogs(who, cfg)
+}
+
+func giveSocket(who *syscall.Credential, ln *reactor.Listener) error {
+	path := ln.Path()
+	if who == nil || path == "" || path[0] == '@' {
+		return nil
+	}
+	if err := os.Chown(path, int(who.Uid), int(who.Gid)); err != nil {
+		return fmt.Errorf("the unix socket cannot be given to its user: %w", err)
+	}
+	return nil
+}
+
+// giveLogs is for before they open them: log files come to be by it, as they would not by them in a directory of root's.
+func giveLogs(who *syscall.Credential, cfg *config.Config) error {
+	if who == nil {
+		return nil
 	}
 	for _, path := range []string{cfg.ErrorLog, cfg.AccessLog} {
 		if path == "" || path == "-" {
 			continue
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
-		if errors.Is(err, unix.ELOOP) {
-			continue
+		if filepath.IsAbs(cfg.Chdir) && !filepath.IsAbs(path) { // the next workers' directory, if not this process's
+			path = filepath.Join(cfg.Chdir, path)
 		}
-		if err != nil {
-			return &config.UsageError{Message: "the log file cannot be opened: " + err.Error()}
+		if err := giveLog(who, path); err != nil {
+			return err
 		}
-		var st unix.Stat_t
-		if err := unix.Fstat(int(f.Fd()), &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFCHR && st.Nlink == 1 { // /dev/null stays everybody's
-			err = f.Chown(int(who.Uid), int(who.Gid))
-			if err != nil {
-				_ = f.Close()
-				return fmt.Errorf("the log file cannot be given to its user: %w", err)
-			}
+	}
+	return nil
+}
+
+// giveLog: what a link points at is not given, as whoever owns the directory could have any file of root's; and a pipe that
+// has no reader holds nobody up.
+func giveLog(who *syscall.Credential, path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
+		return nil
+	}
+	if err != nil {
+		return &config.UsageError{Message: "the log file cannot be opened: " + err.Error()}
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFCHR && st.Nlink == 1 { // /dev/null stays everybody's
+		if err := f.Chown(int(who.Uid), int(who.Gid)); err != nil {
+			return fmt.Errorf("the log file cannot be given to its user: %w", err)
 		}
-		_ = f.Close()
 	}
 	return nil
 }

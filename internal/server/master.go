@@ -3,12 +3,14 @@ package server
 // Worker processes: this process as the master above them, or as one of them.
 
 import (
+	"context"
 	"embed"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
@@ -81,29 +83,29 @@ func Master(cfg *config.Config, files *Files) int {
 	}
 	defer func() { removePidFile(pidFile) }()
 	log.Info(fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()))
-	var read func() (*master.Renewal, error)
+	var read func(context.Context) (*master.Renewal, error)
 	if reads {
 		read = files.again
 	}
-	urls := addresses(listeners)
+	listening, err := master.NewListening(given.Bind, listeners)
+	if err != nil {
+		return Fail(err, config.ExitBoot)
+	}
 	status, err := master.Run(cfg, log, master.Surroundings{
-		Dir: dir, Environ: files.children, Given: &given, As: who, Addresses: urls, Zygote: zygote, Read: read, Before: before, Up: func() {
+		Dir: dir, Environ: files.children, Given: &given, As: who, Zygote: zygote, Read: read, Listen: listenLater, Before: before, Up: func() {
 			leaveTerminal(cfg, log)
 			up()
 		}, Promoted: func() {
 			pidFile = promotePidFile(pidFile, cfg.PidFile, log)
-			for _, ln := range listeners {
-				ln.TakePath()
-			}
-		}, Left: func() {
-			for _, ln := range listeners {
-				ln.LeavePath()
+		}, Begins: func(cfg *config.Config, as *syscall.Credential) {
+			if err := giveLogs(as, cfg); err != nil {
+				log.Warn("the workers may be unable to open their logs", "error", err)
 			}
 		}, Reopen: func() {
 			if err := reopenLog(log); err != nil {
 				log.Error("the error log could not be opened again, so the old one is used on", "error", err)
 			}
-		}}, listeners)
+		}}, listening)
 	if err != nil {
 		return Fail(err, status)
 	}
@@ -182,6 +184,17 @@ func (s *Server) shareConnections(link *master.Link) {
 
 // orders are what the master may ask for.
 type orders struct{ s *Server }
+
+// Leave implements master.Orders.
+func (o orders) Leave(numbers []int) {
+	o.s.loop.Post(func() {
+		for _, n := range numbers {
+			if n < len(o.s.listeners) {
+				o.s.listeners[n].Leave()
+			}
+		}
+	})
+}
 
 // Stop implements master.Orders.
 func (o orders) Stop(last bool) {

@@ -5,8 +5,10 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,7 +22,7 @@ func checkPidFile(path string) error {
 	if path == "" {
 		return nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := readPidFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	} else if err != nil {
@@ -82,18 +84,74 @@ func writePidFile(path string) error {
 	if err := checkPidFile(path); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+	text := []byte(strconv.Itoa(os.Getpid()) + "\n")
+	err := replaceFile(path, text)
+	if err != nil && writeOver(path, text) != nil {
 		return fmt.Errorf("the pid file cannot be written: %w", err)
 	}
 	return nil
 }
+
+// replaceFile puts a new file in the place of what has the name, as gunicorn does: whoever owns the directory of a root's pid file
+// could have any file of root's written by a link. And nobody reads half a number.
+func replaceFile(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".gowsgi-pid-*")
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: errors.Unwrap(err)}
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// writeOver is for a file that is there, in a directory where nothing can be made, or mounted by itself. No link is followed.
+func writeOver(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
+		return errNoPlainFile
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Truncate(int64(len(text))))
+}
+
+var errNoPlainFile = errors.New("it is no plain file")
+
+// readPidFile does not wait for a pipe, and does not take a device's word.
+func readPidFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "read", Path: path, Err: errors.Join(err, errNoPlainFile)}
+	}
+	return io.ReadAll(io.LimitReader(f, longestPidFile))
+}
+
+// longestPidFile is more than any pid file has.
+const longestPidFile = 4096
 
 // removePidFile removes it if it is ours still.
 func removePidFile(path string) {
 	if path == "" {
 		return
 	}
-	if text, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(os.Getpid()) {
+	if text, err := readPidFile(path); err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(os.Getpid()) {
 		_ = os.Remove(path)
 	}
 }

@@ -92,22 +92,29 @@ func (s *Server) Listen() (err error) {
 // listen binds the addresses of cfg: all or none.
 func listen(cfg *config.Config) (all []*reactor.Listener, err error) {
 	for _, b := range cfg.Bind {
-		var ln *reactor.Listener
-		if b.Network == "fd" {
-			ln, err = reactor.ListenFD(b.FD)
-		} else {
-			o := reactor.ListenOptions{Backlog: cfg.Backlog, ReusePort: cfg.ReusePort, Defer: true, Forked: bridge.Forked}
-			ln, err = reactor.Listen(b.Network, b.Address, o)
-		}
+		ln, err := listenOn(b, cfg)
 		if err != nil {
 			for _, ln := range all {
 				_ = ln.Close()
 			}
-			return nil, bindError(b, err)
+			return nil, err
 		}
 		all = append(all, ln)
 	}
 	return all, nil
+}
+
+func listenOn(b config.Bind, cfg *config.Config) (ln *reactor.Listener, err error) {
+	if b.Network == "fd" {
+		ln, err = reactor.ListenFD(b.FD)
+	} else {
+		o := reactor.ListenOptions{Backlog: cfg.Backlog, ReusePort: cfg.ReusePort, Defer: true, Forked: bridge.Forked}
+		ln, err = reactor.Listen(b.Network, b.Address, o)
+	}
+	if err != nil {
+		return nil, bindError(b, err)
+	}
+	return ln, nil
 }
 
 func (s *Server) closeListeners() {
@@ -121,11 +128,7 @@ func (s *Server) Addresses() []string { return addresses(s.listeners) }
 
 func addresses(listeners []*reactor.Listener) (urls []string) {
 	for _, ln := range listeners {
-		if ln.Network() == "unix" {
-			urls = append(urls, "http+"+ln.Addr())
-		} else {
-			urls = append(urls, "http://"+ln.Addr())
-		}
+		urls = append(urls, ln.URL())
 	}
 	return urls
 }

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from harness.server import run
-from harness.waiting import LIMIT, wait_until
+from harness.waiting import LIMIT, gone, wait_until
 
 SITE = """
 import json, os, threading
@@ -300,6 +300,19 @@ def test_a_stop_while_the_file_is_read_again(configured, directory):
     with open(fifo, "w"):  # which waits until somebody reads
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
+
+
+def test_a_file_that_hangs_ends_with_the_server(configured, directory):
+    server = configured("")
+    begun, fifo = directory / "begun", directory / "fifo"
+    os.mkfifo(fifo)
+    text = "import os\nopen('begun', 'w').write(str(os.getpid()))\nopen('fifo').read()\n"
+    (directory / "gunicorn.conf.py").write_text(text)
+    server.signal(signal.SIGHUP)
+    pid = int(wait_until(lambda: begun.exists() and begun.read_text(), "it is being read"))
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert gone(pid)
 
 
 def test_sockets_that_were_handed_over_are_not_kept(configured, directory):

@@ -4,8 +4,10 @@ import ctypes
 import grp
 import json
 import os
+import pathlib
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -15,6 +17,7 @@ import pytest
 from harness.client import Client
 from harness.forms import APPS
 from harness.server import environment, run
+from harness.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -101,6 +104,42 @@ def test_all_groups_of_the_user(answer, for_all, options):
     who, _ = answer("--user", name, "--initgroups", *options)
     assert who["all_groups"] == sorted(os.getgrouplist(name, pwd.getpwnam(name).pw_gid))
     assert group in who["all_groups"]
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("options", KINDS[1:])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGKILL], ids=["opened again", "by a new worker"])
+def test_logs_in_a_directory_of_roots_are_opened_again(answer, place, for_all, options, number):
+    log = os.path.join(place, "log")
+    who, server = answer("--user", "nobody", "--access-logfile", log, *options)
+    os.rename(log, log + ".1")
+    start = server.stderr.position()
+    if number == signal.SIGUSR1:
+        server.signal(number)
+        assert server.stderr.wait_for(rb"\[%d\].*opened again" % who["pid"], start)
+    else:
+        os.kill(who["pid"], number)
+        assert server.stderr.wait_for(rb"worker 2 serves", start)
+        server._resources = server.resources()
+    assert owner(log) == (NOBODY.pw_uid, NOBODY.pw_gid)
+    with Client(os.path.join(place, "socket"), family=socket.AF_UNIX) as client:
+        client.request("GET", "/later")
+        client.response()
+    wait_until(lambda: "GET /later" in pathlib.Path(log).read_text(), "the line is in the new file")
+
+
+@pytest.mark.core
+def test_the_user_and_the_log_of_a_file_that_has_changed(answer, place, for_all):
+    path, log = os.path.join(place, "conf.py"), os.path.join(place, "log")
+    for name, user in (("1", "root"), ("2", "nobody")):
+        with open(path, "w") as file:
+            file.write(f"user = {user!r}\naccesslog = {log + name!r}\n")
+        if name == "1":
+            _, server = answer("-c", path, "--workers", "1")
+    server.signal(signal.SIGHUP)
+    assert server.stderr.wait_for(b"worker 2 serves")
+    assert owner(log + "2") == (NOBODY.pw_uid, NOBODY.pw_gid)
+    server._resources = server.resources()
 
 
 @pytest.mark.core

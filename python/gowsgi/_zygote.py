@@ -288,10 +288,13 @@ class Zygote:
                 self.life.ended(pid)
 
     def end(self) -> None:
-        """Ends when the last worker has."""
+        """Ends when the last worker has. Until then others may want the addresses."""
         if self.signals is None:
             sys.exit(0)
         self.ending = True
+        for fd in self.listeners:
+            os.close(fd)
+        self.listeners = []
 
 
 class Signals:
