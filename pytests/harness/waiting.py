@@ -1,5 +1,6 @@
 """The one place where a test may wait for a condition that nothing announces."""
 
+import contextlib
 import os
 import socket
 import time
@@ -33,6 +34,15 @@ def settled(measure, rounds=40, timeout=LIMIT):
 
     wait_until(still, "a value that stays the same", timeout)
     return last
+
+
+@contextlib.contextmanager
+def reserved_port():
+    """The number of a port for a server that has to be told one. The system gives it to nobody else."""
+    with socket.socket() as holder:  # bound, and not listening: who says SO_REUSEADDR, as servers do, may bind it, too
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def refuses(port):
