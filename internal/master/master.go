@@ -76,6 +76,7 @@ type Master struct {
 	age        int // of the last worker
 	workers    map[int]*worker
 	events     chan event
+	looked     time.Time     // when the times of workers were looked at last
 	pause      time.Duration // before the next start, as the last worker died young
 	notBefore  time.Time     // the next start
 	served     bool          // some worker has been ready
@@ -137,6 +138,7 @@ func (w *worker) name() string { return fmt.Sprintf("worker %d", w.age) }
 func (m *Master) run(signals <-chan os.Signal) int {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	m.looked = m.now()
 	for {
 		m.reconcile()
 		m.announce()
@@ -482,7 +484,12 @@ func (m *Master) lookAtTimes() {
 	m.lookForParent()
 	m.lookAtReading()
 	now := m.now()
+	away := now.Sub(m.looked) - tick // when the master itself did not run, and heard nothing
+	m.looked = now
 	for _, w := range m.workers {
+		if away > 0 {
+			w.beat = w.beat.Add(away)
+		}
 		late := w.cfg.Timeout > 0 && !w.ready.IsZero() && now.Sub(w.beat) > w.cfg.Timeout
 		switch {
 		case w.killed:

@@ -41,6 +41,7 @@ func newRig(t *testing.T, workers int) *rig {
 	r := &rig{t: t, time: time.Unix(1000, 0), told: map[int][]string{}}
 	r.Master = newMaster(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	r.now = func() time.Time { return r.time }
+	r.looked = r.time
 	r.start = func(age, _ int) (process, error) { return fake{r, age}, nil }
 	r.reconcile()
 	return r
@@ -61,7 +62,15 @@ func (r *rig) gets(sig syscall.Signal) {
 	r.reconcile()
 }
 
+// passes lets the master run for so long.
 func (r *rig) passes(d time.Duration) {
+	for ; d > 0; d -= tick {
+		r.stands(min(d, tick))
+	}
+}
+
+// stands is a time in which it does not run.
+func (r *rig) stands(d time.Duration) {
 	r.time = r.time.Add(d)
 	r.lookAtTimes()
 	r.reconcile()
@@ -211,6 +220,16 @@ func TestAStuckWorkerIsToldAndKilled(t *testing.T) {
 	r.hears(2, wordBeat)
 	r.passes(r.cfg.Timeout)
 	r.was(2)
+}
+
+// A machine that was suspended, or has no time for the master: what workers have told meanwhile is still to be heard.
+func TestAMasterThatDidNotRunBlamesNobody(t *testing.T) {
+	r := ready(t, 1)
+	r.passes(r.cfg.Timeout - tick)
+	r.stands(2 * r.cfg.Timeout)
+	r.was(1)
+	r.passes(2 * tick)
+	r.was(1, "SIGABRT")
 }
 
 func TestAStopHasAnEnd(t *testing.T) {

@@ -4,6 +4,7 @@ import pytest
 
 from harness.forms import APPS
 from harness.load import sessions_in_parallel
+from harness.waiting import LIMIT
 
 pytestmark = pytest.mark.core
 
@@ -31,10 +32,10 @@ def test_load(server):
         for i in range(25):
             session.cookies.clear()
             name = f"{number}-{i}"
-            answer = session.get(f"{server.url}/hello/{name}?q={i}", cookies={"last": "c" + name}, timeout=10)
+            answer = session.get(f"{server.url}/hello/{name}?q={i}", cookies={"last": "c" + name}, timeout=LIMIT)
             assert answer.json() == {"name": name, "last": "c" + name, "q": str(i)}
             assert answer.cookies["last"] == name
-            answer = session.post(f"{server.url}/upload", files={"file": b"u" * i}, data={"text": name}, timeout=10)
+            answer = session.post(f"{server.url}/upload", files={"file": b"u" * i}, data={"text": name}, timeout=LIMIT)
             assert answer.json() == {"size": i, "text": name}
 
     sessions_in_parallel(8, visitor)

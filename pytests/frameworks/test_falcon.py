@@ -7,6 +7,7 @@ import os
 import pytest
 
 from harness.load import sessions_in_parallel
+from harness.waiting import LIMIT
 
 pytestmark = pytest.mark.core
 
@@ -34,10 +35,10 @@ def test_the_usual_things(server):
 def test_load(server):
     def visitor(number, session):
         for i in range(25):
-            answer = session.post(f"{server.url}/item/{number}", json={"i": i}, timeout=10)
+            answer = session.post(f"{server.url}/item/{number}", json={"i": i}, timeout=LIMIT)
             assert answer.json() == {"number": number, "got": {"i": i}}
             data = b"%d" % i * 1000
-            answer = session.put(f"{server.url}/blob", data=data, timeout=10)
+            answer = session.put(f"{server.url}/blob", data=data, timeout=LIMIT)
             assert answer.json() == {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     sessions_in_parallel(8, visitor)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from harness.load import sessions_in_parallel
+from harness.waiting import LIMIT
 
 pytestmark = pytest.mark.core
 
@@ -76,11 +77,12 @@ def test_a_view_that_fails_is_a_500_and_a_traceback(serve):
 def test_concurrent_sessions_stay_apart(server):
     def visitor(number, session):
         for visit in range(1, 21):
-            assert session.get(server.url + "/session", timeout=10).text == str(visit)
-            answer = session.post(server.url + "/json", json={"who": number, "visit": visit}, timeout=10)
+            assert session.get(server.url + "/session", timeout=LIMIT).text == str(visit)
+            answer = session.post(server.url + "/json", json={"who": number, "visit": visit}, timeout=LIMIT)
             assert answer.json() == {"who": number, "visit": visit}
             data = b"%d" % number * 1000
-            answer = session.post(server.url + "/upload", files={"file": data}, data={"text": str(visit)}, timeout=10)
+            fields = {"text": str(visit)}
+            answer = session.post(server.url + "/upload", files={"file": data}, data=fields, timeout=LIMIT)
             assert (answer.json()["size"], answer.json()["text"]) == (len(data), str(visit))
 
     sessions_in_parallel(8, visitor)

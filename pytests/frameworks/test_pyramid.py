@@ -4,6 +4,7 @@ import pytest
 
 from harness.forms import APPS
 from harness.load import sessions_in_parallel
+from harness.waiting import LIMIT
 
 pytestmark = pytest.mark.core
 
@@ -29,8 +30,8 @@ def test_the_usual_things(server):
 def test_load(server):
     def visitor(number, session):
         for visit in range(1, 26):
-            assert session.get(f"{server.url}/session", timeout=10).text == str(visit)
-            answer = session.get(f"{server.url}/item/{number}?q={visit}", timeout=10).json()
+            assert session.get(f"{server.url}/session", timeout=LIMIT).text == str(visit)
+            answer = session.get(f"{server.url}/item/{number}?q={visit}", timeout=LIMIT).json()
             assert (answer["number"], answer["q"]) == (number, str(visit))
 
     sessions_in_parallel(8, visitor)

@@ -49,7 +49,7 @@ class Beside:
             return [note for note in self.seen(name) if all(note.get(key) == value for key, value in fields.items())]
 
         try:
-            wait_until(lambda: len(found()) >= count or self.process.poll() is not None, f"{name} {fields}", 20)
+            wait_until(lambda: len(found()) >= count or self.process.poll() is not None, f"{name} {fields}")
             assert len(found()) >= count, f"it has ended without {count} {name} {fields}"
         except AssertionError as problem:
             raise AssertionError(f"{problem}; {self.seen()} and\n{self.text()}") from None
@@ -83,7 +83,7 @@ class Beside:
         try:
             if self.process.poll() is None:
                 self.signal(number or signal.SIGTERM)
-            return self.process.wait(20)
+            return self.process.wait(LIMIT)
         finally:
             self.kill()
 

@@ -5,6 +5,8 @@ import socket
 import struct
 import time
 
+from .waiting import LIMIT
+
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9]) ([\t \x21-\x7e\x80-\xff]*)\Z")
 HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t \x21-\x7e\x80-\xff]*?)[ \t]*\Z")
 CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\Z")
@@ -68,7 +70,7 @@ def chunked(*pieces, **options):
 
 
 class Client:
-    def __init__(self, address, timeout=10.0, receive_buffer=None, family=socket.AF_INET):
+    def __init__(self, address, timeout=LIMIT, receive_buffer=None, family=socket.AF_INET):
         self.timeout = timeout
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer is not None:

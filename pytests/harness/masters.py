@@ -205,7 +205,7 @@ class Load:
         connection.close()
 
     def until(self, condition, what):
-        wait_until(condition, what, 20)
+        wait_until(condition, what)
         return self
 
     def more(self, count=50):

@@ -93,7 +93,7 @@ def environment(extra=None):
     return result
 
 
-def run(form, *arguments, env=None, cwd=None, timeout=15):
+def run(form, *arguments, env=None, cwd=None, timeout=LIMIT):
     """Run the command to its end, for everything that is not expected to serve."""
     done = subprocess.run(
         form.command() + [str(a) for a in arguments],
@@ -148,7 +148,7 @@ class Server:
         self.pid = self.process.pid
         self.stdout = Stream(self.process.stdout)
         self.stderr = Stream(self.process.stderr)
-        line = self.stderr.wait_for(LISTENING, timeout=20)
+        line = self.stderr.wait_for(LISTENING)
         if line is None:
             self.kill()
             raise AssertionError("no start line; stderr was:\n" + self.stderr.since().decode(errors="replace"))

@@ -11,14 +11,16 @@ pytestmark = pytest.mark.core
 
 # What the programs have in common: run(app, **options) on a free port, with something that happens meanwhile.
 COMMON = """
-import os, signal, socket, sys, threading, time
+import contextlib, os, signal, socket, sys, threading, time
 from gowsgi import server
 
-def free_port():
+@contextlib.contextmanager
+def reserved_port():
+    # As in harness/waiting.py.
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+        yield s.getsockname()[1]
 
 def connect(port):
     for _ in range(2000):
@@ -29,10 +31,10 @@ def connect(port):
     raise SystemExit("no server came up")
 
 def serve(app, meanwhile, **options):
-    port = free_port()
-    thread = threading.Thread(target=meanwhile, args=(port,), daemon=True)
-    thread.start()
-    server.run(app, bind=f"127.0.0.1:{port}", log_level="error", **options)
+    with reserved_port() as port:
+        thread = threading.Thread(target=meanwhile, args=(port,), daemon=True)
+        thread.start()
+        server.run(app, bind=f"127.0.0.1:{port}", log_level="error", **options)
     return thread
 
 def hello(environ, start_response):
@@ -208,12 +210,13 @@ def test_a_program_that_calls_the_command_and_goes_on(program, tmp_path):
     status, out, err = program(
         f"""
 from gowsgi.__main__ import main
-port = free_port()
 answers = []
-visitor = threading.Thread(target=lambda: answers.append(get(port)[-2:]))
-visitor.start()
-status = main(["-b", f"127.0.0.1:{{port}}", "--graceful-timeout", "0.1", "--chdir", {str(tmp_path)!r}, "site_of_mine"])
-visitor.join()
+with reserved_port() as port:
+    visitor = threading.Thread(target=lambda: answers.append(get(port)[-2:]))
+    visitor.start()
+    options = ["--graceful-timeout", "0.1", "--chdir", {str(tmp_path)!r}]
+    status = main(["-b", f"127.0.0.1:{{port}}", *options, "site_of_mine"])
+    visitor.join()
 time.sleep(2)  # a second more than the process would have
 print(status, answers, flush=True)
 threading.Thread(target=threading.Event().wait).start()

@@ -1,7 +1,7 @@
 """Programs as meinheld's README has them, changed in nothing but the port."""
 
+import contextlib
 import signal
-import socket
 import subprocess
 import threading
 
@@ -10,7 +10,7 @@ import requests
 
 from harness.client import Client
 from harness.server import Stream, environment
-from harness.waiting import LIMIT, wait_until
+from harness.waiting import LIMIT, reserved_port, wait_until
 
 pytestmark = pytest.mark.core
 
@@ -83,11 +83,10 @@ server.run(app)
 @pytest.fixture
 def start(python, tmp_path):
     """start(text) runs a program, on a port that is free; its port."""
-    processes = []
+    processes, ports = [], contextlib.ExitStack()
 
     def run(text):
-        with socket.create_server(("127.0.0.1", 0)) as free:  # the program has to name one
-            port = free.getsockname()[1]
+        port = ports.enter_context(reserved_port())
         file = tmp_path / "program.py"
         file.write_text(text.replace("8000", str(port)))
         process = subprocess.Popen(
@@ -109,6 +108,7 @@ def start(python, tmp_path):
             return True
 
         wait_until(answers, "the program listens")
+        ports.close()
         return f"http://127.0.0.1:{port}"
 
     yield run

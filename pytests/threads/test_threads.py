@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.waiting import feed_fifo, make_fifo, wait_until
+from harness.waiting import LIMIT, feed_fifo, make_fifo, wait_until
 
 
 @pytest.mark.core
@@ -150,7 +150,7 @@ def test_short_requests_beside_sleeping_ones(serve):
             assert client.response().status == 200
     stop.set()
     for thread in sleepers:
-        thread.join(10)
+        thread.join(LIMIT)
     assert set(slept) == {b"slept"}
     assert server.get("/gate/open?gate=all").text == "ok"
     assert [client.response().body for client in stuck] == [b"ok"] * 3

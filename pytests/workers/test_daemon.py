@@ -91,7 +91,7 @@ def test_a_service_of_systemd_is_none(form):
         ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", *form.command(), "--daemon", "hello"],
         env=environment(),
         capture_output=True,
-        timeout=15,
+        timeout=LIMIT,
     )
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"systemd" in done.stderr, done.stderr
 

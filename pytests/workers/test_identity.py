@@ -17,7 +17,7 @@ import pytest
 from harness.client import Client
 from harness.forms import APPS
 from harness.server import environment, run
-from harness.waiting import wait_until
+from harness.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -189,6 +189,6 @@ def test_without_the_right_to_it(form, workers):
         cwd=str(APPS),
         env=environment(),
         capture_output=True,
-        timeout=15,
+        timeout=LIMIT,
     )
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"CAP_SETUID" in done.stderr, done.stderr
