@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness.server import run
+from harness.server import opened, run
 from harness.waiting import gone, wait_until
 
 
@@ -179,11 +179,21 @@ def test_connections_are_spread(workers):
 def test_a_crowd_is_spread(workers, options):
     """Who runs already takes no more than its part, although the kernel wakes nobody else while it does."""
     server = workers(*options)
-    clients = [server.connect() for _ in range(128)]
-    for client in clients:
-        client.send(b"GET / HTTP/1.1\r\nHost: site\r\n\r\n")
-    pids = [client.response().text.split()[0] for client in clients]
-    assert sorted(map(pids.count, set(pids)))[0] >= 0.4 * 128, pids
+
+    def sockets():
+        return [sum(target.startswith("socket:") for target in opened(pid)) for pid in server.started()]
+
+    before, shares = sockets(), []
+    for _ in range(5):
+        clients = [server.connect() for _ in range(128)]
+        for client in clients:
+            client.send(b"GET / HTTP/1.1\r\nHost: site\r\n\r\n")
+        pids = [client.response().text.split()[0] for client in clients]
+        shares.append(min(pids.count(str(pid)) for pid in server.started()))
+        server.close_clients()
+        wait_until(lambda: sockets() == before, "the connections are gone")
+    # Nobody waits for a worker that has no CPU for 20 ms, which a busy machine may do to one of them.
+    assert sorted(shares)[2] >= 0.4 * 128, shares
 
 
 def test_a_worker_without_a_free_thread_leaves_connections_to_the_others(workers, tmp_path):
