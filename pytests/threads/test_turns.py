@@ -132,7 +132,7 @@ def test_a_body_of_chunks_of_one_byte(serve, read):
 @pytest.mark.parametrize("what", ["generator?count=30000&size=100000", "write?count=1&size=300000000"])
 def test_a_response_that_goes_to_a_file(serve, what):
     """The generator goes on until there have been enough answers beside it, or three gigabytes are there."""
-    server = serve("heavy", "--threads", "2")
+    server = serve("heavy", "--threads", "2", "--response-spool", "4g", "--response-spool-total", "4g")
     heavy = server.connect(receive_buffer=4096)
     meanwhile = []
 
