@@ -9,7 +9,7 @@ import socket
 import pytest
 import requests
 
-from harness.server import run
+from harness.server import opened, run
 from harness.waiting import LIMIT, gone, wait_until
 
 SITE = """
@@ -325,7 +325,7 @@ def test_sockets_that_were_handed_over_are_not_kept(configured, directory):
         address = taken.getsockname()
         inode = os.stat(fd).st_ino
     zygote = ask(server)["parent"]
-    held = [os.readlink(f"/proc/{zygote}/fd/{name}") for name in os.listdir(f"/proc/{zygote}/fd")]
+    held = opened(zygote)
     assert held.count(f"socket:[{inode}]") == 1, held  # the one that it hands on
     server.stop()
     with socket.socket() as again:

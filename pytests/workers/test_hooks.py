@@ -122,7 +122,7 @@ def test_the_life_of_a_server(beside):
 
 def test_a_worker_that_hangs(beside):
     """worker_abort runs in the main thread, and shows what that does."""
-    for server in beside("every_hook.py", "-k", "sync", "--threads", "1", "--workers", "1", "--timeout", "1"):
+    for server in beside("every_hook.py", "-k", "sync", "--threads", "1", "--workers", "1", "--timeout", "2"):
         server.wait_for("post_worker_init")
         connection = server.begun("/hang")
         server.wait_for("child_exit")

@@ -113,7 +113,10 @@ def test_workers_outlive_the_process_that_they_were_forked_from(preloaded):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_parent_is_the_masters(preloaded, number):
     server = preloaded(count=1)
-    assert server.get(f"/parent?n={int(number)}").status_code == 200
+    client = server.connect()
+    client.request("GET", f"/parent?n={int(number)}")
+    if number == signal.SIGTERM:  # the other one ends the worker at once, perhaps before it has answered
+        assert client.response().status == 200
     assert server.wait() == 0
 
 

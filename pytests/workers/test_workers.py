@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness.server import run
+from harness.server import opened, run
 from harness.waiting import gone, wait_until
 
 
@@ -117,7 +117,7 @@ def test_a_worker_that_takes_too_much_memory_is_replaced(workers):
 
 @pytest.mark.parametrize("path, threads", [("/sleep?s=1000", 2), ("/gil", 2)])
 def test_a_worker_that_is_stuck_is_replaced(workers, path, threads):
-    server = workers("--timeout", "0.5", "--threads", threads, count=1, expect_errors=True)
+    server = workers("--timeout", "1", "--threads", threads, count=1, expect_errors=True)
     server.expect_errors = True
     clients = [server.connect() for _ in range(threads)]
     for client in clients:
@@ -131,33 +131,33 @@ def test_a_worker_that_is_stuck_is_replaced(workers, path, threads):
 
 
 def test_a_call_that_lasts_while_another_thread_is_free_is_none(workers):
-    server = workers("--timeout", "0.4", "--threads", "2", count=1)
+    server = workers("--timeout", "1", "--threads", "2", count=1)
     client = server.connect()
-    client.request("GET", "/sleep?s=1.5")
+    client.request("GET", "/sleep?s=2.5")
     assert client.response().status == 200
     assert len(server.started()) == 1
 
 
 def test_a_response_that_comes_slowly_is_none(workers):
     """Each block is a call of its own."""
-    server = workers("--timeout", "0.4", count=1)
-    assert server.get("/blocks?s=0.15").text == 10 * "block"
+    server = workers("--timeout", "1", count=1)
+    assert server.get("/blocks?s=0.25").text == 10 * "block"
     assert len(server.started()) == 1
 
 
 def test_a_thread_that_waits_for_another_request_is_none(workers, tmp_path):
     (tmp_path / "greenlet.py").write_text("raise ImportError('none here')\n")
-    server = workers("--timeout", "0.4", count=1, app="waits", env={"PYTHONPATH": str(tmp_path)})
-    assert server.get("/wait?name=a&timeout=1.5").text == "Timeout"
+    server = workers("--timeout", "1", count=1, app="waits", env={"PYTHONPATH": str(tmp_path)})
+    assert server.get("/wait?name=a&timeout=2.5").text == "Timeout"
     assert len(server.started()) == 1
 
 
 def test_threads_that_talk_to_clients_are_none(workers):
     """As Flask-Sock's do, one for each client: a worker with as many clients as threads is full, and not stuck."""
-    server = workers("--timeout", "0.4", "--threads", "2", count=1)
+    server = workers("--timeout", "1", "--threads", "2", count=1)
     clients = [server.connect() for _ in range(2)]
     for client in clients:
-        client.request("GET", "/talk?s=1.5")
+        client.request("GET", "/talk?s=2.5")
     for client in clients:
         assert client.rest() == b"said"
     assert len(server.started()) == 1
@@ -179,11 +179,21 @@ def test_connections_are_spread(workers):
 def test_a_crowd_is_spread(workers, options):
     """Who runs already takes no more than its part, although the kernel wakes nobody else while it does."""
     server = workers(*options)
-    clients = [server.connect() for _ in range(128)]
-    for client in clients:
-        client.send(b"GET / HTTP/1.1\r\nHost: site\r\n\r\n")
-    pids = [client.response().text.split()[0] for client in clients]
-    assert sorted(map(pids.count, set(pids)))[0] >= 0.4 * 128, pids
+
+    def sockets():
+        return [sum(target.startswith("socket:") for target in opened(pid)) for pid in server.started()]
+
+    before, shares = sockets(), []
+    for _ in range(5):
+        clients = [server.connect() for _ in range(128)]
+        for client in clients:
+            client.send(b"GET / HTTP/1.1\r\nHost: site\r\n\r\n")
+        pids = [client.response().text.split()[0] for client in clients]
+        shares.append(min(pids.count(str(pid)) for pid in server.started()))
+        server.close_clients()
+        wait_until(lambda: sockets() == before, "the connections are gone")
+    # Nobody waits for a worker that has no CPU for 20 ms, which a busy machine may do to one of them.
+    assert sorted(shares)[2] >= 0.4 * 128, shares
 
 
 def test_a_worker_without_a_free_thread_leaves_connections_to_the_others(workers, tmp_path):
