@@ -22,6 +22,7 @@ const (
 	wordRetire = "retire" // it is to be replaced; why
 	wordWatch  = "watch"  // a file that --reload is to watch; a fileSeen
 	wordTable  = "table"  // with a file: the requests that it runs
+	wordAsks   = "asks"   // it has got SIGTERM, and asks how to end
 
 	wordLeave = "leave" // before stop: numbers of listeners that nobody will accept from, with commas between
 
