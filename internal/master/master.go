@@ -429,6 +429,7 @@ func (m *Master) end(word string) {
 func (m *Master) signal(sig syscall.Signal) {
 	switch sig {
 	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
+		m.lookForParent() // it may have ended just now, and nobody else has the listeners
 		m.end(m.stopWord(sig))
 	case unix.SIGUSR2:
 		m.beginHeir()
