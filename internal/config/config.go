@@ -79,7 +79,7 @@ type Config struct {
 	StatsdHost       string
 	StatsdPrefix     string
 	StatsdTags       string
-	CaptureOutput    bool // by Python, too
+	CaptureOutput    bool // by Python, too; see Captures
 
 	// Limits.
 	LimitRequestLine      int

@@ -47,6 +47,9 @@ var tableOfPythonLogs = []Option{
 		at:   func(c *Config) any { return &c.CaptureOutput }},
 }
 
+// Captures reports whether what the application prints goes to a file.
+func (c *Config) Captures() bool { return c.CaptureOutput && c.ErrorLog != "-" && c.ErrorLog != "" }
+
 // LogsByPython reports whether any of it is asked for.
 func (c *Config) LogsByPython() bool {
 	for i := range tableOfPythonLogs {

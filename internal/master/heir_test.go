@@ -198,3 +198,13 @@ func TestAHookMayRefuseANewMaster(t *testing.T) {
 		t.Fatal("when all is over")
 	}
 }
+
+// Who ends right after the master before it has the listeners for itself, and what waits there.
+func TestTheEndOfTwoMastersIsThatOfTheLast(t *testing.T) {
+	r := ready(t, 1)
+	r.heirs.before, r.heirs.parentIs = 7, func() int { return 1 }
+	r.gets(unix.SIGTERM)
+	if told := r.told[1]; told[len(told)-1] != wordLast {
+		t.Errorf("the worker was told %v", told)
+	}
+}

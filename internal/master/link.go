@@ -115,6 +115,9 @@ func (l *Link) Beat() { l.tell(wordBeat) }
 // Retire asks for a replacement.
 func (l *Link) Retire(why string) { l.tell(wordRetire + " " + why) }
 
+// Asks has the master say how the worker is to stop, which has got SIGTERM by itself: perhaps all have, or this one alone.
+func (l *Link) Asks() { l.tell(wordAsks) }
+
 // Watch asks for a file to be watched from this version of it on.
 func (l *Link) Watch(path string, version watch.Stamp) {
 	text, err := json.Marshal(fileSeen{path, version})

@@ -51,6 +51,9 @@ const (
 	// pastGrace is how long after the grace a worker that stops has to be gone.
 	pastGrace = 5 * time.Second
 
+	// askTime is how long after a worker's SIGTERM the master's own may come, where all processes of a group get one.
+	askTime = 200 * time.Millisecond
+
 	// tick is how often the times of workers are looked at.
 	tick = 250 * time.Millisecond
 )
@@ -124,6 +127,7 @@ type worker struct {
 	began      time.Time
 	ready      time.Time // zero: not yet
 	beat       time.Time // when it last told that it lives
+	asks       time.Time // when it got SIGTERM by itself; zero: it has not
 	retires    string    // why it asks for its replacement; "": it does not
 	stopBy     time.Time // zero: it is not to stop
 	stops      string    // the word for that
@@ -257,6 +261,9 @@ func (m *Master) wait(now time.Time) {
 
 // stop tells a worker to end: wordStop and wordLast gracefully, wordQuit at once.
 func (m *Master) stop(w *worker, word string) {
+	if !w.stopBy.IsZero() && w.stops == word { // a second signal would end it at once
+		return
+	}
 	by := m.now().Add(w.cfg.GracefulTimeout + pastGrace)
 	switch word {
 	case wordQuit:
@@ -316,6 +323,10 @@ func (m *Master) hear(e event) {
 		w.aborted = time.Time{}
 	case wordTable:
 		w.table = e.file
+	case wordAsks:
+		if w.asks.IsZero() {
+			w.asks = m.now()
+		}
 	case wordRetire:
 		if w.retires == "" {
 			w.retires = rest
@@ -418,6 +429,7 @@ func (m *Master) end(word string) {
 func (m *Master) signal(sig syscall.Signal) {
 	switch sig {
 	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
+		m.lookForParent() // it may have ended just now, and nobody else has the listeners
 		m.end(m.stopWord(sig))
 	case unix.SIGUSR2:
 		m.beginHeir()
@@ -493,6 +505,9 @@ func (m *Master) lookAtTimes() {
 		late := w.cfg.Timeout > 0 && !w.ready.IsZero() && now.Sub(w.beat) > w.cfg.Timeout
 		switch {
 		case w.killed:
+		case !w.asks.IsZero() && w.stopBy.IsZero() && now.Sub(w.asks) >= askTime:
+			m.log.Info(w.name()+" has got SIGTERM, and is replaced", "pid", w.Pid())
+			m.stop(w, wordStop)
 		case !w.stopBy.IsZero() && now.After(w.stopBy):
 			m.log.Warn(w.name()+" has not ended in time, and is killed", append([]any{"pid", w.Pid()}, m.atWork(w)...)...)
 			w.killed = true

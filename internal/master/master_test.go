@@ -334,3 +334,28 @@ func TestWorkersThatCannotBeStartedAtAll(t *testing.T) {
 		t.Fatal("it stops")
 	}
 }
+
+// A SIGTERM that comes to a worker may be one that the master will get, too.
+func TestASIGTERMThatComesToAWorker(t *testing.T) {
+	r := ready(t, 2)
+	r.hears(1, wordAsks)
+	r.was(1)
+	r.gets(unix.SIGTERM)
+	r.gets(unix.SIGTERM) // which the process forwards that it was forked from
+	r.passes(askTime)
+	r.was(1, wordLast)
+	r = ready(t, 2)
+	r.hears(1, wordAsks)
+	r.passes(askTime)
+	r.was(1, wordStop)
+	r.was(2)
+	r.has(1, 2, 3)
+}
+
+// A second signal would end it at once.
+func TestOneWhoIsNotReadyGetsOneSignal(t *testing.T) {
+	r := newRig(t, 1)
+	r.gets(unix.SIGTERM)
+	r.gets(unix.SIGTERM)
+	r.was(1, "SIGTERM")
+}

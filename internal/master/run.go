@@ -119,7 +119,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 		m.up = func() {
 			around.Up()
 			switch {
-			case cfg.Daemon && cfg.KeepStdio:
+			case cfg.Daemon && (cfg.KeepStdio || cfg.Captures()):
 				all.leave(1)
 			case cfg.Daemon:
 				all.leave(3)

@@ -22,6 +22,7 @@ const (
 	wordRetire = "retire" // it is to be replaced; why
 	wordWatch  = "watch"  // a file that --reload is to watch; a fileSeen
 	wordTable  = "table"  // with a file: the requests that it runs
+	wordAsks   = "asks"   // it has got SIGTERM, and asks how to end
 
 	wordLeave = "leave" // before stop: numbers of listeners that nobody will accept from, with commas between
 
@@ -47,9 +48,11 @@ type place struct {
 
 // Forked is what a worker is told that was forked with Python in it.
 type Forked struct {
-	Hooks  bool   // a configuration file has functions for its beginning and end
-	Log    string // a file that gets the server's own records, as JSON, in the place of the error log; "": none
-	Access bool   // requests are told to a logger in Python, and the server writes no access log
+	Hooks   bool      // a configuration file has functions for its beginning and end
+	Log     string    // a file that gets the server's own records, as JSON, in the place of the error log; "": none
+	Streams [3]string // what the standard streams were when its parent was started; see internal/server/daemon.go
+
+	Access bool // requests are told to a logger in Python, and the server writes no access log
 }
 
 // parseForked reads it, which is words with a comma between; see python/gowsgi/_forked.py.
@@ -61,6 +64,8 @@ func parseForked(text string) *Forked {
 			f.Hooks = true
 		case "log":
 			f.Log = value
+		case "streams":
+			copy(f.Streams[:], strings.Split(value, ";"))
 		case "access":
 			f.Access = true
 		}

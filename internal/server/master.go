@@ -234,6 +234,22 @@ func (o orders) Orphaned() {
 	}
 }
 
+// answerTime is how long the master may take to say how this worker is to stop.
+const answerTime = 2 * time.Second
+
+// askMaster is for a SIGTERM that came to this process: if the master has got one, too, as systemd, shells and timeout(1) send it to
+// whole groups, this is the end of the server, with its delay and its queues, and else that of one worker.
+func (s *Server) askMaster(link *master.Link) {
+	link.Asks()
+	select {
+	case <-s.stopped:
+	case <-time.After(answerTime):
+		if !s.http.Stopping() && !s.draining.Load() {
+			s.Stop(s.cfg.GracefulTimeout)
+		}
+	}
+}
+
 // lookEvery is how often a worker looks whether it is time for another one, and tells that it lives.
 const lookEvery = 250 * time.Millisecond
 

@@ -211,6 +211,8 @@ func (s *Server) stopSignal(sig syscall.Signal) {
 			switch delay := s.cfg.DrainDelay; {
 			case sig == syscall.SIGINT && hooked():
 				s.interrupt()
+			case sig == syscall.SIGTERM && workerOf != nil && s.accepts.Load():
+				go s.askMaster(workerOf)
 			case delay > 0 && sig == syscall.SIGTERM && s.accepts.Load():
 				s.drain(delay, func() { s.Stop(s.cfg.GracefulTimeout) })
 			default:

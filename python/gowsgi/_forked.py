@@ -41,7 +41,7 @@ class Forked:
         self._accesses = _settings.accesses(hooks.cfg, hooks.log) and not _settings.native_access(hooks.cfg, hooks.log)
         self._ended = False
 
-    def begins(self) -> str:
+    def begins(self) -> list[str]:
         """Before Go is started. What Go is to know; see internal/master/link.go."""
         try:
             self.hooks.post_fork(self.worker)
@@ -52,7 +52,7 @@ class Forked:
             told.append("log=" + self._records.path)
         if self._accesses:
             told.append("access")
-        return ",".join(told)
+        return told
 
     def loaded(self, app: WSGIApplication, native: Any) -> WSGIApplication:
         """The application is; what is to serve is returned."""

@@ -93,6 +93,7 @@ class Zygote:
         self.started_in = os.getcwd()
         self.master = os.getppid()
         self.ending = False
+        self.streams = [stream(number) for number in range(3)]
 
     def run(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -208,7 +209,8 @@ class Zygote:
         """Leaves the terminal, for a daemon."""
         nothing = os.open("/dev/null", os.O_RDWR)
         for number in range(streams):
-            os.dup2(nothing, number)
+            if stream(number) == self.streams[number]:  # else the application has put something there
+                os.dup2(nothing, number)
         os.close(nothing)
 
     def forward(self, number: int) -> None:
@@ -267,9 +269,10 @@ class Zygote:
         if self.collects:
             gc.enable()
         worker = self.life.inside(seen, self.support)
-        told = "" if worker is None else worker.begins()
+        told = ["streams=" + ";".join(self.streams)] + ([] if worker is None else worker.begins())
         listeners = ",".join(map(str, self.listeners))
-        os.putenv(WORKER, f"{parent}:{age}:{link_fd}:{listeners}:forked{told}")  # Go's business, not the application's
+        # Go's business, not the application's.
+        os.putenv(WORKER, f"{parent}:{age}:{link_fd}:{listeners}:forked{','.join(told)}")
         os.putenv(STARTED_IN, self.started_in)
         if self.settings:
             os.putenv(FILE, self.settings)
@@ -295,6 +298,15 @@ class Zygote:
         for fd in self.listeners:
             os.close(fd)
         self.listeners = []
+
+
+def stream(number: int) -> str:
+    """Which file or device a descriptor is of, as streamOf in internal/server/daemon.go has it."""
+    try:
+        info = os.fstat(number)
+    except OSError:
+        return ""
+    return f"{info.st_dev}.{info.st_ino}.{info.st_rdev}"
 
 
 class Signals:
