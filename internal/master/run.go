@@ -83,7 +83,9 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listeners []
 	m.watchMemory()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, files, m.events) }
 	manager := m.announcer.manager
-	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), files, m.events) }
+	m.heirs.begin = func() (process, error) {
+		return startHeir(again, append(manager.Environ(), pathsOf(listeners)), files, m.events)
+	}
 	m.heirs.before, m.heirs.left = around.Before, around.Left
 	m.heirs.promoted = func() {
 		m.announcer.manager = manager

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,8 +93,10 @@ func Master(cfg *config.Config, files *Files) int {
 			up()
 		}, Promoted: func() {
 			pidFile = promotePidFile(pidFile, cfg.PidFile, log)
-			for _, ln := range listeners {
-				ln.TakePath()
+			for i, ln := range listeners {
+				if slices.Contains(cfg.Unlink, cfg.Bind[i].Address) {
+					ln.TakePath()
+				}
 			}
 		}, Left: func() {
 			for _, ln := range listeners {
