@@ -24,7 +24,7 @@ func checkPidFile(path string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	} else if err != nil {
-		return fmt.Errorf("the pid file cannot be read: %w", err)
+		return fmt.Errorf("the pid file cannot be read: %w; choose another file with --pid", err)
 	}
 	content := strings.TrimSpace(string(text))
 	pid, err := strconv.Atoi(content)
@@ -83,7 +83,7 @@ func writePidFile(path string) error {
 		return err
 	}
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-		return fmt.Errorf("the pid file cannot be written: %w", err)
+		return fmt.Errorf("the pid file cannot be written: %w; choose another file with --pid", err)
 	}
 	return nil
 }

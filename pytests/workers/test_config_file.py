@@ -212,6 +212,7 @@ def test_mistakes_are_one_sentence_with_the_line(read):
         told = read(text)
         assert isinstance(told, str) and sentence in told and told.startswith("gunicorn.conf.py") and "\n" not in told
     assert read("", "nix.py") == "the configuration file nix.py does not exist"
+    assert read("", "gunicorn.conf.py/x") == "the configuration file gunicorn.conf.py/x cannot be read: Not a directory"
     assert read("", "python:nix") == "python:nix: there is no such module, ModuleNotFoundError: No module named 'nix'"
 
 

@@ -166,8 +166,12 @@ def _find(name: str) -> Any:
 
 
 def _from_file(path: str) -> ConfigFile:
-    if not os.path.exists(path):
-        raise ConfigError(f"the configuration file {path} does not exist")
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        raise ConfigError(f"the configuration file {path} does not exist") from None
+    except OSError as error:
+        raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from None
     name = "__config__"
     loader = None
     if not path.endswith((".py", ".pyc")):
