@@ -349,6 +349,9 @@ func (ln *Listener) TakePath() {
 	}
 }
 
+// HasPath reports whether this process unlinks the unix path.
+func (ln *Listener) HasPath() bool { return ln.made }
+
 // LeavePath leaves it to whoever has the listener as well.
 func (ln *Listener) LeavePath() { ln.made = false }
 

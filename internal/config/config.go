@@ -45,7 +45,8 @@ type Config struct {
 
 	// Listening.
 	Bind              []Bind
-	SocketActivated   bool // Bind came from systemd (LISTEN_FDS); not an option
+	SocketActivated   bool     // Bind came from systemd (LISTEN_FDS); not an option
+	Unlink            []string // the descriptors in Bind whose unix paths this server removes at its end; not an option
 	Backlog           int
 	ReusePort         bool
 	WorkerConnections int

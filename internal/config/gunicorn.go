@@ -32,6 +32,7 @@ const (
 	saysDict    = "the same, for a configuration file only"
 	saysBacklog = "the queues of the listeners are not measured"
 	saysASGI    = "it is for ASGI applications, and gowsgi serves WSGI"
+	saysNoWSGI  = "this worker class is for ASGI applications, and gowsgi serves WSGI: use uvicorn for those, and leave it out for others"
 	saysHTTP1   = "gowsgi speaks HTTP/1.1"
 	saysPaste   = "gowsgi reads no files of PasteDeploy: write paste.deploy.loadapp in a module and name that as the application"
 	saysDirty   = "there are no dirty workers: what is to run aside runs by gowsgi.server.spawn, or in a queue of jobs"
@@ -144,6 +145,27 @@ var ofGunicorn = func() map[string]*setting {
 	}
 	return m
 }()
+
+// refusal is what the user is told who gives a value that gowsgi cannot serve.
+func (s *setting) refusal() string {
+	if s.name == "worker_class" {
+		return saysNoWSGI
+	}
+	return s.says
+}
+
+// namesOfGunicorn are all of its settings but the hooks.
+var namesOfGunicorn = func() []string {
+	names := slices.Clone(optionsOfGunicorn)
+	for i := range settingsOfGunicorn {
+		if s := &settingsOfGunicorn[i]; s.is != called {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}()
+
+func ofGunicorns(name string) bool { return slices.Contains(namesOfGunicorn, name) }
 
 // workerOfThreads: the worker classes that do what gowsgi does, its own and meinheld's among them.
 func workerOfThreads(class string) bool {

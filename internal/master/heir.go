@@ -23,6 +23,7 @@ import (
 const (
 	parentVariable    = "GUNICORN_PID" // the master that a new one takes over from
 	listenersVariable = "GUNICORN_FD"  // its listeners
+	pathsVariable     = "GOWSGI_PATHS" // those of them whose unix paths it removes at its end: the others are systemd's, for instance
 )
 
 // heirs is what a master knows of the one after it, and of the one before it.
@@ -53,13 +54,14 @@ func WasHeir(environ []byte) bool {
 // Inherit makes cfg listen on what the master before this process hands over, whose process id it returns; 0: there is none.
 // Once.
 func Inherit(cfg *config.Config) (before int, err error) {
-	heir, text := IsHeir(), os.Getenv(listenersVariable)
-	_ = os.Unsetenv(parentVariable)
-	_ = os.Unsetenv(listenersVariable)
+	heir, text, paths := IsHeir(), os.Getenv(listenersVariable), os.Getenv(pathsVariable)
+	for _, name := range []string{parentVariable, listenersVariable, pathsVariable} {
+		_ = os.Unsetenv(name)
+	}
 	if !heir {
 		return 0, nil
 	}
-	cfg.Bind, cfg.SocketActivated = nil, false
+	cfg.Bind, cfg.SocketActivated, cfg.Unlink = nil, false, strings.Split(paths, ",")
 	for _, number := range strings.Split(text, ",") {
 		fd, err := strconv.Atoi(number)
 		if err != nil || fd < firstFD {
@@ -86,8 +88,19 @@ func KeepFromChildren() {
 func Environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
-		return slices.Contains([]string{parentVariable, listenersVariable, variable, zygoteVariable}, name)
+		return slices.Contains([]string{parentVariable, listenersVariable, pathsVariable, variable, zygoteVariable}, name)
 	})
+}
+
+// paths tells a new master of which listeners it is to remove the unix paths.
+func (l *Listening) paths() string {
+	var numbers []string
+	for i, ln := range l.All {
+		if ln.HasPath() {
+			numbers = append(numbers, strconv.Itoa(firstFD+i))
+		}
+	}
+	return pathsVariable + "=" + strings.Join(numbers, ",")
 }
 
 // startHeir runs the program again with the listeners, and more for its environment.

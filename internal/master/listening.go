@@ -23,6 +23,8 @@ type Listener struct {
 	*reactor.Listener
 	Bind config.Bind // as the configuration names it
 
+	Unlinks bool // the master before this one, which has handed it over, would remove its unix path
+
 	file *os.File // for processes that are started
 }
 

@@ -345,11 +345,17 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	if status.Signaled() && status.Signal() == unix.SIGKILL && !w.killed && m.ranOut() {
 		how = memoryIsOut
 	}
-	about := append([]any{"pid", w.Pid()}, m.atWork(w)...)
+	about := m.atWork(w)
+	if pid := w.Pid(); pid != 0 { // it has not been forked, as the application could not be loaded
+		about = append([]any{"pid", pid}, about...)
+	}
 	_ = w.table.Close()
+	lost := !told && !m.stopping && w.ready.IsZero() && m.givesUp(w, status)
 	switch {
 	case told && status.Exited() && status.ExitStatus() == 0 || m.stopping && !w.killed:
 		m.log.Debug("worker ended", append(about, "worker", w.age, "how", how)...)
+	case lost:
+		m.log.Error(w.name()+" "+how+" before it served", about...)
 	case told:
 		m.log.Warn(w.name()+" was stopped, and "+how, about...)
 	default:
@@ -358,8 +364,12 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	if m.stopping || told {
 		return
 	}
-	if w.ready.IsZero() && m.failedToStart(w, status) {
+	if lost {
+		m.giveUp(w, status)
 		return
+	}
+	if w.ready.IsZero() && m.rolls() && m.anyReady() {
+		m.log.Error("a new worker could not start; it is tried again, and the old ones that are left go on until then")
 	}
 	if w.ready.IsZero() || now.Sub(w.ready) < young {
 		m.wait(now)
@@ -368,16 +378,25 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	}
 }
 
-// failedToStart decides what a worker means that has ended before it was ready: true, nothing more is to be done about it.
-func (m *Master) failedToStart(w *worker, status syscall.WaitStatus) bool {
-	if w.generation != m.generation {
+// givesUp decides what a worker means that has ended before it was ready: true, it is not tried again.
+func (m *Master) givesUp(w *worker, status syscall.WaitStatus) bool {
+	switch code := status.ExitStatus(); {
+	case w.generation != m.generation:
 		return true
-	}
-	if m.rolls() && m.anyReady() {
-		m.log.Error("a new worker could not start; it is tried again, and the old ones that are left go on until then")
+	case m.rolls() && m.anyReady():
 		return false
+	case m.previous >= 0:
+		return true
+	default:
+		return !m.served && (code == config.ExitBoot || code == config.ExitApp || code == config.ExitUsage)
 	}
-	if m.previous >= 0 {
+}
+
+// giveUp goes back to the old workers, or ends, for a worker that is not tried again.
+func (m *Master) giveUp(w *worker, status syscall.WaitStatus) {
+	switch {
+	case w.generation != m.generation:
+	case m.previous >= 0:
 		m.log.Error("the new workers could not start, so the old ones go on")
 		failed := m.generation
 		m.generation, m.previous = m.previous, -1
@@ -387,15 +406,10 @@ func (m *Master) failedToStart(w *worker, status syscall.WaitStatus) bool {
 		}
 		m.over(failed, false)
 		m.closeUnused()
-		return true
-	}
-	code := status.ExitStatus()
-	if !m.served && (code == config.ExitBoot || code == config.ExitApp || code == config.ExitUsage) {
-		m.status = code
+	default:
+		m.status = status.ExitStatus()
 		m.end(wordQuit)
-		return true
 	}
-	return false
 }
 
 // describe tells how a process ended, to follow its name.

@@ -1,12 +1,14 @@
 package master
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"os"
 	"reflect"
 	"sort"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -358,4 +360,29 @@ func TestOneWhoIsNotReadyGetsOneSignal(t *testing.T) {
 	r.gets(unix.SIGTERM)
 	r.gets(unix.SIGTERM)
 	r.was(1, "SIGTERM")
+}
+
+// TestWhatIsSaidOfAWorkerThatNeverServed: nobody is told that it is replaced who looks for a replacement in vain then.
+func TestWhatIsSaidOfAWorkerThatNeverServed(t *testing.T) {
+	for _, c := range []struct {
+		served bool
+		said   string
+	}{
+		{false, "worker 1 ended with status 4 before it served"}, {true, "worker 2 ended with status 4; it is replaced"},
+	} {
+		r := newRig(t, 1)
+		var log bytes.Buffer
+		r.log = slog.New(slog.NewTextHandler(&log, nil))
+		age := 1
+		if c.served {
+			r.hears(1, wordReady)
+			r.ends(1, syscall.WaitStatus(unix.SIGKILL))
+			r.passes(longestPause)
+			age = 2
+		}
+		r.ends(age, appFailed)
+		if !strings.Contains(log.String(), c.said) {
+			t.Errorf("%q is not said:\n%s", c.said, log.String())
+		}
+	}
 }

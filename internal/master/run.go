@@ -81,7 +81,9 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 	}()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, m.listening.forWorkers(), m.events) }
 	manager := m.announcer.manager
-	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), m.listening.files(), m.events) }
+	m.heirs.begin = func() (process, error) {
+		return startHeir(again, append(manager.Environ(), m.listening.paths()), m.listening.files(), m.events)
+	}
 	m.heirs.before = around.Before
 	m.heirs.left = func() {
 		for _, ln := range m.bound {
@@ -94,7 +96,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 		m.announcer.manager = manager
 		around.Promoted()
 		for _, ln := range m.bound {
-			if m.heirs.have.has(ln) {
+			if m.heirs.have.has(ln) && ln.Unlinks {
 				ln.TakePath()
 			}
 		}

@@ -223,6 +223,7 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 		}
 		s.log.Log(context.Background(), level, s.startLine(info, time.Since(began)))
 		s.http.AdviseOnProxies()
+		s.http.AdviseOnTempDir()
 		if workerOf != nil {
 			s.follow(workerOf)
 		}

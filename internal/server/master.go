@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -90,6 +91,9 @@ func Master(cfg *config.Config, files *Files) int {
 	listening, err := master.NewListening(given.Bind, listeners)
 	if err != nil {
 		return Fail(err, config.ExitBoot)
+	}
+	for i, ln := range listening.All {
+		ln.Unlinks = slices.Contains(cfg.Unlink, cfg.Bind[i].Address)
 	}
 	status, err := master.Run(cfg, log, master.Surroundings{
 		Dir: dir, Environ: files.children, Given: &given, As: who, Zygote: zygote, Read: read, Listen: listenLater, Before: before, Up: func() {

@@ -12,6 +12,7 @@ def test_what_cannot_be_served_is_told_at_once(gowsgi):
     assert (status, stdout, stderr.count("\n")) == (USAGE, "", 1), stderr
     for option in ("--certfile: ", "--keyfile: ", "-k: "):
         assert stderr.count(option) == 1, option
+    assert "-k: this worker class is for ASGI applications" in stderr
 
 
 def test_options_of_gunicorn_that_do_something_else_are_accepted(serve):

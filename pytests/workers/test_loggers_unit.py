@@ -64,6 +64,14 @@ def access(log, environ=ENVIRON):
     log.access(Response(request, "201 Created", [("X-Two", "2")], 3), request, environ, TOOK)
 
 
+@pytest.mark.parametrize("setting, name", [("errorlog", "error"), ("accesslog", "access")])
+def test_a_file_that_cannot_be_opened(tmp_path, setting, name):
+    with pytest.raises(RuntimeError) as raised:
+        Logger(Cfg({setting: str(tmp_path)}))
+    sentence = f"the {name} log cannot be opened: {tmp_path}: Is a directory; name another file with --{name}-logfile"
+    assert str(raised.value) == sentence
+
+
 def test_all_levels_and_the_access_log(classes, tmp_path):
     error, requests = tmp_path / "error", tmp_path / "access"
     form = "%(h)s %(l)s %(u)s %(r)s %(s)s %(m)s %(U)s %(q)s %(H)s %(b)s %(B)s %(f)s %(a)s %(T)s %(D)s %(M)s %(L)s %(p)s"

@@ -240,7 +240,13 @@ class Logger:
         if output == "-":
             handler = logging.StreamHandler(stream)
         else:
-            handler = logging.FileHandler(output)
+            try:
+                handler = logging.FileHandler(output)
+            except OSError as error:
+                what, flag = ("access", "--access-logfile") if log is self.access_log else ("error", "--error-logfile")
+                raise RuntimeError(
+                    f"the {what} log cannot be opened: {output}: {error.strerror}; name another file with {flag}"
+                ) from None
             try:  # so that a worker, which may be another user, can reopen it
                 os.chown(handler.baseFilename, self.cfg.uid, self.cfg.gid)
             except OSError:
