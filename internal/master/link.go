@@ -47,9 +47,9 @@ type Orders interface {
 // Join returns the link of this process to its master, nil if it is no worker, and makes cfg listen on what the master
 // hands over. Once, before anything else opens descriptors.
 func Join(cfg *config.Config) (*Link, error) {
-	p, ok := parsePlace(os.Getenv(variable), os.Getppid())
+	p := told()
 	_ = os.Unsetenv(variable)
-	if !ok {
+	if !p.worker {
 		return nil, nil
 	}
 	f := os.NewFile(uintptr(p.link), "link")

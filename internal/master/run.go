@@ -22,10 +22,7 @@ func Wanted(cfg *config.Config) bool {
 }
 
 // IsWorker reports whether this process is one, before Join.
-func IsWorker() bool {
-	_, worker := parsePlace(os.Getenv(variable), os.Getppid())
-	return worker
-}
+func IsWorker() bool { return told().worker }
 
 // Again is a command that starts this program in dir as it was started there before.
 func Again(dir string) (*exec.Cmd, error) {

@@ -106,6 +106,20 @@ func parsePlace(text string, parent int) (p place, ok bool) {
 	return p, err == nil
 }
 
+// told is what this process was told, as of when somebody asked first: its master may end at any time.
+var told = sync.OnceValue(func() (t struct {
+	place
+	worker, orphan bool
+}) {
+	text := os.Getenv(variable)
+	t.place, t.worker = parsePlace(text, os.Getppid())
+	t.orphan = text != "" && !t.worker
+	return t
+})
+
+// Orphan reports whether this process was started by a master that has ended since: nobody wants it. Before Join.
+func Orphan() bool { return told().orphan }
+
 // child is the master's end of a worker.
 type child struct {
 	age    int

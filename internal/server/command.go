@@ -254,6 +254,9 @@ func (module) Main(argv []string, saved bridge.State) int {
 	if err := bridge.TakeEnviron(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
+	if err := Orphaned(); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
 	files := NewFiles(argv, func(*config.Config) (*Program, error) { return &Program{}, nil })
 	defer files.Close()
 	cfg, action, err := config.Parse(files.Args(), files.Getenv, files.Reader(), os.Stdout)

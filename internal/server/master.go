@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -19,6 +20,14 @@ import (
 	"github.com/gowsgi/gowsgi/internal/inflight"
 	"github.com/gowsgi/gowsgi/internal/master"
 )
+
+// Orphaned is an error if a master started this process and has ended since: it is not to become one itself.
+func Orphaned() error {
+	if master.Orphan() {
+		return errors.New("the master of this process has ended, so it ends as well")
+	}
+	return nil
+}
 
 // WantsMaster reports whether cfg asks for workers, and this process is none of them.
 func WantsMaster(cfg *config.Config) bool { return master.Wanted(cfg) }

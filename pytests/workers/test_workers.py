@@ -221,6 +221,12 @@ def test_more_and_fewer_workers(workers):
     server.server._resources = server.resources()
 
 
+@pytest.mark.parametrize("told", [{"GOWSGI_WORKER": "1:2:3:4:"}, {"GOWSGI_ZYGOTE": "1:3:4"}], ids=["worker", "zygote"])
+def test_who_finds_its_master_gone_becomes_none_itself(form, told):
+    status, out, err = run(form, "--workers", "2", "--bind", "127.0.0.1:0", "hello", env=told)
+    assert (status, out, err) == (3, "", "gowsgi: the master of this process has ended, so it ends as well\n")
+
+
 def test_logs_are_opened_again(workers, tmp_path):
     log = tmp_path / "access.log"
     server = workers("--access-logfile", log)

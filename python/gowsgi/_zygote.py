@@ -55,10 +55,11 @@ forking = forked = False
 
 
 def begin() -> None:
-    """For `python -m gowsgi`, in place of serving. Returns in each forked worker, and where this is not wanted."""
+    """For `python -m gowsgi`, in place of serving. Returns in each forked worker."""
     parent, _, rest = os.environ.pop(VARIABLE).partition(":")
     if parent != str(os.getppid()):
-        return
+        print("gowsgi: the master of this process has ended, so it ends as well", file=sys.stderr)
+        sys.exit(3)
     link, told_fd = rest.split(":")
     with open(int(told_fd), "rb") as file:
         told = json.loads(file.read().split(b"\0")[-1].decode())
