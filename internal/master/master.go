@@ -516,7 +516,7 @@ func (m *Master) lookAtTimes() {
 		if away > 0 {
 			w.beat = w.beat.Add(away)
 		}
-		late := w.cfg.Timeout > 0 && !w.ready.IsZero() && now.Sub(w.beat) > w.cfg.Timeout
+		late := w.late(now)
 		switch {
 		case w.killed:
 		case !w.asks.IsZero() && w.stopBy.IsZero() && now.Sub(w.asks) >= askTime:
@@ -528,8 +528,11 @@ func (m *Master) lookAtTimes() {
 			w.Signal(unix.SIGKILL)
 		case !late || !w.stopBy.IsZero():
 		case w.aborted.IsZero():
-			m.log.Error(w.name()+" has not answered for --timeout: all its threads are stuck, or none gets the GIL",
-				append([]any{"pid", w.Pid(), "timeout", w.cfg.Timeout}, m.atWork(w)...)...)
+			what := " has not answered for --timeout: all its threads are stuck, or none gets the GIL"
+			if w.ready.IsZero() {
+				what = " has not come to serve in time: it hangs, or its application takes longer to load than --timeout, if that is more than 30 s"
+			}
+			m.log.Error(w.name()+what, append([]any{"pid", w.Pid(), "timeout", w.cfg.Timeout}, m.atWork(w)...)...)
 			w.aborted = now
 			w.Signal(unix.SIGABRT)
 		case now.Sub(w.aborted) > abortFor:
@@ -537,6 +540,28 @@ func (m *Master) lookAtTimes() {
 			w.Signal(unix.SIGKILL)
 		}
 	}
+}
+
+// leastToStart is how long a worker may take to come to serve, however short its timeout is: that is for requests.
+const leastToStart = 30 * time.Second
+
+// late reports whether a worker has not answered for its timeout, or not come to serve; a warm-up may take as long again. That a
+// zygote loads is no worker's time.
+func (w *worker) late(now time.Time) bool {
+	limit := w.cfg.Timeout
+	if limit == 0 {
+		return false
+	}
+	if w.ready.IsZero() {
+		if w.Pid() == 0 {
+			w.beat = now
+		}
+		limit = max(limit, leastToStart)
+		if w.cfg.Warmup != "" {
+			limit += w.cfg.Timeout
+		}
+	}
+	return now.Sub(w.beat) > limit
 }
 
 // Signals lets the signals of a master come, from the first call on: before anybody is told that there is one.

@@ -133,6 +133,37 @@ func TestADeadWorkerIsReplacedAtOnceOrLater(t *testing.T) {
 	}
 }
 
+// TestAWorkerThatHangsWhileItStarts: it has 30 s, or its timeout if that is more, and then the old ones go on.
+func TestAWorkerThatHangsWhileItStarts(t *testing.T) {
+	for timeout, limit := range map[time.Duration]time.Duration{time.Second: leastToStart, time.Minute: time.Minute} {
+		r := newRig(t, 1)
+		r.cfg.Timeout = timeout
+		r.passes(limit)
+		r.was(1)
+		r.passes(2 * tick)
+		r.was(1, "SIGABRT")
+		r.passes(abortFor + 2*tick)
+		r.was(1, "SIGABRT", "SIGKILL")
+		r.ends(1, syscall.WaitStatus(unix.SIGKILL))
+		r.passes(firstPause)
+		r.has(2)
+		r.hears(2, wordReady)
+		r.gets(unix.SIGHUP)
+		for left := limit + abortFor + 4*tick; left > 0; left -= tick {
+			r.hears(2, wordBeat)
+			r.passes(tick)
+		}
+		r.was(3, "SIGABRT", "SIGKILL")
+		r.ends(3, syscall.WaitStatus(unix.SIGKILL))
+		r.has(2)
+		r.was(2)
+	}
+	r := newRig(t, 1)
+	r.cfg.Timeout = 0
+	r.passes(time.Hour)
+	r.was(1)
+}
+
 func TestReplacementsAreReadyFirstAndOneAtATime(t *testing.T) {
 	r := ready(t, 2)
 	r.hears(1, wordRetire+" of age")
