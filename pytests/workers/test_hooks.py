@@ -183,6 +183,7 @@ def test_a_signal_to_a_worker(form, tmp_path, number):
         first = server.wait_for("post_worker_init")["pid"]
         wait_until(server.listens, "it listens")
         assert server.get("/")[0] == 200
+        server.wait_for("post_request")  # which comes behind the answer
         server.signal(number, first)
         server.wait_for("child_exit")
         server.wait_for("post_worker_init", 2)
