@@ -80,6 +80,7 @@ type Config struct {
 	StatsdHost       string
 	StatsdPrefix     string
 	StatsdTags       string
+	BacklogMetric    bool
 	CaptureOutput    bool // by Python, too; see Captures
 
 	// Limits.

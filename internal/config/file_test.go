@@ -130,7 +130,8 @@ func TestWhatGunicornTakesInAFile(t *testing.T) {
 			func(c *Config) { c.Preload = true }, ""},
 		{`{"user": 33, "group": "www"}`, func(c *Config) { c.User, c.GroupName = "33", "www" }, ""},
 		{`{"config": "x.py"}`, func(*Config) {}, "conf.py: config: another file is not read from here, nor does gunicorn"},
-		{`{"enable_backlog_metric": true}`, func(*Config) {}, "conf.py: enable_backlog_metric: " + saysBacklog},
+		{`{"root_path": "/x"}`, func(*Config) {}, "conf.py: root_path: " + saysASGI + "; see --mount"},
+		{`{"enable_backlog_metric": true}`, func(c *Config) { c.BacklogMetric = true }, ""},
 	} {
 		got := withFile(t, `"settings": `+test.settings)
 		var remarks []string

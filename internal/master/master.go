@@ -67,6 +67,7 @@ type Master struct {
 	use    func(generation int, z *Zygote, l *Listening) // what one is forked from, and accepts from
 	read   func(context.Context) (*Renewal, error)       // the configuration file; nil: there is none
 	reopen func()                                        // the log files
+	title  func(*config.Config)                          // has ps show which site this is
 	begins func()                                        // called before workers open theirs
 	up     func()                                        // to be called when the first workers serve
 	now    func() time.Time

@@ -144,6 +144,7 @@ func (m *Master) goOnWith(r hasRead) {
 			m.before = settings{m.cfg, m.want, m.zygote, m.listening}
 		}
 		m.cfg, m.want, m.zygote = r.Config, r.Config.WorkerCount(), r.Zygote
+		m.title(m.cfg)
 		for _, warning := range r.Config.Warnings {
 			m.log.Warn(warning)
 		}
@@ -162,6 +163,7 @@ func (m *Master) goOnWith(r hasRead) {
 // restore goes back to the settings of the workers that serve.
 func (m *Master) restore() {
 	if m.before.cfg != nil {
+		m.title(m.before.cfg)
 		m.cfg, m.want, m.zygote, m.listening = m.before.cfg, m.before.want, m.before.zygote, m.before.listening
 	}
 }

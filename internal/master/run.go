@@ -45,6 +45,9 @@ type Surroundings struct {
 	Before   int    // the master that this one takes over from, see Inherit; 0: none
 	Promoted func() // called when that one has ended
 
+	// Title has ps show which site this is.
+	Title func(*config.Config)
+
 	// Begins is called before workers of that configuration and user open their log files.
 	Begins func(*config.Config, *syscall.Credential)
 }
@@ -63,7 +66,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 	log, relay := newRelay(log)
 	m := newMaster(cfg, log)
 	m.started = around.Given
-	m.reopen = around.Reopen
+	m.reopen, m.title = around.Reopen, around.Title
 	m.up = around.Up
 	m.announcer.manager = systemd.Take()
 	m.watchFiles()
@@ -132,7 +135,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 	return &Master{
-		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, begins: func() {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote, *Listening) {},
+		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, begins: func() {}, title: func(*config.Config) {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote, *Listening) {},
 		changed: func(int, int, int) {}, readings: make(chan hasRead),
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
 		oomKills: func() int { return -1 }, oomSeen: -1,

@@ -110,7 +110,7 @@ func Master(cfg *config.Config, files *Files) int {
 			up()
 		}, Promoted: func() {
 			pidFile = promotePidFile(pidFile, cfg.PidFile, log)
-		}, Begins: func(cfg *config.Config, as *syscall.Credential) {
+		}, Title: func(cfg *config.Config) { setTitle("master", cfg) }, Begins: func(cfg *config.Config, as *syscall.Credential) {
 			if err := giveLogs(as, cfg); err != nil {
 				log.Warn("the workers may be unable to open their logs", "error", err)
 			}

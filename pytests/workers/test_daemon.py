@@ -144,6 +144,29 @@ def test_the_title(serve, options):
     assert server.get("/").json()["title"] == "gowsgi: worker [a site]"
 
 
+def test_the_title_of_a_file_that_has_changed(serve, tmp_path):
+    conf = tmp_path / "conf.py"
+    conf.write_text("proc_name = 'one'\n")
+    server = serve("ids", "-c", conf, expect_errors=True)
+    assert server.stderr.wait_for(b"worker 1 serves")
+
+    def titles():
+        with open(f"/proc/{server.pid}/cmdline") as file:
+            return file.read().rstrip("\0"), server.get("/").json()["title"]
+
+    assert titles() == ("gowsgi: master [one]", "gowsgi: worker [one]")
+    for text, outcome, name in (
+        ("proc_name = 'two'\n", b"the new workers serve", "two"),
+        ("proc_name = 'three'\ndef post_fork(server, worker):\n    raise ValueError\n", b"the old ones go on", "two"),
+    ):
+        conf.write_text(text)
+        server.signal(signal.SIGHUP)
+        assert server.stderr.wait_for(outcome)
+        expected = (f"gowsgi: master [{name}]", f"gowsgi: worker [{name}]")
+        wait_until(lambda expected=expected: titles() == expected, "that is the title")
+    server._resources = server.resources()
+
+
 def test_the_title_of_one_process(serve):
     assert serve("ids", "--name", "x" * 1000).get("/").json()["title"].startswith("gowsgi [xxx")
     assert "ids" in serve("ids").get("/").json()["title"]

@@ -1,6 +1,7 @@
 """What gowsgi's own master and workers log goes to Python's loggers where gunicorn's settings for that are given."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -10,7 +11,7 @@ import pytest
 
 from harness.masters import connect
 from harness.server import environment, run
-from harness.waiting import wait_until
+from harness.waiting import LIMIT, wait_until
 
 CLASS = """
 import os
@@ -124,6 +125,24 @@ def test_syslog_and_statsd(workers):
         )
         while not all(re.search(pattern, got) for pattern in wanted):
             got += receiver.recv(65536).decode() + "\n"
+
+
+def test_how_many_wait_to_be_accepted(workers):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(LIMIT)
+        address = "127.0.0.1:%d" % receiver.getsockname()[1]
+        server = workers("--enable-backlog-metric", "--statsd-host", address, count=1)
+        os.kill(server.started()[0], signal.SIGSTOP)
+        clients = [server.connect() for _ in range(3)]
+        for client in clients:
+            client.request("GET", "/")
+        while b"gunicorn.backlog:3|h" not in receiver.recv(65536).split(b"\n"):
+            pass
+        os.kill(server.started()[0], signal.SIGCONT)
+        assert [client.response().status for client in clients] == [200] * 3
+        while receiver.recv(65536) != b"gunicorn.backlog:0|h":
+            pass
 
 
 PRINTS = """

@@ -130,6 +130,8 @@ class Zygote:
         for number in signals.taken():
             self.forward(number)
         self.reap()
+        if not self.ending:
+            self.life.looks(self.listeners)
 
     def receive(self) -> tuple[dict[str, Any] | None, list[int]]:
         """An order and its descriptors; None: there is none now. The end of the master is an order to end."""

@@ -89,6 +89,11 @@ class Life:
 
             tell(hooks.log, order["level"], order["message"])
 
+    def looks(self, listeners: list[int]) -> None:
+        """Called again and again while workers run."""
+        if self.hooks is not None:
+            self.hooks.looks(listeners)
+
     def execs(self) -> bool:
         """Before another master is started, which takes over; false if none is to be."""
         try:
