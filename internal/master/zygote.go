@@ -5,6 +5,7 @@ package master
 // two talk by messages of JSON, an order with the descriptors that it is about.
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -91,8 +93,8 @@ type zygotes struct {
 	of        map[int]*zygoteProcess // by generation
 	want      func() int             // how many workers there are to be
 	relay     relay
-	last      *zygoteProcess // ends with the server
-	before    *int           // how many there were to be when the last one began; nil: there was none
+	ending    []*zygoteProcess // those that are to end
+	before    *int             // how many there were to be when the last one began; nil: there was none
 }
 
 // fork lets a worker be forked, which has no pid before that has happened.
@@ -121,6 +123,10 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 		go w.ended(0)
 		return nil, err
 	}
+	go func() {
+		<-w.heard // it is at its end, or has closed the link
+		w.awaitWord(pastGrace)
+	}()
 	return w, nil
 }
 
@@ -129,9 +135,7 @@ func (z *zygotes) over(generation int, last bool) {
 	if p := z.of[generation]; p != nil {
 		delete(z.of, generation)
 		p.finish(last)
-		if last {
-			z.last = p
-		}
+		z.ending = append(slices.DeleteFunc(z.ending, (*zygoteProcess).isGone), p)
 	}
 	if told := z.told[generation]; told != nil {
 		go told.Close()
@@ -165,14 +169,18 @@ func (z *zygotes) reopen() {
 	}
 }
 
-// end waits until the hook for the end of the server has been called, and no longer than that.
+// end waits until they have ended, as hooks for the end of the server may be called, and kills those that have not by then.
 func (z *zygotes) end(limit time.Duration) {
-	if z.last == nil {
-		return
-	}
-	select {
-	case <-z.last.ended:
-	case <-time.After(limit):
+	over := time.After(limit)
+	for _, p := range z.ending {
+		select {
+		case <-p.ended:
+		case <-over:
+			for _, each := range z.ending {
+				each.kill(unix.SIGKILL)
+			}
+			return
+		}
 	}
 }
 
@@ -276,7 +284,8 @@ type zygoteProcess struct {
 	events chan<- event
 	ended  chan struct{} // closed when it has
 
-	writing sync.Mutex // an order at a time, with its deadline
+	writing     sync.Mutex // an order at a time, with its deadline
+	keepsSilent sync.Once  // it is killed for that
 
 	mu      sync.Mutex
 	workers map[int]*forked // by age, until they have ended
@@ -299,10 +308,39 @@ func (w *forked) Signal(sig syscall.Signal) {
 		return
 	}
 	if w.Pid() == 0 && w.zygote.isDropped(w) {
-		w.zygote.kill(sig)
+		w.zygote.breakOff(sig, false)
 		return
 	}
 	w.child.Signal(sig)
+	if sig == unix.SIGKILL {
+		go w.awaitWord(pastGrace)
+	}
+}
+
+// awaitWord gives the zygote some time to tell how the worker has ended, if it has. Who is stopped, or in a hook that does not return,
+// would keep the worker's place for ever.
+func (w *forked) awaitWord(limit time.Duration) {
+	select {
+	case <-w.done:
+	case <-time.After(limit):
+		if pid := w.Pid(); pid > 0 && hasEnded(pid) {
+			w.zygote.keepsSilent.Do(func() {
+				w.zygote.log.Error("the process that workers are forked from does not tell that one has ended, and is killed",
+					"pid", w.zygote.cmd.Process.Pid, "worker", w.age)
+				w.zygote.kill(unix.SIGKILL)
+			})
+		}
+	}
+}
+
+// hasEnded reports whether a process is no more, or waits for its parent to be told so.
+func hasEnded(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return unix.Kill(pid, 0) == unix.ESRCH
+	}
+	name := bytes.LastIndexByte(stat, ')') // which may hold anything
+	return name >= 0 && bytes.HasPrefix(stat[name:], []byte(") Z"))
 }
 
 // isDropped notes that w is to end, and reports whether that is true of all whom the zygote, which is loading, has to fork.
@@ -383,11 +421,29 @@ func (p *zygoteProcess) finish(last bool) {
 	p.told = true
 	loading := !p.loaded && !p.gone
 	p.mu.Unlock()
-	if loading { // it is in the application's code
-		p.kill(unix.SIGTERM)
+	if loading {
+		p.breakOff(unix.SIGTERM, last)
 		return
 	}
 	_ = p.send(order{Do: "end", Last: last})
+	p.endSoon()
+}
+
+// breakOff ends one that is in the application's code, which only a signal does. If it is just through with that, it finds the order
+// before the signal; else it would take that for one that a worker has sent to its parent, and hand it on to the master.
+func (p *zygoteProcess) breakOff(sig syscall.Signal, last bool) {
+	_ = p.send(order{Do: "end", Last: last})
+	p.kill(sig)
+	p.endSoon()
+}
+
+// endSoon gives one that is to end, and has no workers, as long as it may take.
+func (p *zygoteProcess) endSoon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told && len(p.workers) == 0 && !p.gone {
+		time.AfterFunc(pastGrace, func() { p.kill(unix.SIGKILL) })
+	}
 }
 
 // follow hears what the zygote says until it has ended.
@@ -440,6 +496,7 @@ func (p *zygoteProcess) hear(r report) {
 		if w := p.take(r.Age); w != nil {
 			go w.ended(syscall.WaitStatus(r.Status))
 		}
+		p.endSoon()
 	}
 }
 
@@ -468,7 +525,7 @@ const lookForEnd = 200 * time.Millisecond
 
 // awaitEnd is for a worker without its parent: how it has ended is not known.
 func (w *forked) awaitEnd(pid int) {
-	for unix.Kill(pid, 0) == nil {
+	for !hasEnded(pid) {
 		time.Sleep(lookForEnd)
 	}
 	w.ended(0)

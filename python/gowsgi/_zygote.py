@@ -16,9 +16,10 @@ import select
 import signal
 import socket
 import sys
+import threading
 import types
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gowsgi._zygote_life import Life
 
@@ -34,6 +35,9 @@ STARTED_IN = "GOWSGI_STARTED_IN"
 
 # As config.ExitUsage, ExitBoot and ExitApp.
 EXIT_USAGE, EXIT_BOOT, EXIT_APP = 2, 3, 4
+
+# How many seconds hooks and atexit functions have when all workers have ended, as the master waits (zygotes.end).
+LAST = 5
 
 # What a worker sends to its parent is meant for the master.
 FORWARDED = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2", "SIGWINCH")
@@ -89,6 +93,8 @@ class Zygote:
         self.life = Life()
         self.listeners: list[int] = []
         self.signals: Signals | None = None
+        self.caught: list[int] = []  # signals, before the orders were looked at
+        self.cut = False  # the last order came without all of its descriptors
         self.collects = gc.isenabled()
         self.settings = ""
         self.started_in = os.getcwd()
@@ -101,9 +107,10 @@ class Zygote:
         while True:
             order, fds = self.receive()
             if order is None:
+                for number in self.caught:
+                    self.forward(number)
                 if self.ending and not self.workers:
-                    self.life.ends()
-                    sys.exit(0)
+                    self.finish()
                 if self.signals is None:
                     sys.exit(0)
                 self.wait(self.signals)
@@ -112,12 +119,16 @@ class Zygote:
             elif order["do"] == "leave":
                 self.leave(order["streams"])
             elif order["do"] == "load":
+                if self.cut:
+                    self.fail(no_descriptors(), EXIT_BOOT)
                 self.listeners = fds
                 self.load(order)
             elif order["do"] == "exec":
                 self.tell(does="begins" if self.life.execs() else "refuses")
             elif order["do"] == "fork":
-                if self.fork(order["age"], fds[0]):
+                if self.cut:
+                    self.cannot_fork(order["age"], no_descriptors())
+                elif self.fork(order["age"], fds[0]):
                     return
             else:
                 self.life.ordered(order)
@@ -127,8 +138,8 @@ class Zygote:
     def wait(self, signals: Signals) -> None:
         # Whatever the application has done to SIGCHLD and select, the end of a worker is seen.
         signals.wait(self.link, 500 if self.workers else None)
-        for number in signals.taken():
-            self.forward(number)
+        # The master may have ordered an end before it has sent one: all orders that are there come first.
+        self.caught = signals.taken()
         self.reap()
         if not self.ending:
             self.life.looks(self.listeners)
@@ -142,7 +153,8 @@ class Zygote:
         if self.signals is not None:
             flags |= socket.MSG_DONTWAIT
         try:
-            data, ancillary, _, _ = self.link.recvmsg(1 << 20, socket.CMSG_SPACE(253 * size), flags)
+            data, ancillary, about, _ = self.link.recvmsg(1 << 20, socket.CMSG_SPACE(253 * size), flags)
+            self.cut = bool(about & socket.MSG_CTRUNC)
         except BlockingIOError:
             return None, []
         except OSError:
@@ -184,6 +196,8 @@ class Zygote:
     def load(self, order: dict[str, Any]) -> None:
         """Loads the application, if that is to be done here."""
         global app
+        held = [self.link.fileno(), *self.listeners]
+        files = list(map(file_of, held))
         try:
             self.prepare(order)
             self.life.begins(order.get("life"), config_file, self.started_in)
@@ -196,6 +210,11 @@ class Zygote:
                 app = self.support.app
                 gc.collect()
             self.life.loaded(order.get("life"), app, self.listeners)
+            fill_standard()
+            if list(map(file_of, held)) != files:
+                raise RuntimeError("the application has closed descriptors of the server's, as os.closerange does")
+            self.signals = signals = Signals()
+            os.register_at_fork(after_in_child=signals.forget)
         except self.support.Told as mistake:
             self.fail(str(mistake), EXIT_APP)
         except (OSError, RuntimeError) as error:
@@ -205,7 +224,6 @@ class Zygote:
             self.fail(f"the server cannot start: {type(error).__name__}: {error}", EXIT_BOOT)
         self.collects = self.collects or gc.isenabled()
         gc.freeze()
-        self.signals = Signals()
         self.tell(does="loaded", logs=self.life.takes_records())
 
     def leave(self, streams: int) -> None:
@@ -246,7 +264,7 @@ class Zygote:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except Exception:  # what the application has put there may raise anything
+            except BaseException:  # what the application has put there may raise anything
                 pass
         try:
             seen = self.life.forks(age)
@@ -257,8 +275,7 @@ class Zygote:
         except (OSError, RuntimeError) as error:
             self.life.explain(error)
             os.close(link_fd)
-            print(f"gowsgi: a worker cannot be forked: {error}", file=sys.stderr, flush=True)
-            self.tell(does="ended", age=age, status=EXIT_BOOT << 8)
+            self.cannot_fork(age, str(error))
             return False
         if pid:
             os.close(link_fd)
@@ -267,8 +284,7 @@ class Zygote:
             self.life.forked(seen, pid)
             return False
         self.link.close()
-        if self.signals is not None:
-            self.signals.forget()
+        disown()
         if self.collects:
             gc.enable()
         worker = self.life.inside(seen, self.support)
@@ -280,6 +296,10 @@ class Zygote:
         if self.settings:
             os.putenv(FILE, self.settings)
         return True
+
+    def cannot_fork(self, age: int, why: str) -> None:
+        print(f"gowsgi: a worker cannot be forked: {why}", file=sys.stderr, flush=True)
+        self.tell(does="ended", age=age, status=EXIT_BOOT << 8)
 
     def reap(self) -> None:
         """Tells of workers that have ended. Other children are the application's."""
@@ -299,8 +319,50 @@ class Zygote:
             sys.exit(0)
         self.ending = True
         for fd in self.listeners:
-            os.close(fd)
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # somebody has closed it
         self.listeners = []
+
+    def finish(self) -> NoReturn:
+        """Ends. Nobody needs the process any more, so neither a thread of the application's nor what hangs keeps it."""
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+        signal.alarm(LAST)
+        self.life.ends()
+        here = threading.current_thread()
+        if any(thread is not here and not thread.daemon for thread in threading.enumerate()):
+            self.support.late("run_atexit")("")
+            os._exit(0)
+        sys.exit(0)
+
+
+def file_of(fd: int) -> tuple[int, int] | None:
+    try:
+        about = os.fstat(fd)
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def disown() -> None:
+    """In a worker: multiprocessing's children are its parent's. It would end them, at its own end, for all workers."""
+    children = getattr(sys.modules.get("multiprocessing.process"), "_children", None)
+    if isinstance(children, set):
+        children.clear()
+
+
+def fill_standard() -> None:
+    """Standard descriptors that are closed would be given to what is opened next."""
+    for fd in range(3):
+        if file_of(fd) is None:
+            os.open("/dev/null", os.O_RDWR)
+
+
+def no_descriptors() -> str:
+    limit = os.sysconf("SC_OPEN_MAX")
+    return f"there are not enough file descriptors: the limit of the process is {limit} (ulimit -n)"
 
 
 def stream(number: int) -> str:
@@ -332,7 +394,7 @@ class Signals:
 
     def wait(self, link: socket.socket, ms: int | None) -> None:
         """Until there is a signal, or something on the link, or so many milliseconds have passed."""
-        poll = select.poll()
+        poll = select.poll()  # which needs no descriptor
         poll.register(self._read, select.POLLIN)
         if link.fileno() >= 0:
             poll.register(link, select.POLLIN)
@@ -347,11 +409,14 @@ class Signals:
         return caught
 
     def forget(self) -> None:
-        """In a worker: signals mean what they meant before."""
+        """In a forked process: signals mean what they meant before, as SIGTERM has to for one of multiprocessing's."""
+        if not self._before:
+            return
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._before.items():
             if number == signal.SIGINT and handler == signal.SIG_DFL:
                 handler = signal.default_int_handler
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before = {}
         os.close(self._read)
         os.close(self._write)
