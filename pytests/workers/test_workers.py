@@ -50,6 +50,25 @@ def test_a_graceful_stop_waits_for_what_runs(workers):
 
 
 @pytest.mark.core
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["loaded by each", "preloaded"])
+def test_a_graceful_stop_serves_what_waits_to_be_accepted(workers, tmp_path, options):
+    """A worker whose only thread is busy lets others accept, of which there are none in the end."""
+    server = workers("--threads", "1", *options, count=1)
+    free = tmp_path / "free"
+    clients = [server.connect()]
+    clients[0].request("GET", f"/hold?file={free}")
+    wait_until((tmp_path / "free.holds").exists, "the thread is busy")
+    for _ in range(3):
+        clients.append(server.connect())
+        clients[-1].request("GET", "/")
+    server.signal(signal.SIGTERM)
+    assert server.stderr.wait_for(rb"\[%d\] \[INFO\] stopping" % server.started()[0])
+    free.touch()
+    assert [client.response().status for client in clients] == [200] * 4
+    assert server.wait() == 0
+
+
+@pytest.mark.core
 def test_new_workers_take_over_without_a_lost_request(workers):
     server = workers()
     old = server.started()
