@@ -67,6 +67,31 @@ def test_a_logger_class_hears_of_requests_errors_and_what_the_server_says(worker
     assert f"info {worker} stopped" in said()
 
 
+PATCHES = """
+import _thread, sys, threading, types
+
+# As gevent: a thread is a greenlet of the one that starts it. This one is never left when it waits.
+originals = {"start_new_thread": _thread.start_new_thread}
+monkey = types.ModuleType("gevent.monkey")
+monkey.get_original = lambda module, name: originals.get(name) or getattr(sys.modules[module], name)
+sys.modules["gevent"] = types.ModuleType("gevent")
+sys.modules["gevent.monkey"] = monkey
+_thread.start_new_thread = lambda function, args, kwargs={}: function(*args, **kwargs)
+threading.Thread.start = threading.Thread.run
+
+from logger_of_mine import Mine as logger_class
+"""
+
+
+def test_a_file_that_has_patched_threads(workers, said, tmp_path):
+    (tmp_path / "conf.py").write_text(PATCHES)
+    server = workers("-c", tmp_path / "conf.py", count=1, env=mine(tmp_path))
+    (worker,) = server.started()
+    assert server.get("/").status_code == 200
+    server.stop()
+    assert f"info {worker} stopped" in said()
+
+
 def test_what_asks_for_no_python_has_none(workers, tmp_path):
     """Neither the process that workers are forked from, nor the module logging."""
     (tmp_path / "prints.py").write_text(PRINTS)
