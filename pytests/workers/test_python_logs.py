@@ -65,6 +65,11 @@ def test_a_logger_class_hears_of_requests_errors_and_what_the_server_says(worker
     wait_until(lambda: len([line for line in said() if line.startswith("reopened")]) >= 2, "zygote and worker")
     server.stop()
     assert f"info {worker} stopped" in said()
+    # All that the master says, from the first line to the last, and only there.
+    heard = [line.partition(" ")[2].partition(" ")[2] for line in said() if line.startswith("info ")]
+    assert re.match(rf"gowsgi \S+ listening on http://\S+ \(1 workers, pid {server.pid}\)$", heard[0]), heard
+    assert heard[-1] == "stopped" and heard.count("stopped") == 2 and heard.count("stopping workers=1") == 1
+    assert b"[%d] [" % server.pid not in server.stderr.since()
 
 
 PATCHES = """
