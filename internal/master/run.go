@@ -45,6 +45,8 @@ type Surroundings struct {
 	Before   int    // the master that this one takes over from, see Inherit; 0: none
 	Promoted func() // called when that one has ended
 
+	First string // the first record of the log
+
 	// Title has ps show which site this is.
 	Title func(*config.Config)
 
@@ -105,6 +107,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 		m.heirs.have = listening
 		m.announcer.manager = nil // it has the ear of the one before
 	}
+	end := func() (said bool) { return false }
 	if around.Zygote != nil {
 		all := &zygotes{
 			told: map[int]*Zygote{}, listening: map[int]*Listening{}, how: how, log: log, events: m.events, of: map[int]*zygoteProcess{},
@@ -127,10 +130,22 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 				all.leave(3)
 			}
 		}
-		defer all.end(pastGrace)
-		defer m.endReading()
+		if cfg.LogsByPython() {
+			relay.hold()
+			defer relay.release(0)
+		}
+		end = func() bool {
+			m.endReading()
+			all.end(pastGrace)
+			return all.said()
+		}
 	}
-	return m.run(Signals()), nil
+	log.Info(around.First)
+	status := m.run(Signals())
+	if !end() {
+		log.Info(lastRecord)
+	}
+	return status, nil
 }
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {

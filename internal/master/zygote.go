@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,8 +61,10 @@ type order struct {
 	Before  int  `json:"before,omitempty"`
 	Last    bool `json:"last,omitempty"` // for end: the server ends
 
-	Level   string `json:"level,omitempty"` // for log: a record of the master's
+	Level   string `json:"level,omitempty"` // for log: a record of the master's; for end, if the server ends: the last one
 	Message string `json:"message,omitempty"`
+
+	Records []record `json:"records,omitempty"` // for load: what the master has said so far
 }
 
 // identity is a syscall.Credential.
@@ -184,6 +187,11 @@ func (z *zygotes) end(limit time.Duration) {
 	}
 }
 
+// said reports whether one of them has told Python's logger of the end.
+func (z *zygotes) said() bool {
+	return slices.ContainsFunc(z.ending, func(p *zygoteProcess) bool { return p.said.Load() })
+}
+
 // leave has them leave the terminal, as a daemon does: they write to so many streams no more.
 func (z *zygotes) leave(streams int) {
 	for _, p := range z.of {
@@ -208,6 +216,10 @@ func (z *zygotes) begin(told *Zygote, l *Listening, age int) (*zygoteProcess, er
 	}
 	p.log, p.relay, p.events = z.log, z.relay, z.events
 	o := told.load()
+	if o.Life != nil {
+		o.Records = z.relay.kept()
+		p.records = len(o.Records)
+	}
 	if o.Life != nil {
 		life := *o.Life
 		life.Addresses, life.Age = l.URLs(), age
@@ -280,6 +292,9 @@ type zygoteProcess struct {
 
 	relay   relay
 	earlier *zygoteProcess // that got the records before it; nil: none that is there
+
+	records int         // how many of the master's first ones it was told
+	said    atomic.Bool // it has told Python's logger the last one
 
 	events chan<- event
 	ended  chan struct{} // closed when it has
@@ -425,14 +440,23 @@ func (p *zygoteProcess) finish(last bool) {
 		p.breakOff(unix.SIGTERM, last)
 		return
 	}
-	_ = p.send(order{Do: "end", Last: last})
+	_ = p.send(endOrder(last))
 	p.endSoon()
+}
+
+const lastRecord = "stopped"
+
+func endOrder(last bool) order {
+	if !last {
+		return order{Do: "end"}
+	}
+	return order{Do: "end", Last: true, Level: slog.LevelInfo.String(), Message: lastRecord}
 }
 
 // breakOff ends one that is in the application's code, which only a signal does. If it is just through with that, it finds the order
 // before the signal; else it would take that for one that a worker has sent to its parent, and hand it on to the master.
 func (p *zygoteProcess) breakOff(sig syscall.Signal, last bool) {
-	_ = p.send(order{Do: "end", Last: last})
+	_ = p.send(endOrder(last))
 	p.kill(sig)
 	p.endSoon()
 }
@@ -481,6 +505,14 @@ func (p *zygoteProcess) hear(r report) {
 		if r.Logs {
 			p.relay.take(p)
 		}
+	case "logs": // before the application is loaded
+		if r.Logs {
+			p.relay.release(p.records)
+		} else {
+			p.relay.release(0)
+		}
+	case "said":
+		p.said.Store(true)
 	case wordBegins, wordRefuses:
 		p.events <- event{age: afterAge, word: r.Does}
 	case "refused": // when it was started anew, and the file is another one by now
@@ -507,6 +539,7 @@ func (p *zygoteProcess) orphans(status syscall.WaitStatus) {
 	left, told := p.workers, p.told
 	p.workers = nil
 	p.mu.Unlock()
+	p.relay.release(0)
 	if !told && len(left) > 0 && p.loaded {
 		p.log.Error("the process that workers are forked from "+describe(status)+"; another one takes its place", "pid", p.cmd.Process.Pid)
 	}

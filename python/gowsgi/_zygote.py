@@ -201,6 +201,8 @@ class Zygote:
         try:
             self.prepare(order)
             self.life.begins(order.get("life"), config_file, self.started_in)
+            if order.get("records"):
+                self.tell(does="logs", logs=self.life.says(order["records"]))
             for name in ("atexit", "faulthandler", "functools", "threading"):  # which each worker wants
                 importlib.import_module(name)
             if order["app"]:
@@ -330,6 +332,8 @@ class Zygote:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
         signal.alarm(LAST)
+        if self.life.says_last():
+            self.tell(does="said")
         self.life.ends()
         here = threading.current_thread()
         if any(thread is not here and not thread.daemon for thread in threading.enumerate()):

@@ -21,7 +21,7 @@ class Life:
 
     def __init__(self) -> None:
         self.hooks: Hooks | None = None
-        self._last = False
+        self._last: dict[str, str] | None = None  # what is to be said at the end, if the server ends
 
     def begins(self, told: dict[str, Any] | None, file: Any, started_in: str) -> None:
         """Before the application is loaded. file is a ConfigFile, or None.
@@ -60,6 +60,22 @@ class Life:
         else:
             hooks.when_ready()
 
+    def says(self, records: list[dict[str, str]]) -> bool:
+        """What the master has said before anybody could hear it; false if the logger is none that takes that."""
+        if self.hooks is None or not self.takes_records():
+            return False
+        from gowsgi._gunicorn_logs import tell
+
+        try:
+            for record in records:
+                tell(self.hooks.log, record["level"], record["message"])
+        except Exception:  # a logger's mistake is not the server's
+            return False
+        return True
+
+    def says_last(self) -> bool:
+        return self._last is not None and self.says([self._last])
+
     def explain(self, error: Exception) -> None:
         """Where an exception in a hook comes from, for the log."""
         if self.hooks is not None and error.__cause__ is not None:
@@ -77,7 +93,8 @@ class Life:
         """What the master tells of itself."""
         hooks = self.hooks
         if order["do"] == "end":
-            self._last = self._last or order.get("last", False)
+            if order.get("last"):
+                self._last = {"level": order["level"], "message": order["message"]}
         elif hooks is None:
             return
         elif order["do"] == "workers":
@@ -134,5 +151,5 @@ class Life:
 
     def ends(self) -> None:
         """The last worker has."""
-        if self.hooks is not None and self._last:
+        if self.hooks is not None and self._last is not None:
             self.hooks.on_exit()
