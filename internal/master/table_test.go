@@ -75,7 +75,7 @@ func TestAFileComesWithAWord(t *testing.T) {
 	events := make(chan event, 3)
 	c := &child{age: 7, link: ends[0], known: make(chan struct{}), heard: make(chan struct{}), events: events}
 	go c.read()
-	c.began(os.Getpid())
+	c.began(os.Getpid(), nil)
 	l := &Link{conn: ends[1]}
 	l.Ready()
 	l.Table(tableOf(t, time.Now()))
