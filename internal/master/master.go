@@ -400,9 +400,11 @@ func (m *Master) giveUp(w *worker, status syscall.WaitStatus) {
 	case w.generation != m.generation:
 	case m.previous >= 0:
 		m.log.Error("the new workers could not start, so the old ones go on")
-		failed := m.generation
+		failed, before := m.generation, m.want
 		m.generation, m.previous = m.previous, -1
-		m.restore()
+		if m.restore(); m.want != before {
+			m.changed(m.generation, m.want, before)
+		}
 		for _, other := range m.ofGeneration(failed) {
 			m.stop(other, wordStop) // it may have come to serve
 		}
@@ -454,16 +456,7 @@ func (m *Master) signal(sig syscall.Signal) {
 	case unix.SIGHUP:
 		m.hangUp()
 	case unix.SIGTTIN, unix.SIGTTOU:
-		before := m.want
-		if sig == unix.SIGTTIN {
-			m.want++
-		} else if m.want > 1 {
-			m.want--
-		}
-		if m.want != before {
-			m.changed(m.generation, m.want, before)
-		}
-		m.log.Info("the number of workers is changed", "workers", m.want)
+		m.changeWanted(sig)
 	case unix.SIGUSR1:
 		m.begins()
 		m.reopen()
@@ -473,6 +466,34 @@ func (m *Master) signal(sig syscall.Signal) {
 			}
 		}
 	}
+}
+
+// changeWanted answers TTIN and TTOU. What it is about counts for the generation before as well, which may have to go on, and
+// for the one that is to come of a file that is being read.
+func (m *Master) changeWanted(sig syscall.Signal) {
+	before := m.want
+	by := steps{1}
+	if sig == unix.SIGTTOU {
+		by = steps{-1}
+	}
+	if m.want = by.from(m.want); m.want != before {
+		m.changed(m.generation, m.want, before)
+	}
+	m.before.want = by.from(m.before.want)
+	if m.reading != nil {
+		m.reading.steps = append(m.reading.steps, by...)
+	}
+	m.log.Info("the number of workers is changed", "workers", m.want)
+}
+
+// steps are changes of the number of workers in their order, of which there is one at least.
+type steps []int
+
+func (s steps) from(workers int) int {
+	for _, by := range s {
+		workers = max(1, workers+by)
+	}
+	return workers
 }
 
 // begin has what is started from now on be of a new generation.
