@@ -324,6 +324,7 @@ func (m *Master) hear(e event) {
 		w.beat = m.now()
 		w.aborted = time.Time{}
 	case wordTable:
+		_ = w.table.Close() // nil, but for one that shows two
 		w.table = e.file
 	case wordAsks:
 		if w.asks.IsZero() {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -215,12 +216,38 @@ func (c *child) read() {
 	defer close(c.heard)
 	<-c.known // it may be faster than its parent, which tells that it has been forked
 	in := &receiver{link: c.link.(*net.UnixConn)}
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		e := event{age: c.age, word: lines.Text()}
+	defer func() { _ = in.take().Close() }()
+	for lines := bufio.NewReaderSize(in, mostLine); ; {
+		line, err := nextLine(lines)
+		if err != nil {
+			return
+		}
+		e := event{age: c.age, word: line}
 		if e.word == wordTable {
 			e.file = in.take()
 		}
 		c.events <- e
+	}
+}
+
+// mostLine is more than any word and its text are.
+const mostLine = 1 << 16
+
+// nextLine returns the next line without its end, and leaves out those that fill in's buffer: what comes behind them is worth
+// hearing still.
+func nextLine(in *bufio.Reader) (string, error) {
+	for whole := true; ; {
+		part, err := in.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			whole = false
+		case err != nil:
+			return "", err
+		case whole:
+			return string(part[:len(part)-1]), nil
+		default:
+			whole = true
+		}
 	}
 }
 
