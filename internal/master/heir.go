@@ -200,8 +200,14 @@ func (m *Master) goOnWithHeir() {
 
 // fold answers WINCH, which a terminal sends as well when its window has another size.
 func (m *Master) fold() {
-	if m.heirs.after == nil || m.heirs.folded {
+	if m.heirs.after == nil {
 		m.log.Debug("WINCH is for a master that has got USR2: nothing was done")
+		return
+	}
+	if m.reading != nil {
+		m.reading.folded = true
+	}
+	if m.heirs.folded {
 		return
 	}
 	m.heirs.folded = true

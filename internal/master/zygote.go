@@ -5,7 +5,6 @@ package master
 // two talk by messages of JSON, an order with the descriptors that it is about.
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,7 +122,7 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 	c.follow()
 	if err := p.send(order{Do: "fork", Age: age}, its); err != nil {
 		p.take(age)
-		go w.ended(0)
+		go w.isOver(0)
 		return nil, err
 	}
 	go func() {
@@ -313,7 +312,8 @@ type zygoteProcess struct {
 type forked struct {
 	*child
 	zygote  *zygoteProcess
-	dropped bool // it is to end, and has not begun
+	process *held // see held
+	dropped bool  // it is to end, and has not begun
 }
 
 // Signal: as long as the application is being loaded the zygote stands for its workers, when all of them are to end.
@@ -338,7 +338,7 @@ func (w *forked) awaitWord(limit time.Duration) {
 	select {
 	case <-w.done:
 	case <-time.After(limit):
-		if pid := w.Pid(); pid > 0 && hasEnded(pid) {
+		if p := w.held(); p != nil && p.hasEnded() {
 			w.zygote.keepsSilent.Do(func() {
 				w.zygote.log.Error("the process that workers are forked from does not tell that one has ended, and is killed",
 					"pid", w.zygote.cmd.Process.Pid, "worker", w.age)
@@ -346,16 +346,6 @@ func (w *forked) awaitWord(limit time.Duration) {
 			})
 		}
 	}
-}
-
-// hasEnded reports whether a process is no more, or waits for its parent to be told so.
-func hasEnded(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return unix.Kill(pid, 0) == unix.ESRCH
-	}
-	name := bytes.LastIndexByte(stat, ')') // which may hold anything
-	return name >= 0 && bytes.HasPrefix(stat[name:], []byte(") Z"))
 }
 
 // isDropped notes that w is to end, and reports whether that is true of all whom the zygote, which is loading, has to fork.
@@ -522,11 +512,11 @@ func (p *zygoteProcess) hear(r report) {
 		w := p.workers[r.Age]
 		p.mu.Unlock()
 		if w != nil {
-			w.began(r.Pid)
+			w.isIn(hold(r.Pid))
 		}
 	case "ended":
 		if w := p.take(r.Age); w != nil {
-			go w.ended(syscall.WaitStatus(r.Status))
+			go w.isOver(syscall.WaitStatus(r.Status))
 		}
 		p.endSoon()
 	}
@@ -544,22 +534,41 @@ func (p *zygoteProcess) orphans(status syscall.WaitStatus) {
 		p.log.Error("the process that workers are forked from "+describe(status)+"; another one takes its place", "pid", p.cmd.Process.Pid)
 	}
 	for _, w := range left {
-		if pid := w.Pid(); pid > 0 {
-			go w.awaitEnd(pid)
+		if process := w.held(); process != nil {
+			go func() {
+				process.awaitEnd()
+				w.isOver(0) // how it has ended is not known
+			}()
 		} else {
 			_, _ = w.link.Write([]byte(wordQuit + "\n")) // if it was forked all the same: others go on
-			go w.ended(status)
+			go w.isOver(status)
 		}
 	}
 }
 
-// lookForEnd is how often it is looked whether a process is there that nobody here is the parent of.
-const lookForEnd = 200 * time.Millisecond
-
-// awaitEnd is for a worker without its parent: how it has ended is not known.
-func (w *forked) awaitEnd(pid int) {
-	for !hasEnded(pid) {
-		time.Sleep(lookForEnd)
+// isIn says in which process the worker is. The zygote is the application's, and might name any.
+func (w *forked) isIn(p *held) {
+	if w.held() != nil || !p.isChildOf(w.zygote.cmd.Process.Pid) {
+		p.close()
+		return
 	}
-	w.ended(0)
+	w.mu.Lock()
+	w.process = p
+	w.mu.Unlock()
+	w.began(p.pid, p.signal)
+}
+
+// held is its process; nil: not known yet.
+func (w *forked) held() *held {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.process
+}
+
+// isOver: it has ended.
+func (w *forked) isOver(status syscall.WaitStatus) {
+	w.ended(status)
+	if p := w.held(); p != nil {
+		p.close()
+	}
 }
