@@ -528,5 +528,5 @@ func (w *forked) awaitEnd(pid int) {
 	for !hasEnded(pid) {
 		time.Sleep(lookForEnd)
 	}
-	w.ended(0)
+	w.ended(notKnown)
 }
