@@ -345,7 +345,11 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	now := m.now()
 	told := !w.stopBy.IsZero()
 	how := describe(status)
-	if status.Signaled() && status.Signal() == unix.SIGKILL && !w.killed && m.ranOut() {
+	switch {
+	case !status.Signaled() || status.Signal() != unix.SIGKILL:
+	case w.killed:
+		how = "was killed by the master"
+	case m.ranOut():
 		how = memoryIsOut
 	}
 	about := m.atWork(w)
@@ -355,7 +359,7 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	_ = w.table.Close()
 	lost := !told && !m.stopping && w.ready.IsZero() && m.givesUp(w, status)
 	switch {
-	case told && status.Exited() && status.ExitStatus() == 0 || m.stopping && !w.killed:
+	case told && (status == 0 || status == notKnown) || m.stopping && !w.killed:
 		m.log.Debug("worker ended", append(about, "worker", w.age, "how", how)...)
 	case lost:
 		m.log.Error(w.name()+" "+how+" before it served", about...)
@@ -417,9 +421,14 @@ func (m *Master) giveUp(w *worker, status syscall.WaitStatus) {
 	}
 }
 
+// notKnown is the status of one whose end somebody else has been told of, or nobody: no process has it.
+const notKnown syscall.WaitStatus = 0xffff
+
 // describe tells how a process ended, to follow its name.
 func describe(status syscall.WaitStatus) string {
 	switch {
+	case status == notKnown:
+		return "has ended, how is not known"
 	case status.Signaled() && status.Signal() == unix.SIGKILL:
 		return "was killed (SIGKILL); the system does that when memory is short"
 	case status.Signaled():
@@ -590,8 +599,15 @@ func (w *worker) late(now time.Time) bool {
 
 // Signals lets the signals of a master come, from the first call on: before anybody is told that there is one.
 var Signals = sync.OnceValue(func() chan os.Signal {
-	c := make(chan os.Signal, 16)
-	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2,
-		unix.SIGWINCH)
+	c := make(chan os.Signal, 256)
+	signal.Notify(c, unix.SIGHUP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
+	// A channel that is full loses signals, but never one of these.
+	ends := make(chan os.Signal, 3)
+	signal.Notify(ends, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
+	go func() {
+		for sig := range ends {
+			c <- sig
+		}
+	}()
 	return c
 })

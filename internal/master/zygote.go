@@ -537,7 +537,7 @@ func (p *zygoteProcess) orphans(status syscall.WaitStatus) {
 		if process := w.held(); process != nil {
 			go func() {
 				process.awaitEnd()
-				w.isOver(0) // how it has ended is not known
+				w.isOver(notKnown)
 			}()
 		} else {
 			_, _ = w.link.Write([]byte(wordQuit + "\n")) // if it was forked all the same: others go on

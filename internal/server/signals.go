@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/accesslog"
 	"github.com/gowsgi/gowsgi/internal/crew"
 )
 
@@ -249,10 +250,15 @@ func (s *Server) reopenLogs() {
 }
 
 func reopenLog(log *slog.Logger) error {
-	if h, ok := log.Handler().(*handler); ok {
-		return h.w.Reopen()
+	h, ok := log.Handler().(*handler)
+	if !ok {
+		return nil
 	}
-	return nil
+	result := make(chan error, 1)
+	if !accesslog.Within(logTime, func() { result <- h.w.Reopen() }) {
+		return errors.New("it takes nothing, as a pipe that nobody reads")
+	}
+	return <-result
 }
 
 // ------------------------------------------------------------------------------------------------ without a reactor

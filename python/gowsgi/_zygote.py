@@ -36,6 +36,9 @@ STARTED_IN = "GOWSGI_STARTED_IN"
 # As config.ExitUsage, ExitBoot and ExitApp.
 EXIT_USAGE, EXIT_BOOT, EXIT_APP = 2, 3, 4
 
+# A status that no process has (internal/master/master.go).
+NOT_KNOWN = 0xFFFF
+
 # How many seconds hooks and atexit functions have when all workers have ended, as the master waits (zygotes.end).
 LAST = 5
 
@@ -309,7 +312,7 @@ class Zygote:
             try:
                 ended, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:  # somebody else has waited for it
-                ended, status = pid, 0
+                ended, status = pid, NOT_KNOWN
             if ended:
                 del self.workers[pid]
                 self.tell(does="ended", age=age, status=status)
