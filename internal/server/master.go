@@ -93,7 +93,7 @@ func Master(cfg *config.Config, files *Files) int {
 		return Fail(err, config.ExitBoot)
 	}
 	for i, ln := range listening.All {
-		ln.Unlinks = slices.Contains(cfg.Unlink, cfg.Bind[i].Address)
+		ln.Owned = slices.Contains(cfg.Owned, cfg.Bind[i].Address)
 	}
 	status, err := master.Run(cfg, log, master.Surroundings{
 		Dir: dir, Environ: files.children, Given: &given, As: who, Zygote: zygote, Read: read, Listen: listenLater, Before: before, Up: func() {

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 
 import pytest
 
@@ -65,6 +66,44 @@ def test_a_graceful_stop_serves_what_waits_to_be_accepted(workers, tmp_path, opt
     assert server.stderr.wait_for(rb"\[%d\] \[INFO\] stopping" % server.started()[0])
     free.touch()
     assert [client.response().status for client in clients] == [200] * 4
+    assert server.wait() == 0
+
+
+FORKS = """
+import os, time
+
+def application(environ, start_response):
+    if os.fork() == 0:  # as a multiprocessing.Process that goes on
+        while os.path.exists("goes_on"):
+            time.sleep(0.01)
+        os._exit(0)
+    start_response("200 OK", [])
+    return [b"forked"]
+"""
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_a_process_that_a_worker_has_forked_keeps_no_address(serve, tmp_path, upgraded):
+    (tmp_path / "forks.py").write_text(FORKS)
+    (tmp_path / "goes_on").touch()
+    server = serve("forks", "--workers", "1", cwd=tmp_path, bind=("127.0.0.1:0", f"unix:{tmp_path / 'socket'}"))
+    assert server.get("/").text == "forked"
+    if upgraded:
+        server.signal(signal.SIGUSR2)
+        assert server.stderr.wait_for(rb"(?s)(worker 1 serves.*){2}")
+        pid = int(server.stderr.wait_for(rb"a new master is started.* pid=(\d+)").group(1))
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert server.stderr.wait_for(rb"takes its place")
+        assert server.get("/").text == "forked"
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: gone(pid), "the new one has ended")
+    else:
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), 10)
+    (tmp_path / "goes_on").unlink()
     assert server.wait() == 0
 
 
