@@ -69,6 +69,38 @@ def test_a_graceful_stop_serves_what_waits_to_be_accepted(workers, tmp_path, opt
     assert server.wait() == 0
 
 
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["loaded by each", "preloaded"])
+@pytest.mark.parametrize("by", ["--chdir", "PWD"])
+def test_a_reload_goes_where_a_symbolic_link_points_to_now(workers, tmp_path, by, options):
+    """As Capistrano and its like deploy: current is moved to another release."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        text = f"def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{name}']\n"
+        (tmp_path / name / "released.py").write_text(text)
+    current = tmp_path / "current"
+    current.symlink_to("first")
+    if by == "--chdir":
+        server = workers(by, current, *options, count=1, app="released:app")
+    else:
+        server = workers(*options, count=1, app="released:app", cwd=current, env={by: current})
+    assert server.get("/").text == "first"
+    (tmp_path / "next").symlink_to("second")
+    (tmp_path / "next").replace(current)
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: server.get("/").text == "second", "the new one serves")
+    wait_until(lambda: gone(server.started()[0]), "the old one has ended")
+
+
+def test_signals_for_the_master_do_nothing_to_a_worker(workers):
+    """pkill sends them to all."""
+    server = workers()
+    pids = server.started()
+    for name in ("HUP", "TTIN", "USR2"):
+        os.kill(pids[0], getattr(signal, f"SIG{name}"))
+        assert server.stderr.wait_for(rb"\[%d\] \[INFO\] SIG%s is for the master" % (pids[0], name.encode()))
+    assert server.answering() in pids
+
+
 FORKS = """
 import os, time
 
