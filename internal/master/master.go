@@ -359,7 +359,8 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	_ = w.table.Close()
 	lost := !told && !m.stopping && w.ready.IsZero() && m.givesUp(w, status)
 	switch {
-	case told && (status == 0 || status == notKnown) || m.stopping && !w.killed:
+	case told && (status == 0 || status == notKnown) || m.stopping && !w.killed,
+		told && w.ready.IsZero() && status.Signaled() && status.Signal() == unix.SIGTERM: // see stop
 		m.log.Debug("worker ended", append(about, "worker", w.age, "how", how)...)
 	case lost:
 		m.log.Error(w.name()+" "+how+" before it served", about...)

@@ -458,3 +458,17 @@ func TestASignalThatEndsIsNotLostBehindOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestAWorkerThatIsNotWantedAnyMoreIsNotWorthAWord: a second HUP ends those that the first has just started.
+func TestAWorkerThatIsNotWantedAnyMoreIsNotWorthAWord(t *testing.T) {
+	r := ready(t, 1)
+	var log bytes.Buffer
+	r.log = slog.New(slog.NewTextHandler(&log, nil))
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGHUP)
+	r.was(2, "SIGTERM")
+	r.ends(2, syscall.WaitStatus(unix.SIGTERM))
+	if strings.Contains(log.String(), "worker 2") {
+		t.Error(log.String())
+	}
+}

@@ -78,19 +78,20 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 	m.listenOn(listening)
 	defer func() {
 		for _, ln := range m.bound {
+			ln.Shutdown()
 			ln.close()
 		}
 	}()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, m.listening.forWorkers(), m.events) }
 	manager := m.announcer.manager
 	m.heirs.begin = func() (process, error) {
-		return startHeir(again, append(manager.Environ(), m.listening.paths()), m.listening.files(), m.events)
+		return startHeir(again, append(manager.Environ(), m.listening.owned()), m.listening.files(), m.events)
 	}
 	m.heirs.before = around.Before
 	m.heirs.left = func() {
 		for _, ln := range m.bound {
 			if m.heirs.have.has(ln) {
-				ln.LeavePath()
+				ln.Give()
 			}
 		}
 	}
@@ -98,8 +99,8 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 		m.announcer.manager = manager
 		around.Promoted()
 		for _, ln := range m.bound {
-			if m.heirs.have.has(ln) && ln.Unlinks {
-				ln.TakePath()
+			if m.heirs.have.has(ln) && ln.Owned {
+				ln.Take()
 			}
 		}
 	}

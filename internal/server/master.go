@@ -101,7 +101,7 @@ func Master(cfg *config.Config, files *Files) int {
 		return Fail(err, config.ExitBoot)
 	}
 	for i, ln := range listening.All {
-		ln.Unlinks = slices.Contains(cfg.Unlink, cfg.Bind[i].Address)
+		ln.Owned = slices.Contains(cfg.Owned, cfg.Bind[i].Address)
 	}
 	status, err := master.Run(cfg, log, master.Surroundings{
 		First: fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()),

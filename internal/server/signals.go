@@ -183,6 +183,8 @@ func (s *Server) signal(b byte) {
 	case sig == syscall.SIGUSR1:
 		go s.reopenLogs()
 	case sig == syscall.SIGWINCH && isTerminal(2): // its window has another size
+	case workerOf != nil: // of somebody who signals all processes by their name
+		s.log.Info(unix.SignalName(sig) + " is for the master, and this is a worker: nothing was done")
 	default:
 		s.log.Warn(unix.SignalName(sig) + " is for servers with worker processes (--workers), and this is not one: nothing was done")
 	}
