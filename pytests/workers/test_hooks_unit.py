@@ -382,7 +382,11 @@ def test_without_a_configuration_nothing_is_done():
         life.begins(TOLD, file, os.getcwd())
         life.loaded(TOLD, len, [])
         assert life.hooks is None and life.forks(1) is None and life.inside(None, None) is None
-        for order in ({"do": "end", "last": True}, {"do": "workers", "workers": 1, "before": 2}, {"do": "reopen"}):
+        for order in (
+            {"do": "end", "last": True, "level": "INFO", "message": "stopped"},
+            {"do": "workers", "workers": 1, "before": 2},
+            {"do": "reopen"},
+        ):
             life.ordered(order)
         life.ended(7)
         life.ends()
