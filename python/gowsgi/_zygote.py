@@ -21,6 +21,7 @@ import types
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from gowsgi._attempts import complain
 from gowsgi._zygote_life import Life
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ class Zygote:
         self.support.prepare(order["setup"])
 
     def fail(self, sentence: str, status: int) -> None:
-        print("gowsgi: " + sentence, file=sys.stderr, flush=True)
+        complain(sentence)
         sys.exit(status)
 
     def fork(self, age: int, link_fd: int) -> bool:
@@ -271,6 +272,7 @@ class Zygote:
                 stream.flush()
             except BaseException:  # what the application has put there may raise anything
                 pass
+        seen = None
         try:
             seen = self.life.forks(age)
             with warnings.catch_warnings():
@@ -280,6 +282,8 @@ class Zygote:
         except (OSError, RuntimeError) as error:
             self.life.explain(error)
             os.close(link_fd)
+            if seen is not None:
+                seen.tmp.close()
             self.cannot_fork(age, str(error))
             return False
         if pid:
@@ -303,7 +307,7 @@ class Zygote:
         return True
 
     def cannot_fork(self, age: int, why: str) -> None:
-        print(f"gowsgi: a worker cannot be forked: {why}", file=sys.stderr, flush=True)
+        complain(f"a worker cannot be forked: {why}")
         self.tell(does="ended", age=age, status=EXIT_BOOT << 8)
 
     def reap(self) -> None:
