@@ -24,6 +24,9 @@ func Wanted(cfg *config.Config) bool {
 // IsWorker reports whether this process is one, before Join.
 func IsWorker() bool { return told().worker }
 
+// PrivateVariables are those by which one process of a server tells another what it is.
+func PrivateVariables() []string { return []string{variable, zygoteVariable} }
+
 // Again is a command that starts this program in dir as it was started there before.
 func Again(dir string) (*exec.Cmd, error) {
 	how, err := thisProgram(dir)

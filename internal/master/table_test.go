@@ -1,6 +1,7 @@
 package master
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -113,4 +114,20 @@ func TestTheTableBeforeIsClosed(t *testing.T) {
 	}
 	r.hear(event{age: 1, word: wordTable}) // without one
 	r.ends(1, exited)
+}
+
+// A worker's children may have its link, so that it is read until a deadline.
+func TestALinkThatIsNotReadToItsEnd(t *testing.T) {
+	c, its, err := newChild(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer its.Close()
+	if err := c.link.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(&receiver{link: c.link.(*net.UnixConn)})
+	if line, err := nextLine(in); line != "" || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(line, err)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/master"
 	"github.com/gowsgi/gowsgi/internal/systemd"
 )
 
@@ -112,7 +114,7 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 func pythonSetup(cfg *config.Config) bridge.PythonSetup {
 	return bridge.PythonSetup{
 		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON, Argv: []string{"gowsgi", cfg.App},
-		Unset: append([]string{detachedVariable}, systemd.Variables...),
+		Unset: slices.Concat([]string{detachedVariable}, master.PrivateVariables(), systemd.Variables),
 	}
 }
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from gowsgi import _gunicorn_settings as _settings
+from gowsgi._attempts import attempt
 from gowsgi._unpatched import unpatched
 
 __all__ = ["Failures", "Records", "tell"]
@@ -51,7 +52,7 @@ class Records:
                 try:
                     self._tell(json.loads(line))
                 except Exception:  # a logger's mistake is not the server's
-                    self._log.exception("gowsgi: the logger has refused a record")
+                    attempt(self._log, "exception", "gowsgi: the logger has refused a record")
 
     def _tell(self, record: dict[str, Any]) -> None:
         level, message = record.pop("level"), record.pop("message")

@@ -21,6 +21,8 @@ import types
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from gowsgi._attempts import complain
+from gowsgi._collector import Collector
 from gowsgi._zygote_life import Life
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class Zygote:
         self.signals: Signals | None = None
         self.caught: list[int] = []  # signals, before the orders were looked at
         self.cut = False  # the last order came without all of its descriptors
-        self.collects = gc.isenabled()
+        self.collector: Collector | None = None
         self.settings = ""
         self.started_in = os.getcwd()
         self.master = os.getppid()
@@ -209,8 +211,7 @@ class Zygote:
             for name in ("atexit", "faulthandler", "functools", "threading"):  # which each worker wants
                 importlib.import_module(name)
             if order["app"]:
-                # Less is copied later when nothing was freed between what stays (gc.freeze in Python's documentation).
-                gc.disable()
+                self.collector = Collector()
                 self.support.load_app(order["app"])
                 app = self.support.app
                 gc.collect()
@@ -227,7 +228,6 @@ class Zygote:
             self.fail(str(error), EXIT_BOOT)
         except BaseException as error:  # of a logger's class, or sys.exit in a hook
             self.fail(f"the server cannot start: {type(error).__name__}: {error}", EXIT_BOOT)
-        self.collects = self.collects or gc.isenabled()
         gc.freeze()
         self.tell(does="loaded", logs=self.life.takes_records())
 
@@ -259,7 +259,7 @@ class Zygote:
         self.support.prepare(order["setup"])
 
     def fail(self, sentence: str, status: int) -> None:
-        print("gowsgi: " + sentence, file=sys.stderr, flush=True)
+        complain(sentence)
         sys.exit(status)
 
     def fork(self, age: int, link_fd: int) -> bool:
@@ -271,6 +271,7 @@ class Zygote:
                 stream.flush()
             except BaseException:  # what the application has put there may raise anything
                 pass
+        seen = None
         try:
             seen = self.life.forks(age)
             with warnings.catch_warnings():
@@ -280,6 +281,8 @@ class Zygote:
         except (OSError, RuntimeError) as error:
             self.life.explain(error)
             os.close(link_fd)
+            if seen is not None:
+                seen.tmp.close()
             self.cannot_fork(age, str(error))
             return False
         if pid:
@@ -290,8 +293,8 @@ class Zygote:
             return False
         self.link.close()
         disown()
-        if self.collects:
-            gc.enable()
+        if self.collector is not None:
+            self.collector.wakes()
         worker = self.life.inside(seen, self.support)
         told = ["streams=" + ";".join(self.streams)] + ([] if worker is None else worker.begins())
         listeners = ",".join(map(str, self.listeners))
@@ -303,7 +306,7 @@ class Zygote:
         return True
 
     def cannot_fork(self, age: int, why: str) -> None:
-        print(f"gowsgi: a worker cannot be forked: {why}", file=sys.stderr, flush=True)
+        complain(f"a worker cannot be forked: {why}")
         self.tell(does="ended", age=age, status=EXIT_BOOT << 8)
 
     def reap(self) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from gowsgi._attempts import attempt, complain
+
 if TYPE_CHECKING:
     from gowsgi._forked import Forked
     from gowsgi._hook_objects import Worker
@@ -64,14 +66,7 @@ class Life:
         """What the master has said before anybody could hear it; false if the logger is none that takes that."""
         if self.hooks is None or not self.takes_records():
             return False
-        from gowsgi._gunicorn_logs import tell
-
-        try:
-            for record in records:
-                tell(self.hooks.log, record["level"], record["message"])
-        except Exception:  # a logger's mistake is not the server's
-            return False
-        return True
+        return all(attempt(self.hooks.log, record["level"].lower(), "%s", record["message"]) for record in records)
 
     def says_last(self) -> bool:
         return self._last is not None and self.says([self._last])
@@ -79,7 +74,7 @@ class Life:
     def explain(self, error: Exception) -> None:
         """Where an exception in a hook comes from, for the log."""
         if self.hooks is not None and error.__cause__ is not None:
-            self.hooks.log.error("Exception in a hook", exc_info=error.__cause__)
+            attempt(self.hooks.log, "error", "Exception in a hook", exc_info=error.__cause__)
 
     def takes_records(self) -> bool:
         """Whether the master's records are to go to a logger in Python."""
@@ -100,11 +95,9 @@ class Life:
         elif order["do"] == "workers":
             hooks.nworkers_changed(order["workers"], order["before"])
         elif order["do"] == "reopen":
-            hooks.log.reopen_files()
-        elif order["do"] == "log":
-            from gowsgi._gunicorn_logs import tell
-
-            tell(hooks.log, order["level"], order["message"])
+            attempt(hooks.log, "reopen_files")
+        elif order["do"] == "log" and not attempt(hooks.log, order["level"].lower(), "%s", order["message"]):
+            complain(order["message"])
 
     def looks(self, listeners: list[int]) -> None:
         """Called again and again while workers run."""
