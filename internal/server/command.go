@@ -177,7 +177,10 @@ func (s *Server) load() (code int, err error) {
 	if err := s.become(who); err != nil {
 		return status(err), err
 	}
-	if err := bridge.LoadApp(s.cfg.App); err != nil {
+	held := holdsNow(s.listeners)
+	err = bridge.LoadApp(s.cfg.App)
+	held.check()
+	if err != nil {
 		return config.ExitApp, err
 	}
 	if s.http.Stopping() {
