@@ -35,6 +35,7 @@ typedef struct {
 	uint64_t word; /* as of the last look */
 	uint64_t told; /* of the call last told of */
 	uint64_t age; /* ns that word has been seen for */
+	uint64_t ran; /* how much of that it has used the CPU */
 	uint64_t cpu; /* its thread's CPU clock at the last look, 0: not known */
 	clockid_t clock;
 	int has_clock;
@@ -82,7 +83,7 @@ static int look(uint64_t ns, int alert) {
 		found |= leads ? LED : 0;
 		if (word != s->word) {
 			s->word = word;
-			s->age = 0;
+			s->age = s->ran = 0;
 			found |= BUSY;
 			/* A leader that has computed all the time cannot have slept for a tick. If it computes on in this one call, others
 			 * wait for it until the next look. */
@@ -101,11 +102,11 @@ static int look(uint64_t ns, int alert) {
 			continue;
 		uint64_t cpu = leads ? used(s, ns) : ns;
 		int asleep = leads && cpu < ns / 4;
+		s->ran += cpu;
 		if (s->age < w.tick_ns && !(alert && asleep))
 			continue;
-		if (asleep &&
-			gw_thread_is_ready(s->tid)) { /* another process has its CPU: it counts what it has used */
-			s->age -= ns - cpu;
+		if (leads && (asleep || s->ran < s->age - s->age / 4) && gw_thread_is_ready(s->tid)) {
+			s->age = s->ran; /* another process has had its CPU: what it has used counts */
 			continue;
 		}
 		if (asleep || !leads) /* a long computation is no reason for looking more often */
