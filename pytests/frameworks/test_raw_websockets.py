@@ -6,6 +6,7 @@ import signal
 import struct
 
 import pytest
+import requests
 
 from harness import browser
 from harness.client import head
@@ -156,7 +157,9 @@ class Person:
 
     def __init__(self, server, *transports):
         self.heard = []
-        self.client = socketio.Client(reconnection=False)
+        # One that the client has made itself is forgotten at its end, and a thread of its may make another one then.
+        self.session = requests.Session()
+        self.client = socketio.Client(reconnection=False, http_session=self.session, request_timeout=LIMIT)
         self.client.on("*", lambda name, *data: self.heard.append((name, *data)))
         self.client.connect(server.url, transports=list(transports) or None, wait_timeout=LIMIT)
 
@@ -164,7 +167,12 @@ class Person:
         wait_until(lambda: (name, data) in self.heard, f"{name} {data}")
 
     def leaves(self):
+        if self.client.connected:
+            # A thread that is just sending something else would not look again, and the server hear of nothing.
+            wait_until(lambda: self.client.eio.queue.not_empty._waiters, "all is sent")
         self.client.disconnect()
+        self.client.eio.wait()  # for its threads
+        self.session.close()
 
 
 @pytest.mark.parametrize("transports", [(), ("websocket",), ("polling",)], ids=["upgraded", "websocket", "polling"])
