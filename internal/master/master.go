@@ -8,6 +8,7 @@
 //	listening.go  what is listened on, and other addresses at SIGHUP
 //	zygote.go   the process that workers are forked from, where the application is loaded once for all
 //	held.go     processes that are another's children
+//	orders.go   how it gets its orders
 //	announce.go what others hear of it
 //	reload.go   HUP by itself when a file changes
 //	table.go    the requests that a worker runs, for when it dies; rights.go, how the master gets them

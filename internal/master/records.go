@@ -102,7 +102,7 @@ func (r relay) Handle(ctx context.Context, record slog.Record) error {
 	text := forPython(record)
 	data, err := json.Marshal(order{Do: "log", Level: text.Level, Message: text.Message})
 	if err == nil {
-		err = p.write(data, nil, relayTime)
+		err = p.write(data, relayTime)
 	}
 	if err != nil {
 		return r.Handler.Handle(ctx, record)

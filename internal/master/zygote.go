@@ -387,40 +387,6 @@ func (p *zygoteProcess) take(age int) *forked {
 	return w
 }
 
-// sendTime is how long an order may wait for room: a zygote that reads nothing hangs in a hook.
-const sendTime = 2 * time.Second
-
-// send gives an order. A zygote that takes none any more is killed: the master has other things to do than to wait for it.
-func (p *zygoteProcess) send(o order, files ...*os.File) error {
-	data, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	var fds []int
-	for _, f := range files {
-		fds = append(fds, int(f.Fd()))
-	}
-	var rights []byte
-	if len(fds) > 0 {
-		rights = unix.UnixRights(fds...)
-	}
-	if err = p.write(data, rights, sendTime); errors.Is(err, os.ErrDeadlineExceeded) {
-		p.kill(unix.SIGKILL)
-	}
-	if err != nil {
-		return fmt.Errorf("the process that workers are forked from does not take the order %s: %w", o.Do, err)
-	}
-	return nil
-}
-
-func (p *zygoteProcess) write(data, rights []byte, limit time.Duration) error {
-	p.writing.Lock()
-	defer p.writing.Unlock()
-	_ = p.link.SetWriteDeadline(time.Now().Add(limit))
-	_, _, err := p.link.WriteMsgUnix(data, rights, nil)
-	return err
-}
-
 func (p *zygoteProcess) finish(last bool) {
 	p.mu.Lock()
 	p.told = true

@@ -98,6 +98,13 @@ def test_the_collector_is_as_the_application_has_set_it(preloaded, tmp_path, cod
     assert preloaded(app="collects", count=1, cwd=tmp_path).get("/").text == told
 
 
+def test_there_may_be_much_to_tell_it(preloaded):
+    """More than a message of the kernel's holds, 212,992 bytes on most systems."""
+    large = [option for n in range(4) for option in ("--env", f"LARGE{n}={n}" + 100_000 * "x")]
+    server = preloaded(*large, count=1, app="worker")
+    assert server.get("/environ?name=LARGE3").text == "3" + 100_000 * "x"
+
+
 def test_a_worker_is_replaced_by_another_fork(preloaded):
     server = preloaded()
     loaded = told(server)[0]

@@ -150,16 +150,34 @@ class Zygote:
             self.life.looks(self.listeners)
 
     def receive(self) -> tuple[dict[str, Any] | None, list[int]]:
-        """An order and its descriptors; None: there is none now. The end of the master is an order to end."""
+        """An order and its descriptors; None: there is none now. The end of the master is an order to end.
+
+        They may be more than one message takes (internal/master/orders.go).
+        """
+        self.cut = False
+        before: list[int] = []
+        while True:
+            order, fds = self.message(wait=bool(before))
+            if order is not None and order["do"] == "more":
+                before += fds
+                continue
+            if order is not None and order["do"] == "held":
+                if not fds:
+                    self.fail(no_descriptors(), EXIT_BOOT)
+                with open(fds.pop(0), "rb") as file:
+                    order = json.loads(file.read().decode())
+            return order, before + fds
+
+    def message(self, wait: bool) -> tuple[dict[str, Any] | None, list[int]]:
         size = array.array("i").itemsize
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0x40000000)
         if self.link.fileno() < 0:
             return None, []
-        if self.signals is not None:
+        if self.signals is not None and not wait:
             flags |= socket.MSG_DONTWAIT
         try:
             data, ancillary, about, _ = self.link.recvmsg(1 << 20, socket.CMSG_SPACE(253 * size), flags)
-            self.cut = bool(about & socket.MSG_CTRUNC)
+            self.cut = self.cut or bool(about & socket.MSG_CTRUNC)
         except BlockingIOError:
             return None, []
         except OSError:
