@@ -61,13 +61,21 @@ func (z *Zygote) Evaluate(ctx context.Context) ([]byte, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the process that reads the configuration file %s %s", z.File.Location, describe(z.Close()))
+		return nil, fmt.Errorf("the process that reads the configuration file%s %s", z.File.name(), describe(z.Close()))
 	case r.Does == "refused":
 		z.Close()
 		return nil, errors.New(r.Sentence)
 	}
 	z.File.Settings = r.Settings
 	return r.Settings, nil
+}
+
+// name is the file's, with a space before it, if the command line names one.
+func (f *File) name() string {
+	if f.Location == "" {
+		return ""
+	}
+	return " " + f.Location
 }
 
 // Check has the application loaded; the result is the status with which the process has ended, who says what is wrong.

@@ -177,7 +177,7 @@ func (s *Server) signal(b byte) {
 		s.poked.Store(b == bridge.SignalPoked)
 	case !ours && s.poked.Load():
 	case !ours && s.loading.Load() && s.counted.Load() != 0: // the echo of one that counted
-	case sig == syscall.SIGINT || sig == syscall.SIGTERM:
+	case sig == syscall.SIGINT || sig == syscall.SIGTERM || sig == syscall.SIGQUIT && ours:
 		s.stopSignal(sig)
 	case !ours: // the application has a handler for it
 	case sig == syscall.SIGUSR1:
@@ -199,7 +199,7 @@ func (s *Server) handledSignal(sig syscall.Signal) (interrupt bool) {
 	return s.loading.Load() && !s.brokenOff.Swap(true)
 }
 
-// stopSignal: the first signal stops gracefully, a second one ends at once. Each may come by several ways.
+// stopSignal: the first signal stops gracefully, SIGQUIT without grace; a second one ends at once. Each may come by several ways.
 func (s *Server) stopSignal(sig syscall.Signal) {
 	now := s.loop.Clock() / int64(time.Millisecond)
 	for {
@@ -212,6 +212,8 @@ func (s *Server) stopSignal(sig syscall.Signal) {
 		}
 		if last == 0 {
 			switch delay := s.cfg.DrainDelay; {
+			case sig == syscall.SIGQUIT:
+				s.Stop(0)
 			case sig == syscall.SIGINT && hooked():
 				s.interrupt()
 			case sig == syscall.SIGTERM && workerOf != nil && s.accepts.Load():

@@ -25,7 +25,7 @@ def waiting(server, count=1):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=["TERM", "INT", "QUIT"])
 @pytest.mark.parametrize("threads", [1, 4])
 def test_an_idle_server_ends_at_once_with_status_0(serve, number, threads):
     server = serve("hello", "--threads", threads)
@@ -194,6 +194,21 @@ def test_the_graceful_timeout_ends_a_loop_that_never_waits(serve):
     status = server.wait(SOON)
     assert status in (0, 1)
     server.expected_status = status
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("first", ["TERM", None])
+def test_sigquit_gives_no_grace(serve, fifo, first):
+    server = serve("fifo", "--threads", "2", "--graceful-timeout", "1000", env={"FIFO": fifo}, expect_errors=True)
+    for client in [server.connect() for _ in range(2)]:
+        client.request("GET", "/wait")
+    waiting(server, 2)
+    if first:
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: refuses(server.port), "no more connections accepted")
+    server.signal(signal.SIGQUIT)
+    server.expected_status = server.wait(SOON)
+    assert server.expected_status in ((128 + signal.SIGQUIT,) if first else (0, 1))
 
 
 @pytest.mark.parametrize("first, second", [("TERM", "TERM"), ("INT", "INT"), ("TERM", "INT")])

@@ -59,6 +59,18 @@ def test_standard_descriptors_that_it_closes_are_nobody_elses(workers, module):
     assert int(server.get("/").text.split()[0]) in server.started()
 
 
+@pytest.mark.parametrize("where", ["file", "application"])
+def test_a_process_that_it_forks_and_lets_go_on_takes_no_orders(workers, module, tmp_path, where):
+    """Two that do would each get some of them."""
+    told = module("os.fork()\n" if where == "application" else "")
+    if where == "file":
+        (tmp_path / "gunicorn.conf.py").write_text("import os\nos.fork()\n")
+    server = workers("--preload", **told)
+    for turn in range(2, 6):
+        server.signal(signal.SIGHUP)
+        server.wait_for(2 * turn)
+
+
 FILES = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 1,) * 2)

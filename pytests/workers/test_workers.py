@@ -30,12 +30,13 @@ def test_a_stop_ends_all(workers, number):
     assert all(map(gone, server.started()))
 
 
-def test_the_interrupt_of_a_terminal_ends_at_once(workers):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_the_interrupt_of_a_terminal_ends_at_once(workers, number):
     """It goes to all processes: the workers have begun to stop gracefully when the master tells them not to."""
     server = workers("--threads", "2", count=1)
     client = server.connect()
     client.request("GET", "/sleep?s=1000")
-    os.killpg(server.pid, signal.SIGINT)
+    os.killpg(server.pid, number)
     assert server.wait() == 0
     assert all(map(gone, server.started()))
 

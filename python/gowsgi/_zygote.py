@@ -104,6 +104,7 @@ class Zygote:
         self.settings = ""
         self.started_in = os.getcwd()
         self.master = os.getppid()
+        self.pid = os.getpid()
         self.ending = False
         self.streams = [stream(number) for number in range(3)]
 
@@ -205,6 +206,7 @@ class Zygote:
         _gunicorn_names.stand_in()
         try:
             config_file = _config_file.read(file["location"])
+            self.only_one()
             settings = file["settings"] or config_file.options()
         except _config_file.ConfigError as mistake:
             self.tell(does="refused", sentence=str(mistake))
@@ -231,6 +233,7 @@ class Zygote:
             if order["app"]:
                 self.collector = Collector()
                 self.support.load_app(order["app"])
+                self.only_one()
                 app = self.support.app
                 gc.collect()
             self.life.loaded(order.get("life"), app, self.listeners)
@@ -248,6 +251,11 @@ class Zygote:
             self.fail(f"the server cannot start: {type(error).__name__}: {error}", EXIT_BOOT)
         gc.freeze()
         self.tell(does="loaded", logs=self.life.takes_records())
+
+    def only_one(self) -> None:
+        """Ends one that the file or the application has forked and let go on: it would take orders, too."""
+        if os.getpid() != self.pid:
+            os._exit(0)
 
     def leave(self, streams: int) -> None:
         """Leaves the terminal, for a daemon."""

@@ -80,7 +80,7 @@ void gw_signals_on_stack(void);
 
 /*
  * Puts our handler for SIGINT and SIGTERM in front of Python's, which must be installed, and with everything set also for
- * those of USR1, HUP, USR2, TTIN, TTOU and WINCH that nobody ignores. Each signal writes its number, with GW_SIGNAL_OURS,
+ * those of QUIT, USR1, HUP, USR2, TTIN, TTOU and WINCH that nobody ignores. Each signal writes its number, with GW_SIGNAL_OURS,
  * to fd, which stays the caller's. Again, for what was installed since. Any thread, GIL: not needed.
  */
 void gw_signals_take(int fd, int everything);

@@ -12,9 +12,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Those that stop the server, and those that tell it something. */
+/* Those that stop the server by a handler of Python's, and those that tell it something. */
 static const int stopping[] = {SIGINT, SIGTERM};
-static const int telling[] = {SIGUSR1, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH};
+static const int telling[] = {SIGQUIT, SIGUSR1, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH};
 
 enum { NSTOPPING = sizeof stopping / sizeof *stopping, NTELLING = sizeof telling / sizeof *telling };
 
