@@ -93,3 +93,16 @@ func TestASignalDoesNotGoByTheNumber(t *testing.T) {
 		t.Errorf("%d signals were sent", sent)
 	}
 }
+
+// A process that a worker has forked has the worker's end of the link, too, and it does not end with the worker.
+func TestALinkThatOthersKeepEndsWithTheWorker(t *testing.T) {
+	c, its, err := newChild(1, make(chan event, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer its.Close()
+	c.follow()
+	c.began(os.Getpid(), func(unix.Signal) error { return nil })
+	c.ended(0)
+	<-c.heard
+}
