@@ -89,12 +89,22 @@ func (z *Zygote) Check() int {
 }
 
 // Close ends the process if no workers were forked from it. The result is how it has ended.
-func (z *Zygote) Close() (status syscall.WaitStatus) {
-	p := z.process
-	if p == nil {
-		return 0
+func (z *Zygote) Close() syscall.WaitStatus {
+	if p := z.take(); p != nil {
+		return p.close()
 	}
+	return 0
+}
+
+// take is the process for who forks workers from it, or closes it; nil: there is none, or somebody else has taken it. Generations
+// may be told by one and the same Zygote, so only the goroutine that uses those does this.
+func (z *Zygote) take() *zygoteProcess {
+	p := z.process
 	z.process = nil
+	return p
+}
+
+func (p *zygoteProcess) close() (status syscall.WaitStatus) {
 	_ = unix.Shutdown(p.descriptor(), unix.SHUT_WR)
 	patience := time.AfterFunc(pastGrace, func() { p.kill(unix.SIGKILL) }) // the file may have started a thread that does not end
 	defer patience.Stop()

@@ -140,7 +140,9 @@ func (z *zygotes) over(generation int, last bool) {
 		z.ending = append(slices.DeleteFunc(z.ending, (*zygoteProcess).isGone), p)
 	}
 	if told := z.told[generation]; told != nil {
-		go told.Close()
+		if p := told.take(); p != nil {
+			go p.close()
+		}
 		delete(z.told, generation)
 		delete(z.listening, generation)
 	}
@@ -205,8 +207,7 @@ func (z *zygotes) use(generation int, told *Zygote, l *Listening) {
 // begin starts one, or takes the one that has evaluated the configuration file, and has the application loaded. age
 // is that of the last worker.
 func (z *zygotes) begin(told *Zygote, l *Listening, age int) (*zygoteProcess, error) {
-	p := told.process
-	told.process = nil
+	p := told.take()
 	if p == nil {
 		var err error
 		if p, err = launch(told, z.how); err != nil {

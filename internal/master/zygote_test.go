@@ -174,3 +174,15 @@ func TestAZygoteThatDoesNotTellOfAnEndIsKilled(t *testing.T) {
 	w.awaitWord(0)
 	p.endedBy(t, unix.SIGKILL)
 }
+
+// Two generations may have one that tells them what to load: what it has is taken by one of them, at once.
+func TestAGenerationThatIsOverLeavesNothingToTheNext(t *testing.T) {
+	p, _ := silent(t)
+	told := &Zygote{process: p}
+	z := &zygotes{told: map[int]*Zygote{1: told, 2: told}, listening: map[int]*Listening{}, of: map[int]*zygoteProcess{}}
+	z.over(1, false)
+	if left := told.take(); left != nil {
+		t.Error("what is being closed is there for the next one")
+	}
+	p.kill(unix.SIGKILL)
+}
