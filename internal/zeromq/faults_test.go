@@ -379,10 +379,16 @@ func TestRouterKeepsForAnIdentity(t *testing.T) {
 		until(t, "gone", func() bool { return len(router.sessions()) == 0 })
 	}
 	leave(hello())
+	if router.Connected([]byte("d")) {
+		t.Error("connected without a connection")
+	}
 	send(t, router, "d", "kept")
 	r := hello()
 	if got := r.message(); got != "kept" {
 		t.Errorf("got %q", got)
+	}
+	if !router.Connected([]byte("d")) {
+		t.Error("not connected")
 	}
 	leave(r)
 	send(t, router, "d", "lost")

@@ -137,6 +137,14 @@ func (s *Socket) tell() {
 	}
 }
 
+// Connected tells whether the peer of a ROUTER that has this identity has a connection now.
+func (s *Socket) Connected(identity []byte) bool {
+	s.mu.Lock()
+	l := s.byIdentity[string(identity)]
+	s.mu.Unlock()
+	return l != nil && l.current() != nil
+}
+
 // Forget has a ROUTER drop a peer, and what is queued for it.
 func (s *Socket) Forget(identity []byte) {
 	s.mu.Lock()
