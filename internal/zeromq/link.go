@@ -111,18 +111,12 @@ func (s *Socket) welcome(conn net.Conn) {
 			_ = old.conn.Close() // the peer is here again, before its last connection was seen to end
 		}
 		l.life.Lock()
-		l.mu.Lock()
-		gone := l.gone
-		l.mu.Unlock()
-		if !gone {
-			err = x.run(l)
-			l.life.Unlock()
-			if err != nil {
-				s.complain(conn, err)
-			}
+		err = x.run(l)
+		l.life.Unlock()
+		if err != errGone {
+			s.complain(conn, err)
 			return
 		}
-		l.life.Unlock()
 	}
 }
 

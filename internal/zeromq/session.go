@@ -49,6 +49,7 @@ const (
 var (
 	errDeaf   = errors.New("it sends commands and does not read the answers")
 	errTopics = errors.New("too many subscriptions")
+	errGone   = errors.New("the link has been given up")
 )
 
 // handshake greets whoever is at the other end.
@@ -75,10 +76,14 @@ func (s *Socket) handshake(conn net.Conn) (*session, error) {
 	return x, nil
 }
 
-// run is the connection's life as the link's session.
+// run is the connection's life as the link's session, unless the link has been given up.
 func (x *session) run(l *link) error {
-	x.l = l
 	l.mu.Lock()
+	if l.gone {
+		l.mu.Unlock()
+		return errGone
+	}
+	x.l = l
 	l.now = x
 	x.open = x.s.kind != Pub
 	l.mu.Unlock()

@@ -1,6 +1,7 @@
 """A socket of libzmq, driven line by line: each line of standard input is an order in JSON, each answer one of output.
 
-["socket", type, {option: value}]  ["bind"|"connect"|"unbind", endpoint]  ["send", [part in hex, ...]]  ["recv"]  ["close"]
+["socket", type, {option: value}]  ["bind"|"connect", endpoint]  ["send", [part in hex, ...]]  ["recv"]  ["close"]
+["many", part in hex, how many]: messages of a number and this part.
 """
 
 import json
@@ -37,11 +38,11 @@ for line in lines():
     elif order == "bind":
         socket.bind(arguments[0])
         answer = socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
-    elif order in ("connect", "unbind"):
-        getattr(socket, order)(arguments[0])
+    elif order == "connect":
+        socket.connect(arguments[0])
     elif order == "send":
         socket.send_multipart([bytes.fromhex(part) for part in arguments[0]])
-    elif order == "many":  # the same message, numbered, so many times
+    elif order == "many":
         for number in range(arguments[1]):
             socket.send_multipart([b"%d" % number, bytes.fromhex(arguments[0])])
     elif order == "recv":
