@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -29,6 +30,7 @@ type session struct {
 	ctl     []byte          // commands to send, before the next message
 	topics  map[string]bool // a PUB's peer has subscribed to
 	size    int             // of topics
+	pongs   atomic.Int64    // answers to PING
 
 	try     []byte // tryWrite's
 	tried   int
@@ -246,6 +248,7 @@ func (x *session) obey(command []byte) error {
 		if !x.control(appendCommand(nil, "PONG", body[2:min(len(body), 18)])) {
 			return errDeaf
 		}
+		x.pongs.Add(1)
 	case "SUBSCRIBE":
 		return x.topic(body, true)
 	case "CANCEL":
