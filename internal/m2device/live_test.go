@@ -332,7 +332,8 @@ func TestSlowHandlerGetsNoSecondRequest(t *testing.T) {
 func TestHandlerOfM2wsgi(t *testing.T) {
 	python := pythonWithZMQ(t)
 	s := newStage(t, "dispatcher", "--ping-interval", "0.02")
-	w := s.start(exec.Command(python, "testdata/handler.py"))
+	w := s.start(exec.Command(python, append([]string{"../../pytests/mongrel2/plain_handler.py"},
+		strings.Fields(s.disp)...)...))
 	for i := range 50 {
 		s.request(i, "/")
 		if client, pid := s.answer(); client != i || pid != w.pid {

@@ -80,7 +80,7 @@ func interfaceAddress(name string) string {
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
 
 // listen binds. A unix socket that nobody listens at any more is replaced.
-func (e endpoint) listen() (net.Listener, error) {
+func (e endpoint) listen(control func(string, string, syscall.RawConn) error) (net.Listener, error) {
 	if e.network == "unix" && e.address[0] != '@' {
 		if c, err := net.Dial("unix", e.address); err == nil {
 			_ = c.Close()
@@ -88,7 +88,7 @@ func (e endpoint) listen() (net.Listener, error) {
 			_ = os.Remove(e.address)
 		}
 	}
-	config := net.ListenConfig{KeepAliveConfig: keepAlive}
+	config := net.ListenConfig{KeepAliveConfig: keepAlive, Control: control}
 	l, err := config.Listen(background, e.network, e.address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot bind %s: %w", e.text, reason(err))

@@ -322,7 +322,8 @@ func TestMessageCutByTheEndOfAConnectionIsSentAgain(t *testing.T) {
 func TestReconnectStorm(t *testing.T) {
 	noLeak(t)
 	at, next := server(t)
-	push := open(t, Push, Options{})
+	lines := newInbox()
+	push := open(t, Push, Options{Log: func(s string) { lines.put(Message{[]byte(s)}) }})
 	connect(t, push, at)
 	send(t, push, "kept")
 	for i := range 7 {
@@ -341,6 +342,9 @@ func TestReconnectStorm(t *testing.T) {
 	if got := r.message(); got != "kept" {
 		t.Errorf("got %q", got)
 	}
+	lines.want(t, "ZeroMQ PUSH at "+at+": "+errEnded.Error()) // one line for all of it
+	_ = r.c.Close()
+	lines.want(t, "ZeroMQ PUSH at "+at+": "+errEnded.Error())
 }
 
 func TestWhatIsKeptForAPeerThatStaysAwayIsDroppedAfterKeep(t *testing.T) {

@@ -39,7 +39,7 @@ func (l *link) stays() bool { return l.endpoint != nil || len(l.identity) > 0 &&
 // stayConnected connects, again and again.
 func (l *link) stayConnected() {
 	s := l.s
-	dialer := net.Dialer{Timeout: handshakeTime, KeepAliveConfig: keepAlive}
+	dialer := net.Dialer{Timeout: handshakeTime, KeepAliveConfig: keepAlive, Control: s.control()}
 	pause := firstPause
 	quiet := false // it has been said that there is no connection
 	for s.started() && !s.leaving.Load() {
@@ -53,6 +53,9 @@ func (l *link) stayConnected() {
 			quiet = false
 		}
 		if err != nil && !quiet && !s.leaving.Load() {
+			if isEnd(err) {
+				err = errEnded
+			}
 			s.log(fmt.Sprintf("ZeroMQ %s at %s: %v", s.kind, l.endpoint.text, reason(err)))
 			quiet = true
 		}

@@ -49,6 +49,7 @@ const (
 var (
 	errDeaf   = errors.New("it sends commands and does not read the answers")
 	errTopics = errors.New("too many subscriptions")
+	errEnded  = errors.New("the connection has ended; another is made")
 	errGone   = errors.New("the link has been given up")
 )
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -169,7 +170,7 @@ func (s *Socket) Bind(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	l, err := e.listen()
+	l, err := e.listen(s.control())
 	if err != nil {
 		return "", err
 	}
@@ -185,6 +186,15 @@ func (s *Socket) Bind(text string) (string, error) {
 	}
 	go s.accept(l)
 	return e.bound(l), nil
+}
+
+// control prepares descriptors. Answers for a machine that has vanished would wait for a quarter of an hour; a peer of the
+// other types may have good reasons to read nothing for long.
+func (s *Socket) control() func(string, string, syscall.RawConn) error {
+	if s.kind != Pub {
+		return nil
+	}
+	return boundUnacknowledged
 }
 
 // accept takes connections until the listener is closed.
