@@ -31,7 +31,8 @@ type settings struct {
 // dispatcher gives requests to handlers. Its methods are called with a lock held.
 //
 // A request is running from when it is given to a handler until its response is complete, or the client or the handler
-// has ended the connection. All that Mongrel2 sends about a connection in between goes to that handler.
+// has ended the connection. All that Mongrel2 sends about a connection in between goes to that handler, further requests
+// as well, as their answers must come in their order.
 type dispatcher struct {
 	settings
 	out      output
@@ -40,7 +41,7 @@ type dispatcher struct {
 	order    uint64 // of giving: who was given something last
 	clients  map[string]*client
 	recent   []string // of clients without anything running, the oldest first
-	pending  []*task  // for whoever is free next
+	pending  []*task  // for whoever is free next: of each client the first
 	waiting  int      // bytes of pending
 }
 
@@ -70,9 +71,9 @@ const (
 type client struct {
 	key     string
 	handler *handler
-	task    *task // that runs, or nil
-	socket  bool  // a WebSocket: the handler keeps it
-	listed  bool  // in recent
+	tasks   []*task // that run; answers are for the first
+	socket  bool    // a WebSocket: the handler keeps it
+	listed  bool    // in recent
 }
 
 // task is a request.
@@ -114,13 +115,12 @@ func (d *dispatcher) fromServer(message []byte) {
 	}
 	key := string(r.server) + " " + string(r.client)
 	c := d.clients[key]
-	gone := string(r.path) == "@*"
-	if gone {
-		d.clientGone(c, message)
+	if r.notice() {
+		d.notice(c, r, message)
 		return
 	}
-	if c != nil && c.task != nil { // more about the request that runs
-		t := c.task
+	if c != nil && len(c.tasks) > 0 && r.continues() {
+		t := c.tasks[len(c.tasks)-1]
 		if r.streams() {
 			t.partial = true
 		} else {
@@ -139,8 +139,14 @@ func (d *dispatcher) fromServer(message []byte) {
 		c = &client{key: key}
 		d.clients[key] = c
 	}
-	c.task = &task{request: r, messages: [][]byte{message}, client: c, progress: progress{noBody: r.head()}}
-	d.place(c.task)
+	t := &task{request: r, messages: [][]byte{message}, client: c, progress: progress{noBody: r.head()}}
+	c.tasks = append(c.tasks, t)
+	switch first := c.tasks[0]; {
+	case first == t:
+		d.place(t)
+	case first.handler != nil:
+		d.assign(t, first.handler)
+	}
 }
 
 // place gives a task to a handler, or lets it wait behind those that do.
@@ -166,7 +172,14 @@ func (t *task) size() (n int) {
 	return n
 }
 
+// give has a handler run a task, and what else its client has asked for since.
 func (d *dispatcher) give(t *task, h *handler) {
+	for _, t := range t.client.tasks {
+		d.assign(t, h)
+	}
+}
+
+func (d *dispatcher) assign(t *task, h *handler) {
 	t.handler, t.client.handler = h, h
 	h.running[t] = struct{}{}
 	d.order++
@@ -258,26 +271,32 @@ func (d *dispatcher) flush() {
 	d.pending = nil
 }
 
-// clientGone ends what runs for a client that has gone, and tells its handler.
-func (d *dispatcher) clientGone(c *client, message []byte) {
+// notice tells the handler of a client what Mongrel2 says about it: that it has gone, or taken some of an answer.
+func (d *dispatcher) notice(c *client, r request, message []byte) {
 	if c == nil {
 		return // no handler has seen it
 	}
 	if c.handler != nil {
 		d.out.toHandler(c.handler.id, message)
 	}
-	d.end(c)
-	delete(d.clients, c.key)
-	d.flush()
+	if r.gone() {
+		d.drop(c)
+		d.flush()
+	}
 }
 
-// end ends the task of a client.
-func (d *dispatcher) end(c *client) {
-	t := c.task
-	if t == nil {
-		return
+// drop ends all there is of a client.
+func (d *dispatcher) drop(c *client) {
+	for len(c.tasks) > 0 {
+		d.end(c)
 	}
-	c.task = nil
+	delete(d.clients, c.key)
+}
+
+// end ends the first task of a client.
+func (d *dispatcher) end(c *client) {
+	t := c.tasks[0]
+	c.tasks = c.tasks[1:]
 	if t.handler != nil {
 		delete(t.handler.running, t)
 		d.retire(t.handler)
@@ -345,7 +364,7 @@ func (d *dispatcher) leave(id string, h *handler) {
 		h.state = left
 		h.heard = d.pings
 		for _, c := range d.clients {
-			if c.handler == h && c.task == nil {
+			if c.handler == h && len(c.tasks) == 0 {
 				d.loseSocket(c)
 				c.handler = nil
 			}
@@ -368,9 +387,9 @@ func (d *dispatcher) forward(h *handler, body []byte) {
 	var ids [][]byte // that it may answer
 	for _, id := range a.ids {
 		c := d.clients[string(a.server)+" "+string(id)]
-		if c == nil || c.task == nil {
+		if c == nil || len(c.tasks) == 0 {
 			ids = append(ids, id)
-		} else if h != nil && c.task.handler == h {
+		} else if h != nil && c.tasks[0].handler == h {
 			ids = append(ids, id)
 			if !a.extended {
 				d.follow(c, a.body)
@@ -392,11 +411,10 @@ func (d *dispatcher) forward(h *handler, body []byte) {
 
 // follow notes what was sent to a client.
 func (d *dispatcher) follow(c *client, body []byte) {
-	t := c.task
+	t := c.tasks[0]
 	t.begun = true
 	if len(body) == 0 { // the connection is closed
-		d.end(c)
-		delete(d.clients, c.key)
+		d.drop(c)
 		return
 	}
 	t.progress.feed(body)
@@ -421,7 +439,7 @@ func (d *dispatcher) remember(c *client) {
 			continue
 		}
 		old.listed = false
-		if old.task == nil && !old.socket {
+		if len(old.tasks) == 0 && !old.socket {
 			delete(d.clients, old.key)
 		}
 	}
@@ -458,18 +476,21 @@ func (d *dispatcher) bury(h *handler) {
 		d.out.log(fmt.Sprintf("handler %q is dead; it was running %d requests", h.id, len(h.running)))
 	}
 	var again []*task
-	for t := range h.running {
-		t.handler, t.client.handler = nil, nil
-		if t.begun || t.partial {
-			d.fail(t)
-		} else {
-			again = append(again, t)
-		}
-	}
 	for _, c := range d.clients {
-		if c.handler == h {
-			d.loseSocket(c)
-			c.handler = nil
+		if c.handler != h {
+			continue
+		}
+		d.loseSocket(c)
+		c.handler = nil
+		lost := false
+		for _, t := range c.tasks {
+			t.handler = nil
+			lost = lost || t.begun || t.partial
+		}
+		if lost {
+			d.fail(c)
+		} else if len(c.tasks) > 0 {
+			again = append(again, c.tasks[0])
 		}
 	}
 	slices.SortFunc(again, func(a, b *task) int { return cmp.Compare(a.order, b.order) })
@@ -482,13 +503,14 @@ func (d *dispatcher) bury(h *handler) {
 // badGateway is what a client gets whose request cannot be given to another handler.
 var badGateway = []byte("HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 
-// fail ends the connection of a request that nobody can go on with.
-func (d *dispatcher) fail(t *task) {
+// fail ends the connection of a client whose request nobody can go on with.
+func (d *dispatcher) fail(c *client) {
+	t := c.tasks[0]
 	if !t.begun {
 		d.out.toServer(appendAnswer(nil, t.request.server, t.request.client, badGateway))
 	}
 	d.out.toServer(appendAnswer(nil, t.request.server, t.request.client, nil))
-	delete(d.clients, t.client.key)
+	delete(d.clients, c.key)
 }
 
 // loseSocket closes a WebSocket whose handler is no more.

@@ -38,7 +38,11 @@ func get(client int, more string) string { return message(client, "/", "GET", mo
 
 func message(client int, path, method, more string) string {
 	headers := fmt.Sprintf(`{"METHOD":%q%s}`, method, more)
-	return fmt.Sprintf("srv %d %s %d:%s,0:,", client, path, len(headers), headers)
+	body := ""
+	if method == "JSON" {
+		body = `{"type":"disconnect"}`
+	}
+	return fmt.Sprintf("srv %d %s %d:%s,%d:%s,", client, path, len(headers), headers, len(body), body)
 }
 
 func answerTo(client int, body string) string {
@@ -355,6 +359,57 @@ func TestLateAnswerToMany(t *testing.T) {
 	d.want(t, ">srv 5:X 1 9, 1:x,]")
 	d.answer("a", "srv 3:1 9, hello")
 	d.want(t, ">srv 3:1 9, hello")
+}
+
+// Requests of one connection that do not wait for answers go to one handler, in their order, and so do they again.
+func TestPipelinedRequestsStayInOrder(t *testing.T) {
+	d := newDesk(settings{}, "a", "b")
+	d.handlers["b"].given = 1
+	d.order = 1
+	second := message(1, "/second", "GET", "")
+	d.request(get(1, ""))
+	d.request(second)
+	d.request(get(2, ""))
+	d.want(t, "a<"+get(1, ""), "a<"+second, "b<"+get(2, ""))
+	d.answer("a", answerTo(1, ok))
+	if d.busy() != 2 {
+		t.Errorf("%d busy", d.busy())
+	}
+	d.request(get(1, ""))
+	d.clear()
+	d.away["a"] = true
+	for range 3 {
+		d.answer("b", "")
+		d.tick()
+	}
+	d.want(t, "ping", "ping", "forget a", "ping", "b<"+second, "b<"+get(1, ""))
+	d.answer("b", answerTo(1, ok))
+	d.answer("b", answerTo(1, ""))
+	if d.busy() != 1 || len(d.clients) != 1 {
+		t.Errorf("%d busy, %d clients", d.busy(), len(d.clients))
+	}
+}
+
+func TestPipelinedRequestsWaitTogether(t *testing.T) {
+	d := newDesk(settings{})
+	second := message(1, "/second", "GET", "")
+	d.request(get(1, ""))
+	d.request(second)
+	d.request(get(2, ""))
+	d.answer("a", "")
+	d.want(t, "a<"+get(1, ""), "a<"+second, "a<"+get(2, ""))
+}
+
+func TestCreditsGoToTheHandler(t *testing.T) {
+	credits := `srv 1 @* 17:{"METHOD":"JSON"},18:{"type":"credits"},`
+	d := newDesk(settings{}, "a")
+	d.request(credits) // for nobody
+	d.request(get(1, ""))
+	d.request(credits)
+	d.want(t, "a<"+get(1, ""), "a<"+credits)
+	if d.busy() != 1 {
+		t.Error("credits end a request")
+	}
 }
 
 func TestKilledConnectionIsDone(t *testing.T) {

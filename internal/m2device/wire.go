@@ -18,6 +18,7 @@ type request struct {
 	path           []byte
 	headers        []byte // JSON, or a tnetstring
 	tagged         bool   // the latter
+	body           []byte
 }
 
 func parseRequest(b []byte) (r request, err error) {
@@ -32,7 +33,7 @@ func parseRequest(b []byte) (r request, err error) {
 	if err != nil {
 		return r, err
 	}
-	if _, _, _, err = netstring(b); err != nil {
+	if r.body, _, _, err = netstring(b); err != nil {
 		return r, err
 	}
 	r.headers, r.tagged = headers, tag == '}'
@@ -160,6 +161,17 @@ func (r request) value(name string) []byte {
 		b = rest
 	}
 	return nil
+}
+
+// notice tells whether this is no request but something about a connection.
+func (r request) notice() bool { return string(r.path) == "@*" }
+
+// gone tells whether a notice says that the client has gone.
+func (r request) gone() bool { return bytes.Contains(r.body, []byte(`"disconnect"`)) }
+
+// continues tells whether this belongs to the request before it: the end of an upload, a part of one, a frame.
+func (r request) continues() bool {
+	return r.streams() || r.value("x-mongrel2-upload-done") != nil || string(r.value("METHOD")) == "WEBSOCKET"
 }
 
 // head tells whether the answer has no body.
