@@ -1,7 +1,7 @@
 """A handler behind the dispatcher, in the manner of m2wsgi 0.5: a DEALER, a SUB for pings, one thread.
 
-It says each request's path, and answers with its pid; a request for /wait when a line comes on standard input, and after
-one for /leave it leaves.
+It says each request's path, and answers with its pid; a request for /wait when a line comes on standard input, and
+after one for /leave it leaves.
 """
 
 import os

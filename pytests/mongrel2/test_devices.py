@@ -72,8 +72,8 @@ def handler():
 def test_response_device(mongrel2, device):
     server = mongrel2()
     specs = server.handlers[0]
-    arguments = ["--code=302", "--status=Found", "--header-Location", "http://other%(PATH)s", "--body=%(METHOD)s %(host)s"]
-    answering = device("response", *arguments, specs.send_spec)
+    head = ["--code=302", "--status=Found", "--header-Location", "http://other%(PATH)s"]
+    answering = device("response", *head, "--body=%(METHOD)s %(host)s", specs.send_spec)
     with server.connect() as client:
         for method, body in (("GET", b"GET here"), ("HEAD", b""), ("GET", b"GET here")):
             client.request(method, "/a/b?c", [("Host", "here")])
