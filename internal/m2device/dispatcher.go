@@ -74,6 +74,7 @@ type client struct {
 	tasks   []*task // that run; answers are for the first
 	socket  bool    // a WebSocket: the handler keeps it
 	listed  bool    // in recent
+	stale   bool    // of a Mongrel2 that is no more; another's may have the same number
 }
 
 // task is a request.
@@ -118,6 +119,9 @@ func (d *dispatcher) fromServer(message []byte) {
 	if r.notice() {
 		d.notice(c, r, message)
 		return
+	}
+	if c != nil {
+		c.stale = false
 	}
 	if c != nil && len(c.tasks) > 0 && r.continues() {
 		t := c.tasks[len(c.tasks)-1]
@@ -285,6 +289,23 @@ func (d *dispatcher) notice(c *client, r request, message []byte) {
 	}
 }
 
+// serverLost ends all requests: Mongrel2 is no more, or will number its connections anew. Handlers are told that their
+// clients have gone, and what they answer nevertheless is for nobody.
+func (d *dispatcher) serverLost() {
+	d.pending, d.waiting = nil, 0
+	for _, c := range d.clients {
+		if c.handler != nil {
+			server, id, _ := strings.Cut(c.key, " ")
+			d.out.toHandler(c.handler.id, fmt.Appendf(nil, `%s %s @* 17:{"METHOD":"JSON"},21:{"type":"disconnect"},`, server, id))
+		}
+		for len(c.tasks) > 0 {
+			d.end(c)
+		}
+		c.handler, c.socket, c.stale = nil, false, true
+		d.remember(c)
+	}
+}
+
 // drop ends all there is of a client.
 func (d *dispatcher) drop(c *client) {
 	for len(c.tasks) > 0 {
@@ -387,8 +408,10 @@ func (d *dispatcher) forward(h *handler, body []byte) {
 	var ids [][]byte // that it may answer
 	for _, id := range a.ids {
 		c := d.clients[string(a.server)+" "+string(id)]
-		if c == nil || len(c.tasks) == 0 {
+		if c == nil || len(c.tasks) == 0 && !c.stale {
 			ids = append(ids, id)
+		} else if len(c.tasks) == 0 {
+			continue
 		} else if h != nil && c.tasks[0].handler == h {
 			ids = append(ids, id)
 			if !a.extended {

@@ -412,6 +412,51 @@ func TestCreditsGoToTheHandler(t *testing.T) {
 	}
 }
 
+// A Mongrel2 that starts anew gives other clients the numbers of the old one's. They get none of its answers.
+func TestAnswersOfTheTimeBeforeAreForNobody(t *testing.T) {
+	gone := func(client int) string { return message(client, "@*", "JSON", "") }
+	d := newDesk(settings{}, "a", "b")
+	d.handlers["b"].given = 1
+	d.order = 1
+	d.request(get(1, "")) // a
+	d.request(get(2, "")) // b
+	d.request(get(3, "")) // a
+	d.answer("a", answerTo(1, ok))
+	d.request(get(4, "")) // b
+	d.clear()
+	d.serverLost()
+	for _, want := range []string{"a<" + gone(1), "b<" + gone(2), "a<" + gone(3), "b<" + gone(4)} {
+		if strings.Count(strings.Join(d.sent, "\n"), want) != 1 {
+			t.Errorf("%q is not in %q", want, d.sent)
+		}
+	}
+	if len(d.sent) != 4 || d.busy() != 0 {
+		t.Errorf("sent %q, %d busy", d.sent, d.busy())
+	}
+	d.clear()
+	for i := 1; i <= 4; i++ {
+		d.answer("a", answerTo(i, ok))
+		d.answer("b", answerTo(i, "more"))
+	}
+	d.want(t)
+	d.request(get(2, "")) // another client: a's turn
+	d.want(t, "a<"+get(2, ""))
+	d.answer("b", answerTo(2, "old"))
+	d.want(t)
+	d.answer("a", answerTo(2, ok))
+	d.answer("a", answerTo(1, "old"))
+	d.want(t, ">"+answerTo(2, ok))
+
+	d = newDesk(settings{})
+	d.request(get(1, ""))
+	d.serverLost()
+	d.answer("a", "")
+	d.want(t)
+	if d.busy() != 0 || d.waiting != 0 {
+		t.Errorf("%d busy, %d bytes", d.busy(), d.waiting)
+	}
+}
+
 func TestKilledConnectionIsDone(t *testing.T) {
 	d := newDesk(settings{}, "a")
 	d.request(get(1, ""))

@@ -80,7 +80,9 @@ func handle(at string) {
 // stage is a device between Mongrel2 and handlers.
 type stage struct {
 	t       *testing.T
+	in      func(name string) string // the endpoint of that name
 	push    *zeromq.Socket
+	sub     *zeromq.Socket
 	answers chan [2]string // client and body
 	disp    string
 	log     string
@@ -115,24 +117,8 @@ func newStage(t *testing.T, name string, options ...string) *stage {
 		t.Fatal(err)
 	}
 	in := func(name string) string { return "ipc://" + filepath.Join(dir, name) }
-	s.push = zeromq.New(zeromq.Push, zeromq.Options{})
-	sub := zeromq.New(zeromq.Sub, zeromq.Options{Receive: func(m zeromq.Message) {
-		a, err := parseAnswer(m[0])
-		if err != nil {
-			t.Errorf("Mongrel2 got %q", m[0])
-			return
-		}
-		_, body, _ := bytes.Cut(a.body, []byte("\r\n\r\n"))
-		for _, id := range a.ids {
-			s.answers <- [2]string{string(id), string(body)}
-		}
-	}})
-	sub.Subscribe(nil)
-	for socket, at := range map[*zeromq.Socket]string{s.push: in("send"), sub: in("recv")} {
-		if _, err := socket.Bind(at); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.in = in
+	s.mongrel2()
 	args := append([]string{name}, options...)
 	switch name {
 	case "dispatcher":
@@ -166,15 +152,55 @@ func newStage(t *testing.T, name string, options ...string) *stage {
 	t.Cleanup(func() {
 		s.stop()
 		s.push.Close(0)
-		sub.Close(0)
+		s.sub.Close(0)
 	})
 	return s
+}
+
+// mongrel2 has the sockets of one.
+func (s *stage) mongrel2() {
+	s.t.Helper()
+	s.push = zeromq.New(zeromq.Push, zeromq.Options{})
+	s.sub = zeromq.New(zeromq.Sub, zeromq.Options{Receive: func(m zeromq.Message) {
+		a, err := parseAnswer(m[0])
+		if err != nil {
+			s.t.Errorf("Mongrel2 got %q", m[0])
+			return
+		}
+		_, body, _ := bytes.Cut(a.body, []byte("\r\n\r\n"))
+		for _, id := range a.ids {
+			s.answers <- [2]string{string(id), string(body)}
+		}
+	}})
+	s.sub.Subscribe(nil)
+	for socket, name := range map[*zeromq.Socket]string{s.push: "send", s.sub: "recv"} {
+		if _, err := socket.Bind(s.in(name)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 func (s *stage) request(client int, path string) {
 	s.t.Helper()
 	if _, err := s.push.Send([]byte(message(client, path, "GET", ""))); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// waitLog waits until what handlers have logged ends so.
+func (s *stage) waitLog(end string) {
+	s.t.Helper()
+	for limit := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
+		b, err := os.ReadFile(s.log)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if bytes.HasSuffix(b, []byte(end)) {
+			return
+		}
+		if time.Now().After(limit) {
+			s.t.Fatalf("the handlers' log never ended in %q", end)
+		}
 	}
 }
 
@@ -410,6 +436,26 @@ func pythonWithZMQ(t *testing.T) string {
 	return ""
 }
 
+// Mongrel2 starts anew while a request runs. What that answers is for nobody, and all goes on.
+func TestMongrel2StartsAnew(t *testing.T) {
+	s := newStage(t, "dispatcher", "--ping-interval", "0.02")
+	w := s.worker()
+	s.request(1, "/wait")
+	s.waitLog(" 1\n")
+	s.push.Close(0)
+	s.sub.Close(0)
+	s.mongrel2()
+	_, _ = io.WriteString(w.in, "go\n")
+	for i := 2; i < 10; i++ {
+		s.request(i, "/")
+	}
+	for i := 2; i < 10; i++ {
+		if client, _ := s.answer(); client != i {
+			t.Errorf("an answer for client %d, and not for %d", client, i)
+		}
+	}
+}
+
 // A device that is told to stop waits for what is running.
 func TestStopWaitsForWhatRuns(t *testing.T) {
 	s := newStage(t, "dispatcher", "--ping-interval", "0.02")
@@ -417,15 +463,7 @@ func TestStopWaitsForWhatRuns(t *testing.T) {
 	s.request(1, "/")
 	s.answer()
 	s.request(2, "/wait")
-	for {
-		b, err := os.ReadFile(s.log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.HasSuffix(b, []byte(" 2\n")) {
-			break
-		}
-	}
+	s.waitLog(" 2\n")
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

@@ -14,6 +14,8 @@ type pull2xreq struct {
 
 func (p *pull2xreq) full() bool { return len(p.pending) >= 64 }
 
+func (p *pull2xreq) serverLost() { p.pending = nil }
+
 func (p *pull2xreq) busy() int { return len(p.pending) }
 
 func (p *pull2xreq) fromServer(message []byte) {

@@ -13,6 +13,7 @@ type decider interface {
 	fromServer(message []byte)
 	fromHandler(id string, body []byte)
 	tick()
+	serverLost()
 	full() bool
 	busy() int
 }
@@ -123,6 +124,14 @@ func (h *hub) busy() int {
 	return h.d.busy()
 }
 
+// lost is that Mongrel2 has gone.
+func (h *hub) lost() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.d.serverLost()
+	h.decided()
+}
+
 // grace is how long a device that was told to stop waits for what is running.
 const grace = 30 * time.Second
 
@@ -178,16 +187,21 @@ func (h *hub) close() {
 	}
 }
 
-// gated are a PULL and a PUB: requests are taken while Mongrel2 listens to answers.
-func gated(send, recv spec, receive func(zeromq.Message), log func(string)) (pull, pub *zeromq.Socket, err error) {
+// gated are a PULL and a PUB: requests are taken while Mongrel2 listens to answers. When it is gone the answers that it
+// has not taken are worthless, even harmful: one that has started anew gives other clients the same numbers. lost is
+// called then, with nothing of the old one's left on the way.
+func gated(send, recv spec, receive func(zeromq.Message), lost func(), log func(string)) (pull, pub *zeromq.Socket,
+	err error) {
 	ready := make(chan struct{}) // pull is there
-	pub, err = recv.open(zeromq.Pub, zeromq.Options{Log: log, Subscribed: func(yes bool) {
+	pub, err = recv.open(zeromq.Pub, zeromq.Options{Log: log, Keep: -1, Subscribed: func(yes bool) {
 		<-ready
 		if yes {
 			pull.Start()
-		} else {
-			pull.Pause()
+			return
 		}
+		pull.Pause()
+		pull.Reset()
+		lost()
 	}})
 	if err == nil {
 		pull, err = send.open(zeromq.Pull, zeromq.Options{Log: log, Paused: true, Receive: receive})

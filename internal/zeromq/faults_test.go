@@ -366,6 +366,54 @@ func TestWhatIsKeptForAPeerThatStaysAwayIsDroppedAfterKeep(t *testing.T) {
 	}
 }
 
+// With Keep below 0 a peer that has come back gets nothing that was meant for the time before.
+func TestNothingIsKept(t *testing.T) {
+	at, next := server(t)
+	pub := open(t, Pub, Options{Keep: -1})
+	connect(t, pub, at)
+	send(t, pub, "early")
+	for _, now := range []string{"1", "2"} {
+		r := next()
+		r.greet("SUB", nil)
+		r.write(appendCommand(nil, "SUBSCRIBE", nil))
+		until(t, "subscribed", pub.Subscribed)
+		send(t, pub, now)
+		if got := r.message(); got != now {
+			t.Errorf("got %q", got)
+		}
+		for send(t, pub, strings.Repeat("x", 1<<20)) { // more than the system takes
+			continue
+		}
+		_ = r.c.Close()
+		until(t, "gone", func() bool { return !pub.Subscribed() })
+		send(t, pub, "away")
+		if pub.Queued() != 0 {
+			t.Errorf("%d bytes are queued", pub.Queued())
+		}
+	}
+}
+
+// After Reset nothing is delivered of what came before, be it read already or not.
+func TestResetThrowsAway(t *testing.T) {
+	at, next := server(t)
+	in := newInbox()
+	pull := open(t, Pull, Options{Receive: in.put})
+	connect(t, pull, at)
+	r := next()
+	r.greet("PUSH", nil)
+	pull.Pause()
+	for range 100 {
+		r.write(appendMessage(nil, [][]byte{bytes.Repeat([]byte("old"), 1000)}))
+	}
+	until(t, "some of it was read", func() bool { return len(pull.sessions()) == 1 && unread(t, pull) < 100*3009 })
+	pull.Reset()
+	pull.Start()
+	r = next()
+	r.greet("PUSH", nil)
+	r.write(appendMessage(nil, [][]byte{[]byte("new")}))
+	in.want(t, "new")
+}
+
 // A peer that has come back with its identity has what a ROUTER queued meanwhile; one that has been forgotten has not.
 func TestRouterKeepsForAnIdentity(t *testing.T) {
 	in := newInbox()

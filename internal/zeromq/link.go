@@ -34,7 +34,9 @@ func (l *link) current() *session {
 }
 
 // stays tells whether what is queued outlives a connection.
-func (l *link) stays() bool { return l.endpoint != nil || len(l.identity) > 0 && l.identity[0] != 0 }
+func (l *link) stays() bool {
+	return l.endpoint != nil || len(l.identity) > 0 && l.identity[0] != 0
+}
 
 // stayConnected connects, again and again.
 func (l *link) stayConnected() {
@@ -162,7 +164,7 @@ func (l *link) offer(m *outgoing, now bool) bool {
 	x := l.now
 	open := x != nil && x.open
 	if l.s.kind == Pub {
-		if open && !x.wants(m.parts[0]) || !open && l.endpoint == nil {
+		if open && !x.wants(m.parts[0]) || !open && (l.endpoint == nil || l.s.o.Keep < 0) {
 			return true
 		}
 	}

@@ -31,6 +31,8 @@ type session struct {
 	topics  map[string]bool // a PUB's peer has subscribed to
 	size    int             // of topics
 	pongs   atomic.Int64    // answers to PING
+	reset   atomic.Bool     // nothing more is delivered
+	resets  int64           // the socket's, when the connection was new
 
 	try     []byte // tryWrite's
 	tried   int
@@ -55,6 +57,7 @@ var (
 
 // handshake greets whoever is at the other end.
 func (s *Socket) handshake(conn net.Conn) (*session, error) {
+	resets := s.resets.Load()
 	_ = conn.SetDeadline(time.Now().Add(handshakeTime))
 	defer context.AfterFunc(s.ctx, func() { _ = conn.Close() })()
 	d := newDecoder(conn, 8<<10)
@@ -70,7 +73,7 @@ func (s *Socket) handshake(conn net.Conn) (*session, error) {
 	if d.max = s.o.MaxMessage; s.kind == Pub || s.kind == Push {
 		d.max = maxControl // nothing but subscriptions is wanted
 	}
-	x := &session{s: s, conn: conn, raw: raw, d: d, peer: p, kick: make(chan struct{}, 1),
+	x := &session{s: s, resets: resets, conn: conn, raw: raw, d: d, peer: p, kick: make(chan struct{}, 1),
 		over: make(chan struct{}), gone: make(chan struct{}),
 		topics: map[string]bool{}}
 	x.attempt = x.attempted
@@ -88,8 +91,9 @@ func (x *session) run(l *link) error {
 	l.now = x
 	x.open = x.s.kind != Pub
 	l.mu.Unlock()
-	if x.s.ctx.Err() != nil {
-		_ = x.conn.Close() // Close may not have seen this connection
+	if x.s.ctx.Err() != nil || x.resets != x.s.resets.Load() {
+		x.reset.Store(true)
+		_ = x.conn.Close() // Close, or Reset, may not have seen this connection
 	} else if x.s.leaving.Load() {
 		x.finish()
 	}
@@ -127,7 +131,7 @@ func (x *session) finished() {
 	case s.shared():
 		s.backlog.pushFront(l.q.waiting())
 		l.q = queue{}
-	case l.drop || !l.stays():
+	case l.drop || !l.stays() || s.o.Keep < 0:
 		cost = l.q.cost
 		l.q = queue{}
 		l.drop = false
@@ -309,7 +313,7 @@ func (x *session) deliver(m Message) error {
 	case Push:
 		return nil
 	}
-	if !x.s.started() {
+	if !x.s.started() || x.reset.Load() {
 		return net.ErrClosed
 	}
 	if x.s.o.Receive != nil && !x.s.closing.Load() {

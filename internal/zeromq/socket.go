@@ -30,6 +30,7 @@ type Options struct {
 	// Bound is from how many queued bytes on Send says that there is no room. Default: 8 MB.
 	Bound int
 	// Keep is how long what is queued for a peer that has gone is kept. PUSH, DEALER and REQ keep it without end.
+	// Below 0 nothing is kept: for peers that would take it for something else when they are back.
 	// Default: 10 s.
 	Keep time.Duration
 	// MaxMessage is the largest message, in bytes of all parts with 32 for each; who sends a larger one is
@@ -81,6 +82,7 @@ type Socket struct {
 	queued  atomic.Int64
 	closing atomic.Bool // nothing more is sent
 	leaving atomic.Bool // nor connected
+	resets  atomic.Int64
 	ctx     context.Context
 	end     context.CancelFunc
 
@@ -100,7 +102,7 @@ func New(t Type, o Options) *Socket {
 	if o.Bound <= 0 {
 		o.Bound = 8 << 20
 	}
-	if o.Keep <= 0 {
+	if o.Keep == 0 {
 		o.Keep = 10 * time.Second
 	}
 	if o.MaxMessage <= 0 {
@@ -340,6 +342,16 @@ func (s *Socket) sessions() []*session {
 		}
 	}
 	return all
+}
+
+// Reset ends all connections; what has come by them and was not delivered is thrown away. Those that the socket makes it
+// makes again.
+func (s *Socket) Reset() {
+	s.resets.Add(1)
+	for _, x := range s.sessions() {
+		x.reset.Store(true)
+		_ = x.conn.Close()
+	}
 }
 
 // Drain has the peers of a PULL or SUB send nothing more, and delivers what they have sent. It returns when that is
