@@ -96,7 +96,8 @@ def test_dispatcher_gives_what_a_dead_handler_ran_to_another(mongrel2, device, h
         first.say(b"/wait")
         second = handler(*places)
         dispatching.say(rb"(?s)is here.*is here")
-        for _ in range(20):  # the first is busy: all go to the second
+        dispatching.say(b"does not answer")  # the first, which is busy: all go to the second
+        for _ in range(20):
             client.request("GET", "/")
             assert client.response().body == str(second.process.pid).encode()
         first.process.kill()
