@@ -326,14 +326,14 @@ func TestReconnectStorm(t *testing.T) {
 	push := open(t, Push, Options{Log: func(s string) { lines.put(Message{[]byte(s)}) }})
 	connect(t, push, at)
 	send(t, push, "kept")
-	for i := range 7 {
+	for i := range 5 {
 		r := next()
 		switch i {
 		case 0:
 		case 1:
 			r.write([]byte("SSH-2.0-x\r\n"))
 		default:
-			r.write((append(greeting3(), readyOf("PULL", nil)...))[:i*15])
+			r.write((append(greeting3(), readyOf("PULL", nil)...))[:i*22])
 		}
 		_ = r.c.Close()
 	}

@@ -48,6 +48,42 @@ type theirs struct {
 
 func libzmq(t *testing.T, kind string, options string) *theirs {
 	t.Helper()
+	var z *theirs
+	select {
+	case z = <-idle:
+		z.t = t
+	default:
+		z = startLibzmq(t)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			z.kill()
+			return
+		}
+		z.do(`["reset"]`)
+		idle <- z
+	})
+	z.do(fmt.Sprintf(`["socket", %q, {%s}]`, kind, options))
+	return z
+}
+
+// idle are processes that the next test takes.
+var idle = make(chan *theirs, 100)
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	for {
+		select {
+		case z := <-idle:
+			z.kill()
+		default:
+			os.Exit(status)
+		}
+	}
+}
+
+func startLibzmq(t *testing.T) *theirs {
+	t.Helper()
 	cmd := exec.Command(libzmqPython(t), "testdata/libzmq.py")
 	to, err := cmd.StdinPipe()
 	if err != nil {
@@ -61,10 +97,7 @@ func libzmq(t *testing.T, kind string, options string) *theirs {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	z := &theirs{t, to, bufio.NewReader(out), cmd}
-	t.Cleanup(z.kill)
-	z.do(fmt.Sprintf(`["socket", %q, {%s}]`, kind, options))
-	return z
+	return &theirs{t, to, bufio.NewReader(out), cmd}
 }
 
 func (z *theirs) kill() {

@@ -47,6 +47,8 @@ for line in lines():
             socket.send_multipart([b"%d" % number, bytes.fromhex(arguments[0])])
     elif order == "recv":
         answer = [part.hex() for part in socket.recv_multipart()]
+    elif order == "reset":
+        socket.close(0)
     elif order == "close":
         socket.close()
         context.term()
