@@ -46,7 +46,7 @@ type Config struct {
 	// Listening.
 	Bind              []Bind
 	SocketActivated   bool     // Bind came from systemd (LISTEN_FDS); not an option
-	Unlink            []string // the descriptors in Bind whose unix paths this server removes at its end; not an option
+	Owned             []string // the descriptors in Bind that a server before this one has bound, and no one else; not an option
 	Backlog           int
 	ReusePort         bool
 	WorkerConnections int

@@ -131,7 +131,7 @@ func TestANewMasterTakesTheOldOnesPlace(t *testing.T) {
 func TestWhatANewMasterInherits(t *testing.T) {
 	me := strconv.Itoa(os.Getppid())
 	for _, c := range []struct {
-		parent, fds, paths string
+		parent, fds, owned string
 		before             int
 		fails              bool
 		bind               int
@@ -139,7 +139,7 @@ func TestWhatANewMasterInherits(t *testing.T) {
 		{"", "", "", 0, false, 1}, {"1234567", "3", "", 0, false, 1}, {me, "3,4", "4", os.Getppid(), false, 2}, {me, "", "", 0, true, 0},
 		{me, "2", "", 0, true, 0},
 	} {
-		t.Setenv(pathsVariable, c.paths)
+		t.Setenv(ownedVariable, c.owned)
 		t.Setenv(parentVariable, c.parent)
 		t.Setenv(listenersVariable, c.fds)
 		cfg := config.Default()
@@ -147,10 +147,10 @@ func TestWhatANewMasterInherits(t *testing.T) {
 		if before != c.before || (err != nil) != c.fails || !c.fails && len(cfg.Bind) != c.bind {
 			t.Errorf("%+v: %d, %v, %v", c, before, err, cfg.Bind)
 		}
-		if c.bind == 2 && !slices.Equal(cfg.Unlink, []string{"4"}) {
-			t.Error("whose paths are whose:", cfg.Unlink)
+		if c.bind == 2 && !slices.Equal(cfg.Owned, []string{"4"}) {
+			t.Error("whose they are:", cfg.Owned)
 		}
-		if os.Getenv(parentVariable) != "" || os.Getenv(listenersVariable) != "" || os.Getenv(pathsVariable) != "" {
+		if os.Getenv(parentVariable) != "" || os.Getenv(listenersVariable) != "" || os.Getenv(ownedVariable) != "" {
 			t.Error("others find the variables")
 		}
 	}

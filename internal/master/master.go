@@ -7,6 +7,7 @@
 //	reread.go   the configuration file, at SIGHUP; evaluate.go how it is read
 //	listening.go  what is listened on, and other addresses at SIGHUP
 //	zygote.go   the process that workers are forked from, where the application is loaded once for all
+//	held.go     processes that are another's children
 //	announce.go what others hear of it
 //	reload.go   HUP by itself when a file changes
 //	table.go    the requests that a worker runs, for when it dies; rights.go, how the master gets them
@@ -323,6 +324,7 @@ func (m *Master) hear(e event) {
 		w.beat = m.now()
 		w.aborted = time.Time{}
 	case wordTable:
+		_ = w.table.Close() // nil, but for one that shows two
 		w.table = e.file
 	case wordAsks:
 		if w.asks.IsZero() {
@@ -343,7 +345,11 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	now := m.now()
 	told := !w.stopBy.IsZero()
 	how := describe(status)
-	if status.Signaled() && status.Signal() == unix.SIGKILL && !w.killed && m.ranOut() {
+	switch {
+	case !status.Signaled() || status.Signal() != unix.SIGKILL:
+	case w.killed:
+		how = "was killed by the master"
+	case m.ranOut():
 		how = memoryIsOut
 	}
 	about := m.atWork(w)
@@ -353,7 +359,8 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	_ = w.table.Close()
 	lost := !told && !m.stopping && w.ready.IsZero() && m.givesUp(w, status)
 	switch {
-	case told && status.Exited() && status.ExitStatus() == 0 || m.stopping && !w.killed:
+	case told && (status == 0 || status == notKnown) || m.stopping && !w.killed,
+		told && w.ready.IsZero() && status.Signaled() && status.Signal() == unix.SIGTERM: // see stop
 		m.log.Debug("worker ended", append(about, "worker", w.age, "how", how)...)
 	case lost:
 		m.log.Error(w.name()+" "+how+" before it served", about...)
@@ -399,9 +406,11 @@ func (m *Master) giveUp(w *worker, status syscall.WaitStatus) {
 	case w.generation != m.generation:
 	case m.previous >= 0:
 		m.log.Error("the new workers could not start, so the old ones go on")
-		failed := m.generation
+		failed, before := m.generation, m.want
 		m.generation, m.previous = m.previous, -1
-		m.restore()
+		if m.restore(); m.want != before {
+			m.changed(m.generation, m.want, before)
+		}
 		for _, other := range m.ofGeneration(failed) {
 			m.stop(other, wordStop) // it may have come to serve
 		}
@@ -413,9 +422,14 @@ func (m *Master) giveUp(w *worker, status syscall.WaitStatus) {
 	}
 }
 
+// notKnown is the status of one whose end somebody else has been told of, or nobody: no process has it.
+const notKnown syscall.WaitStatus = 0xffff
+
 // describe tells how a process ended, to follow its name.
 func describe(status syscall.WaitStatus) string {
 	switch {
+	case status == notKnown:
+		return "has ended, how is not known"
 	case status.Signaled() && status.Signal() == unix.SIGKILL:
 		return "was killed (SIGKILL); the system does that when memory is short"
 	case status.Signaled():
@@ -453,16 +467,7 @@ func (m *Master) signal(sig syscall.Signal) {
 	case unix.SIGHUP:
 		m.hangUp()
 	case unix.SIGTTIN, unix.SIGTTOU:
-		before := m.want
-		if sig == unix.SIGTTIN {
-			m.want++
-		} else if m.want > 1 {
-			m.want--
-		}
-		if m.want != before {
-			m.changed(m.generation, m.want, before)
-		}
-		m.log.Info("the number of workers is changed", "workers", m.want)
+		m.changeWanted(sig)
 	case unix.SIGUSR1:
 		m.begins()
 		m.reopen()
@@ -472,6 +477,34 @@ func (m *Master) signal(sig syscall.Signal) {
 			}
 		}
 	}
+}
+
+// changeWanted answers TTIN and TTOU. What it is about counts for the generation before as well, which may have to go on, and
+// for the one that is to come of a file that is being read.
+func (m *Master) changeWanted(sig syscall.Signal) {
+	before := m.want
+	by := steps{1}
+	if sig == unix.SIGTTOU {
+		by = steps{-1}
+	}
+	if m.want = by.from(m.want); m.want != before {
+		m.changed(m.generation, m.want, before)
+	}
+	m.before.want = by.from(m.before.want)
+	if m.reading != nil {
+		m.reading.steps = append(m.reading.steps, by...)
+	}
+	m.log.Info("the number of workers is changed", "workers", m.want)
+}
+
+// steps are changes of the number of workers in their order, of which there is one at least.
+type steps []int
+
+func (s steps) from(workers int) int {
+	for _, by := range s {
+		workers = max(1, workers+by)
+	}
+	return workers
 }
 
 // begin has what is started from now on be of a new generation.
@@ -567,8 +600,15 @@ func (w *worker) late(now time.Time) bool {
 
 // Signals lets the signals of a master come, from the first call on: before anybody is told that there is one.
 var Signals = sync.OnceValue(func() chan os.Signal {
-	c := make(chan os.Signal, 16)
-	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2,
-		unix.SIGWINCH)
+	c := make(chan os.Signal, 256)
+	signal.Notify(c, unix.SIGHUP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
+	// A channel that is full loses signals, but never one of these.
+	ends := make(chan os.Signal, 3)
+	signal.Notify(ends, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
+	go func() {
+		for sig := range ends {
+			c <- sig
+		}
+	}()
 	return c
 })

@@ -417,3 +417,58 @@ func TestWhatIsSaidOfAWorkerThatNeverServed(t *testing.T) {
 		}
 	}
 }
+
+// Who reads that the system kills when memory is short looks for a leak that is not there.
+func TestWhoHasKilledAWorkerIsSaid(t *testing.T) {
+	for _, test := range []struct {
+		status syscall.WaitStatus
+		killed bool
+		says   string
+	}{
+		{syscall.WaitStatus(unix.SIGKILL), true, "worker 1 was killed by the master; it is replaced"},
+		{syscall.WaitStatus(unix.SIGKILL), false, "worker 1 was killed (SIGKILL); the system does that when memory is short; it is replaced"},
+		{notKnown, false, "worker 1 has ended, how is not known; it is replaced"},
+	} {
+		r := newRig(t, 1)
+		var said strings.Builder
+		r.log = slog.New(slog.NewTextHandler(&said, nil))
+		r.hears(1, wordReady)
+		r.workers[1].killed = test.killed
+		r.ends(1, test.status)
+		if !strings.Contains(said.String(), test.says) {
+			t.Errorf("%q is not in %s", test.says, said.String())
+		}
+	}
+}
+
+// A master that is held up for a moment in a storm of others ends all the same.
+func TestASignalThatEndsIsNotLostBehindOthers(t *testing.T) {
+	c := Signals()
+	for len(c) < cap(c) {
+		if err := unix.Kill(unix.Getpid(), unix.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Kill(unix.Getpid(), unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for sig := range c {
+		if sig == unix.SIGTERM {
+			return
+		}
+	}
+}
+
+// TestAWorkerThatIsNotWantedAnyMoreIsNotWorthAWord: a second HUP ends those that the first has just started.
+func TestAWorkerThatIsNotWantedAnyMoreIsNotWorthAWord(t *testing.T) {
+	r := ready(t, 1)
+	var log bytes.Buffer
+	r.log = slog.New(slog.NewTextHandler(&log, nil))
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGHUP)
+	r.was(2, "SIGTERM")
+	r.ends(2, syscall.WaitStatus(unix.SIGTERM))
+	if strings.Contains(log.String(), "worker 2") {
+		t.Error(log.String())
+	}
+}

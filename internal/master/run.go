@@ -24,6 +24,9 @@ func Wanted(cfg *config.Config) bool {
 // IsWorker reports whether this process is one, before Join.
 func IsWorker() bool { return told().worker }
 
+// PrivateVariables are those by which one process of a server tells another what it is.
+func PrivateVariables() []string { return []string{variable, zygoteVariable} }
+
 // Again is a command that starts this program in dir as it was started there before.
 func Again(dir string) (*exec.Cmd, error) {
 	how, err := thisProgram(dir)
@@ -44,6 +47,8 @@ type Surroundings struct {
 
 	Before   int    // the master that this one takes over from, see Inherit; 0: none
 	Promoted func() // called when that one has ended
+
+	First string // the first record of the log
 
 	// Title has ps show which site this is.
 	Title func(*config.Config)
@@ -76,19 +81,20 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 	m.listenOn(listening)
 	defer func() {
 		for _, ln := range m.bound {
+			ln.Shutdown()
 			ln.close()
 		}
 	}()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, m.listening.forWorkers(), m.events) }
 	manager := m.announcer.manager
 	m.heirs.begin = func() (process, error) {
-		return startHeir(again, append(manager.Environ(), m.listening.paths()), m.listening.files(), m.events)
+		return startHeir(again, append(manager.Environ(), m.listening.owned()), m.listening.files(), m.events)
 	}
 	m.heirs.before = around.Before
 	m.heirs.left = func() {
 		for _, ln := range m.bound {
 			if m.heirs.have.has(ln) {
-				ln.LeavePath()
+				ln.Give()
 			}
 		}
 	}
@@ -96,8 +102,8 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 		m.announcer.manager = manager
 		around.Promoted()
 		for _, ln := range m.bound {
-			if m.heirs.have.has(ln) && ln.Unlinks {
-				ln.TakePath()
+			if m.heirs.have.has(ln) && ln.Owned {
+				ln.Take()
 			}
 		}
 	}
@@ -105,6 +111,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 		m.heirs.have = listening
 		m.announcer.manager = nil // it has the ear of the one before
 	}
+	end := func() (said bool) { return false }
 	if around.Zygote != nil {
 		all := &zygotes{
 			told: map[int]*Zygote{}, listening: map[int]*Listening{}, how: how, log: log, events: m.events, of: map[int]*zygoteProcess{},
@@ -127,10 +134,22 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 				all.leave(3)
 			}
 		}
-		defer all.end(pastGrace)
-		defer m.endReading()
+		if cfg.LogsByPython() {
+			relay.hold()
+			defer relay.release(0)
+		}
+		end = func() bool {
+			m.endReading()
+			all.end(pastGrace)
+			return all.said()
+		}
 	}
-	return m.run(Signals()), nil
+	log.Info(around.First)
+	status := m.run(Signals())
+	if !end() {
+		log.Info(lastRecord)
+	}
+	return status, nil
 }
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {

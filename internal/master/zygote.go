@@ -5,7 +5,6 @@ package master
 // two talk by messages of JSON, an order with the descriptors that it is about.
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,8 +60,10 @@ type order struct {
 	Before  int  `json:"before,omitempty"`
 	Last    bool `json:"last,omitempty"` // for end: the server ends
 
-	Level   string `json:"level,omitempty"` // for log: a record of the master's
+	Level   string `json:"level,omitempty"` // for log: a record of the master's; for end, if the server ends: the last one
 	Message string `json:"message,omitempty"`
+
+	Records []record `json:"records,omitempty"` // for load: what the master has said so far
 }
 
 // identity is a syscall.Credential.
@@ -120,7 +122,7 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 	c.follow()
 	if err := p.send(order{Do: "fork", Age: age}, its); err != nil {
 		p.take(age)
-		go w.ended(0)
+		go w.isOver(0)
 		return nil, err
 	}
 	go func() {
@@ -184,6 +186,11 @@ func (z *zygotes) end(limit time.Duration) {
 	}
 }
 
+// said reports whether one of them has told Python's logger of the end.
+func (z *zygotes) said() bool {
+	return slices.ContainsFunc(z.ending, func(p *zygoteProcess) bool { return p.said.Load() })
+}
+
 // leave has them leave the terminal, as a daemon does: they write to so many streams no more.
 func (z *zygotes) leave(streams int) {
 	for _, p := range z.of {
@@ -208,6 +215,10 @@ func (z *zygotes) begin(told *Zygote, l *Listening, age int) (*zygoteProcess, er
 	}
 	p.log, p.relay, p.events = z.log, z.relay, z.events
 	o := told.load()
+	if o.Life != nil {
+		o.Records = z.relay.kept()
+		p.records = len(o.Records)
+	}
 	if o.Life != nil {
 		life := *o.Life
 		life.Addresses, life.Age = l.URLs(), age
@@ -281,6 +292,9 @@ type zygoteProcess struct {
 	relay   relay
 	earlier *zygoteProcess // that got the records before it; nil: none that is there
 
+	records int         // how many of the master's first ones it was told
+	said    atomic.Bool // it has told Python's logger the last one
+
 	events chan<- event
 	ended  chan struct{} // closed when it has
 
@@ -298,7 +312,8 @@ type zygoteProcess struct {
 type forked struct {
 	*child
 	zygote  *zygoteProcess
-	dropped bool // it is to end, and has not begun
+	process *held // see held
+	dropped bool  // it is to end, and has not begun
 }
 
 // Signal: as long as the application is being loaded the zygote stands for its workers, when all of them are to end.
@@ -323,7 +338,7 @@ func (w *forked) awaitWord(limit time.Duration) {
 	select {
 	case <-w.done:
 	case <-time.After(limit):
-		if pid := w.Pid(); pid > 0 && hasEnded(pid) {
+		if p := w.held(); p != nil && p.hasEnded() {
 			w.zygote.keepsSilent.Do(func() {
 				w.zygote.log.Error("the process that workers are forked from does not tell that one has ended, and is killed",
 					"pid", w.zygote.cmd.Process.Pid, "worker", w.age)
@@ -331,16 +346,6 @@ func (w *forked) awaitWord(limit time.Duration) {
 			})
 		}
 	}
-}
-
-// hasEnded reports whether a process is no more, or waits for its parent to be told so.
-func hasEnded(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return unix.Kill(pid, 0) == unix.ESRCH
-	}
-	name := bytes.LastIndexByte(stat, ')') // which may hold anything
-	return name >= 0 && bytes.HasPrefix(stat[name:], []byte(") Z"))
 }
 
 // isDropped notes that w is to end, and reports whether that is true of all whom the zygote, which is loading, has to fork.
@@ -425,14 +430,23 @@ func (p *zygoteProcess) finish(last bool) {
 		p.breakOff(unix.SIGTERM, last)
 		return
 	}
-	_ = p.send(order{Do: "end", Last: last})
+	_ = p.send(endOrder(last))
 	p.endSoon()
+}
+
+const lastRecord = "stopped"
+
+func endOrder(last bool) order {
+	if !last {
+		return order{Do: "end"}
+	}
+	return order{Do: "end", Last: true, Level: slog.LevelInfo.String(), Message: lastRecord}
 }
 
 // breakOff ends one that is in the application's code, which only a signal does. If it is just through with that, it finds the order
 // before the signal; else it would take that for one that a worker has sent to its parent, and hand it on to the master.
 func (p *zygoteProcess) breakOff(sig syscall.Signal, last bool) {
-	_ = p.send(order{Do: "end", Last: last})
+	_ = p.send(endOrder(last))
 	p.kill(sig)
 	p.endSoon()
 }
@@ -481,6 +495,14 @@ func (p *zygoteProcess) hear(r report) {
 		if r.Logs {
 			p.relay.take(p)
 		}
+	case "logs": // before the application is loaded
+		if r.Logs {
+			p.relay.release(p.records)
+		} else {
+			p.relay.release(0)
+		}
+	case "said":
+		p.said.Store(true)
 	case wordBegins, wordRefuses:
 		p.events <- event{age: afterAge, word: r.Does}
 	case "refused": // when it was started anew, and the file is another one by now
@@ -490,11 +512,11 @@ func (p *zygoteProcess) hear(r report) {
 		w := p.workers[r.Age]
 		p.mu.Unlock()
 		if w != nil {
-			w.began(r.Pid)
+			w.isIn(hold(r.Pid))
 		}
 	case "ended":
 		if w := p.take(r.Age); w != nil {
-			go w.ended(syscall.WaitStatus(r.Status))
+			go w.isOver(syscall.WaitStatus(r.Status))
 		}
 		p.endSoon()
 	}
@@ -507,26 +529,46 @@ func (p *zygoteProcess) orphans(status syscall.WaitStatus) {
 	left, told := p.workers, p.told
 	p.workers = nil
 	p.mu.Unlock()
+	p.relay.release(0)
 	if !told && len(left) > 0 && p.loaded {
 		p.log.Error("the process that workers are forked from "+describe(status)+"; another one takes its place", "pid", p.cmd.Process.Pid)
 	}
 	for _, w := range left {
-		if pid := w.Pid(); pid > 0 {
-			go w.awaitEnd(pid)
+		if process := w.held(); process != nil {
+			go func() {
+				process.awaitEnd()
+				w.isOver(notKnown)
+			}()
 		} else {
 			_, _ = w.link.Write([]byte(wordQuit + "\n")) // if it was forked all the same: others go on
-			go w.ended(status)
+			go w.isOver(status)
 		}
 	}
 }
 
-// lookForEnd is how often it is looked whether a process is there that nobody here is the parent of.
-const lookForEnd = 200 * time.Millisecond
-
-// awaitEnd is for a worker without its parent: how it has ended is not known.
-func (w *forked) awaitEnd(pid int) {
-	for !hasEnded(pid) {
-		time.Sleep(lookForEnd)
+// isIn says in which process the worker is. The zygote is the application's, and might name any.
+func (w *forked) isIn(p *held) {
+	if w.held() != nil || !p.isChildOf(w.zygote.cmd.Process.Pid) {
+		p.close()
+		return
 	}
-	w.ended(0)
+	w.mu.Lock()
+	w.process = p
+	w.mu.Unlock()
+	w.began(p.pid, p.signal)
+}
+
+// held is its process; nil: not known yet.
+func (w *forked) held() *held {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.process
+}
+
+// isOver: it has ended.
+func (w *forked) isOver(status syscall.WaitStatus) {
+	w.ended(status)
+	if p := w.held(); p != nil {
+		p.close()
+	}
 }

@@ -121,9 +121,9 @@ func TestAZygoteThatDoesNotTellOfAnEndIsKilled(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = cat.Wait() })
 	w := notForked(t, p, 1)
-	w.began(cat.Process.Pid)
+	w.process = hold(cat.Process.Pid)
 	w.awaitWord(0)
-	if hasEnded(cat.Process.Pid) || p.cmd.Process.Signal(syscall.Signal(0)) != nil || hasEnded(p.cmd.Process.Pid) {
+	if w.process.hasEnded() || hold(p.cmd.Process.Pid).hasEnded() {
 		t.Fatal("the worker lives, and the zygote is killed")
 	}
 	_ = in.Close()

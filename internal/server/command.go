@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/master"
 	"github.com/gowsgi/gowsgi/internal/systemd"
 )
 
@@ -112,7 +114,7 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 func pythonSetup(cfg *config.Config) bridge.PythonSetup {
 	return bridge.PythonSetup{
 		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON, Argv: []string{"gowsgi", cfg.App},
-		Unset: append([]string{detachedVariable}, systemd.Variables...),
+		Unset: slices.Concat([]string{detachedVariable}, master.PrivateVariables(), systemd.Variables),
 	}
 }
 
@@ -175,7 +177,10 @@ func (s *Server) load() (code int, err error) {
 	if err := s.become(who); err != nil {
 		return status(err), err
 	}
-	if err := bridge.LoadApp(s.cfg.App); err != nil {
+	held := holdsNow(s.listeners)
+	err = bridge.LoadApp(s.cfg.App)
+	held.check()
+	if err != nil {
 		return config.ExitApp, err
 	}
 	if s.http.Stopping() {

@@ -92,7 +92,6 @@ func Master(cfg *config.Config, files *Files) int {
 		return Fail(err, status(err))
 	}
 	defer func() { removePidFile(pidFile) }()
-	log.Info(fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()))
 	var read func(context.Context) (*master.Renewal, error)
 	if reads {
 		read = files.again
@@ -102,10 +101,11 @@ func Master(cfg *config.Config, files *Files) int {
 		return Fail(err, config.ExitBoot)
 	}
 	for i, ln := range listening.All {
-		ln.Unlinks = slices.Contains(cfg.Unlink, cfg.Bind[i].Address)
+		ln.Owned = slices.Contains(cfg.Owned, cfg.Bind[i].Address)
 	}
 	status, err := master.Run(cfg, log, master.Surroundings{
-		Dir: dir, Environ: files.children, Given: &given, As: who, Zygote: zygote, Read: read, Listen: listenLater, Before: before, Up: func() {
+		First: fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()),
+		Dir:   dir, Environ: files.children, Given: &given, As: who, Zygote: zygote, Read: read, Listen: listenLater, Before: before, Up: func() {
 			leaveTerminal(cfg, log)
 			up()
 		}, Promoted: func() {
@@ -122,7 +122,6 @@ func Master(cfg *config.Config, files *Files) int {
 	if err != nil {
 		return Fail(err, status)
 	}
-	log.Info("stopped")
 	return status
 }
 

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 
 import pytest
 
@@ -282,8 +283,11 @@ def series(text):
 
 
 def test_metrics_traces_and_errors_of_two_workers(start, tmp_path):
-    for package in ("prometheus_client", "sentry_sdk", "opentelemetry.instrumentation.flask"):
-        pytest.importorskip(package, reason=f"{package} is not to be had for this Python")
+    for package in ("prometheus-client", "sentry-sdk", "opentelemetry-sdk", "opentelemetry-instrumentation-flask"):
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError:
+            pytest.skip(f"{package} is not to be had for this Python")
     files, errors = tmp_path / "metrics", tmp_path / "errors"
     env = {"PROMETHEUS_MULTIPROC_DIR": str(files), "SENTRY_FILE": str(errors)}
     server = start("observed", "--max-requests", "0", WORK_SECONDS="0.05", **env)

@@ -54,7 +54,7 @@ def program(form):
     if form.kind != "pip":
         pytest.skip("the binary is no module")
 
-    def run(text, timeout=50):
+    def run(text, timeout=100):
         done = subprocess.run(
             [form.interpreter.python, "-c", COMMON + text],
             env=environment(),

@@ -59,3 +59,8 @@ def test_one_that_is_killed_takes_only_its_own_along(workers):
         known = len(crowd.problems)
         crowd.more()
         assert len(crowd.problems) == known
+
+
+def test_the_application_does_not_have_what_its_worker_was_told(workers):
+    """A server that it starts, with the environment that it has, is no part of this one whose master is gone."""
+    assert workers(count=1).get("/environ?name=GOWSGI_WORKER").text == ""

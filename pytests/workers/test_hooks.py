@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from harness.beside import FILES, Beside
+from harness.forms import APPS
 from harness.server import run
 from harness.waiting import wait_until
 
@@ -271,3 +272,30 @@ def test_gunicorn_need_not_be_installed(form, tmp_path):
     assert "util" in forked["error"]
     assert [note["path"] for note in server.seen("access")] == ["/"]
     assert (tmp_path / "home" / "requests").read_text() == "/ http\n"
+
+
+HANGS = """
+import os, time
+
+def nworkers_changed(server, new, old):
+    if (new, old) == (3, 2):
+        open("hangs", "w").close()
+        while not os.path.exists("goes on"):
+            time.sleep(0.01)
+"""
+
+
+def test_a_hook_that_hangs_keeps_nobody(workers, tmp_path):
+    """Neither the workers that are there, nor the master, nor new workers of a HUP."""
+    (tmp_path / "conf.py").write_text(HANGS)
+    server = workers("-c", tmp_path / "conf.py", "--pythonpath", APPS, cwd=tmp_path)
+    server.signal(signal.SIGTTIN)
+    wait_until((tmp_path / "hangs").exists, "the hook is called")
+    old = server.started()
+    assert server.answering() in old
+    server.signal(signal.SIGUSR1)
+    server.signal(signal.SIGHUP)
+    assert server.stderr.wait_for(rb"the new workers serve")
+    wait_until(lambda: server.answering() not in old, "a new one answers")
+    (tmp_path / "goes on").write_text("")
+    server.server._resources = server.resources()

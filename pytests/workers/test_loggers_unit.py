@@ -269,7 +269,16 @@ def test_a_statsd_that_is_away_is_told_of_once(tmp_path):
     for _ in range(4):  # every other one hears of the one before
         log.increment("x", 1)
     log.sock.close()
-    assert 1 <= (tmp_path / "log").read_text().count("Error sending message to statsd") <= 2
+    assert (tmp_path / "log").read_text().count("Error sending message to statsd") == 1
+
+
+def test_a_statsd_that_was_never_there_is_told_of(tmp_path):
+    log = Statsd(Cfg({"statsd_host": f"unix://{tmp_path}/none", "errorlog": str(tmp_path / "log")}))
+    log.increment("x", 1)
+    assert log.sock is None
+    assert f"statsd_host {tmp_path}/none cannot be reached, so nothing is sent" in (tmp_path / "log").read_text()
+    Statsd(Cfg({"errorlog": str(tmp_path / "other")}))
+    assert not (tmp_path / "other").read_text()
 
 
 def test_which_class_it_is(tmp_path, monkeypatch):

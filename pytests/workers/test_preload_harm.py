@@ -1,4 +1,4 @@
-"""Applications that leave more behind than they should when they are loaded once for all workers."""
+"""Applications that leave more behind than they should when they are loaded, or less."""
 
 import json
 import signal
@@ -59,32 +59,48 @@ def test_standard_descriptors_that_it_closes_are_nobody_elses(workers, module):
     assert int(server.get("/").text.split()[0]) in server.started()
 
 
-# Two more than there are: as many as the process itself needs to wait for orders.
-LIMIT = """
+FILES = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 1,) * 2)
+"""  # two more than there are: as many as the process itself needs to wait for orders
+SPACE = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30,) * 2)
 """
+PRELOAD, WORKER = ("--preload", "--workers", 1), ("--workers", 1)
 
 
 @pytest.mark.core
 @pytest.mark.parametrize(
-    "code, why",
+    "options, code, why",
     [
-        ("os.closerange(3, 1000)\n", "the application has closed descriptors of the server's, as os.closerange does"),
         (
-            LIMIT,
+            PRELOAD,
+            FILES,
             "a worker cannot be forked: there are not enough file descriptors: the limit of the process is",
         ),
+        (
+            PRELOAD,
+            SPACE,
+            "the address space of the process is limited to 1024 MB (ulimit -v), and 1340 MB are needed at least",
+        ),
+        *(
+            (
+                options,
+                "os.closerange(3, 1000)\n",
+                "the application has closed descriptors of the server's, as os.closerange does",
+            )
+            for options in (PRELOAD, WORKER, ())
+        ),
     ],
-    ids=["closed", "none left"],
+    ids=["files", "space", "closed", "closed in a worker", "closed in a single process"],
 )
-def test_descriptors_that_it_takes_away_are_told_of(gowsgi, module, code, why):
+def test_what_it_takes_away_is_told_of(gowsgi, module, options, code, why):
     told = module(code)
-    arguments = ("--preload", "--workers", 1, "--bind", "127.0.0.1:0", told.pop("app"))
-    status, _, errors = gowsgi(*arguments, **told)
+    status, _, errors = gowsgi(*options, "--bind", "127.0.0.1:0", told.pop("app"), **told)
     assert status == 3, errors
     assert f"gowsgi: {why}" in errors
-    assert "Traceback" not in errors
+    assert "Traceback" not in errors and "goroutine" not in errors
 
 
 ZYGOTE = """

@@ -65,6 +65,36 @@ def test_a_logger_class_hears_of_requests_errors_and_what_the_server_says(worker
     wait_until(lambda: len([line for line in said() if line.startswith("reopened")]) >= 2, "zygote and worker")
     server.stop()
     assert f"info {worker} stopped" in said()
+    # All that the master says, from the first line to the last, and only there.
+    heard = [line.partition(" ")[2].partition(" ")[2] for line in said() if line.startswith("info ")]
+    assert re.match(rf"gowsgi \S+ listening on http://\S+ \(1 workers, pid {server.pid}\)$", heard[0]), heard
+    assert heard[-1] == "stopped" and heard.count("stopped") == 2 and heard.count("stopping workers=1") == 1
+    assert b"[%d] [" % server.pid not in server.stderr.since()
+
+
+PATCHES = """
+import _thread, sys, threading, types
+
+# As gevent: a thread is a greenlet of the one that starts it. This one is never left when it waits.
+originals = {"start_new_thread": _thread.start_new_thread}
+monkey = types.ModuleType("gevent.monkey")
+monkey.get_original = lambda module, name: originals.get(name) or getattr(sys.modules[module], name)
+sys.modules["gevent"] = types.ModuleType("gevent")
+sys.modules["gevent.monkey"] = monkey
+_thread.start_new_thread = lambda function, args, kwargs={}: function(*args, **kwargs)
+threading.Thread.start = threading.Thread.run
+
+from logger_of_mine import Mine as logger_class
+"""
+
+
+def test_a_file_that_has_patched_threads(workers, said, tmp_path):
+    (tmp_path / "conf.py").write_text(PATCHES)
+    server = workers("-c", tmp_path / "conf.py", count=1, env=mine(tmp_path))
+    (worker,) = server.started()
+    assert server.get("/").status_code == 200
+    server.stop()
+    assert f"info {worker} stopped" in said()
 
 
 def test_what_asks_for_no_python_has_none(workers, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 
 import pytest
 
@@ -65,6 +66,76 @@ def test_a_graceful_stop_serves_what_waits_to_be_accepted(workers, tmp_path, opt
     assert server.stderr.wait_for(rb"\[%d\] \[INFO\] stopping" % server.started()[0])
     free.touch()
     assert [client.response().status for client in clients] == [200] * 4
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["loaded by each", "preloaded"])
+@pytest.mark.parametrize("by", ["--chdir", "PWD"])
+def test_a_reload_goes_where_a_symbolic_link_points_to_now(workers, tmp_path, by, options):
+    """As Capistrano and its like deploy: current is moved to another release."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        text = f"def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{name}']\n"
+        (tmp_path / name / "released.py").write_text(text)
+    current = tmp_path / "current"
+    current.symlink_to("first")
+    if by == "--chdir":
+        server = workers(by, current, *options, count=1, app="released:app")
+    else:
+        server = workers(*options, count=1, app="released:app", cwd=current, env={by: current})
+    assert server.get("/").text == "first"
+    (tmp_path / "next").symlink_to("second")
+    (tmp_path / "next").replace(current)
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: server.get("/").text == "second", "the new one serves")
+    wait_until(lambda: gone(server.started()[0]), "the old one has ended")
+
+
+def test_signals_for_the_master_do_nothing_to_a_worker(workers):
+    """pkill sends them to all."""
+    server = workers()
+    pids = server.started()
+    for name in ("HUP", "TTIN", "USR2"):
+        os.kill(pids[0], getattr(signal, f"SIG{name}"))
+        assert server.stderr.wait_for(rb"\[%d\] \[INFO\] SIG%s is for the master" % (pids[0], name.encode()))
+    assert server.answering() in pids
+
+
+FORKS = """
+import os, time
+
+def application(environ, start_response):
+    if os.fork() == 0:  # as a multiprocessing.Process that goes on
+        while os.path.exists("goes_on"):
+            time.sleep(0.01)
+        os._exit(0)
+    start_response("200 OK", [])
+    return [b"forked"]
+"""
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_a_process_that_a_worker_has_forked_keeps_no_address(serve, tmp_path, upgraded):
+    (tmp_path / "forks.py").write_text(FORKS)
+    (tmp_path / "goes_on").touch()
+    server = serve("forks", "--workers", "1", cwd=tmp_path, bind=("127.0.0.1:0", f"unix:{tmp_path / 'socket'}"))
+    assert server.get("/").text == "forked"
+    if upgraded:
+        server.signal(signal.SIGUSR2)
+        assert server.stderr.wait_for(rb"(?s)(worker 1 serves.*){2}")
+        pid = int(server.stderr.wait_for(rb"a new master is started.* pid=(\d+)").group(1))
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert server.stderr.wait_for(rb"takes its place")
+        assert server.get("/").text == "forked"
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: gone(pid), "the new one has ended")
+    else:
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), 10)
+    (tmp_path / "goes_on").unlink()
     assert server.wait() == 0
 
 

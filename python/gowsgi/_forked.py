@@ -8,6 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from gowsgi import _gunicorn_settings as _settings
+from gowsgi._attempts import attempt
 from gowsgi._gunicorn_logs import Failures, Records
 from gowsgi._hooks import HookError, Hooks
 
@@ -76,7 +77,7 @@ class Forked:
             self._records.close()
 
     def reopen(self) -> None:
-        self.hooks.log.reopen_files()
+        attempt(self.hooks.log, "reopen_files")
 
     def _beat(self) -> None:
         """Called by the server as long as its threads live."""
@@ -102,7 +103,7 @@ class Forked:
         self._leave(1)
 
     def _refuse(self, error: HookError) -> None:
-        self.hooks.log.error("%s", error, exc_info=error.__cause__)
+        attempt(self.hooks.log, "error", "%s", error, exc_info=error.__cause__)
         self._leave(EXIT_BOOT)
 
     def _leave(self, status: int) -> None:

@@ -10,6 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
+from gowsgi._attempts import attempt
 from gowsgi._hook_objects import App, Listener, Server, Worker
 from gowsgi._queues import queued
 
@@ -134,7 +135,7 @@ class Hooks:
         if count != self._told:
             self._told = count
             measured = {"metric": "gunicorn.workers", "value": count, "mtype": "gauge"}
-            self.log.debug(f"{count} workers", extra=measured)
+            attempt(self.log, "debug", f"{count} workers", extra=measured)
 
     def looks(self, listeners: Sequence[int]) -> None:
         """What statsd hears of the queues, once a second."""
@@ -145,10 +146,7 @@ class Hooks:
         count = queued(listeners)
         if count is not None:
             measured = {"metric": "gunicorn.backlog", "value": count, "mtype": "histogram"}
-            try:
-                self.log.debug(f"socket backlog: {count}", extra=measured)
-            except Exception:  # a logger's mistake is not the server's
-                pass
+            attempt(self.log, "debug", f"socket backlog: {count}", extra=measured)
 
     # In the worker.
 
@@ -204,4 +202,4 @@ class Hooks:
             try:
                 hook(*arguments)
             except Exception:
-                self.log.exception("Exception in the hook %s", name)
+                attempt(self.log, "exception", "Exception in the hook %s", name)

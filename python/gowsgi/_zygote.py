@@ -21,6 +21,8 @@ import types
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from gowsgi._attempts import complain
+from gowsgi._collector import Collector
 from gowsgi._zygote_life import Life
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ STARTED_IN = "GOWSGI_STARTED_IN"
 
 # As config.ExitUsage, ExitBoot and ExitApp.
 EXIT_USAGE, EXIT_BOOT, EXIT_APP = 2, 3, 4
+
+# A status that no process has (internal/master/master.go).
+NOT_KNOWN = 0xFFFF
 
 # How many seconds hooks and atexit functions have when all workers have ended, as the master waits (zygotes.end).
 LAST = 5
@@ -95,7 +100,7 @@ class Zygote:
         self.signals: Signals | None = None
         self.caught: list[int] = []  # signals, before the orders were looked at
         self.cut = False  # the last order came without all of its descriptors
-        self.collects = gc.isenabled()
+        self.collector: Collector | None = None
         self.settings = ""
         self.started_in = os.getcwd()
         self.master = os.getppid()
@@ -201,11 +206,12 @@ class Zygote:
         try:
             self.prepare(order)
             self.life.begins(order.get("life"), config_file, self.started_in)
+            if order.get("records"):
+                self.tell(does="logs", logs=self.life.says(order["records"]))
             for name in ("atexit", "faulthandler", "functools", "threading"):  # which each worker wants
                 importlib.import_module(name)
             if order["app"]:
-                # Less is copied later when nothing was freed between what stays (gc.freeze in Python's documentation).
-                gc.disable()
+                self.collector = Collector()
                 self.support.load_app(order["app"])
                 app = self.support.app
                 gc.collect()
@@ -222,7 +228,6 @@ class Zygote:
             self.fail(str(error), EXIT_BOOT)
         except BaseException as error:  # of a logger's class, or sys.exit in a hook
             self.fail(f"the server cannot start: {type(error).__name__}: {error}", EXIT_BOOT)
-        self.collects = self.collects or gc.isenabled()
         gc.freeze()
         self.tell(does="loaded", logs=self.life.takes_records())
 
@@ -254,7 +259,7 @@ class Zygote:
         self.support.prepare(order["setup"])
 
     def fail(self, sentence: str, status: int) -> None:
-        print("gowsgi: " + sentence, file=sys.stderr, flush=True)
+        complain(sentence)
         sys.exit(status)
 
     def fork(self, age: int, link_fd: int) -> bool:
@@ -266,6 +271,7 @@ class Zygote:
                 stream.flush()
             except BaseException:  # what the application has put there may raise anything
                 pass
+        seen = None
         try:
             seen = self.life.forks(age)
             with warnings.catch_warnings():
@@ -275,6 +281,8 @@ class Zygote:
         except (OSError, RuntimeError) as error:
             self.life.explain(error)
             os.close(link_fd)
+            if seen is not None:
+                seen.tmp.close()
             self.cannot_fork(age, str(error))
             return False
         if pid:
@@ -285,8 +293,8 @@ class Zygote:
             return False
         self.link.close()
         disown()
-        if self.collects:
-            gc.enable()
+        if self.collector is not None:
+            self.collector.wakes()
         worker = self.life.inside(seen, self.support)
         told = ["streams=" + ";".join(self.streams)] + ([] if worker is None else worker.begins())
         listeners = ",".join(map(str, self.listeners))
@@ -298,7 +306,7 @@ class Zygote:
         return True
 
     def cannot_fork(self, age: int, why: str) -> None:
-        print(f"gowsgi: a worker cannot be forked: {why}", file=sys.stderr, flush=True)
+        complain(f"a worker cannot be forked: {why}")
         self.tell(does="ended", age=age, status=EXIT_BOOT << 8)
 
     def reap(self) -> None:
@@ -307,7 +315,7 @@ class Zygote:
             try:
                 ended, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:  # somebody else has waited for it
-                ended, status = pid, 0
+                ended, status = pid, NOT_KNOWN
             if ended:
                 del self.workers[pid]
                 self.tell(does="ended", age=age, status=status)
@@ -330,6 +338,8 @@ class Zygote:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
         signal.alarm(LAST)
+        if self.life.says_last():
+            self.tell(does="said")
         self.life.ends()
         here = threading.current_thread()
         if any(thread is not here and not thread.daemon for thread in threading.enumerate()):

@@ -75,5 +75,6 @@ __attribute__((constructor)) static void run_zygote(int argc, char **argv, char 
 		fail(err);
 	if (gw_embed_run(text[CODE]) < 0) /* what it raised is printed */
 		_exit(GW_EXIT_BOOT);
+	(void)gw_check_space(); /* the application may have set a limit, and Go is still to start */
 	/* A worker: texts stay where they are, for Python has pointers to some. */
 }
