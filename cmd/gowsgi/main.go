@@ -33,6 +33,9 @@ func run(args []string) int {
 	if err := server.Orphaned(); err != nil {
 		return server.Fail(err, config.ExitBoot)
 	}
+	if status, ok := server.Device(args); ok {
+		return status
+	}
 	files := server.NewFiles(args, func(cfg *config.Config) (*server.Program, error) { return program(cfg, args) })
 	defer files.Close()
 	cfg, action, err := config.Parse(files.Args(), files.Getenv, files.Reader(), os.Stdout)

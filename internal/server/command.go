@@ -256,6 +256,9 @@ func init() { bridge.SetEntry(module{}) }
 // Main implements bridge.Entry: the command line in a process that is Python's.
 func (module) Main(argv []string, saved bridge.State) int {
 	began := time.Now()
+	if status, ok := Device(argv); ok {
+		return status
+	}
 	if err := bridge.TakeEnviron(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}

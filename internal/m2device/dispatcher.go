@@ -1,0 +1,547 @@
+package m2device
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// output is what devices send to.
+type output interface {
+	toHandler(handler string, body []byte) // behind an empty part
+	toServer(message []byte)
+	ping()
+	connected(handler string) bool
+	forget(handler string)
+	log(line string)
+}
+
+// Settings of a dispatcher.
+type settings struct {
+	giveUp int            // after so many pings without an answer a handler is dead even if its connection stands
+	sticky *regexp.Regexp // of a message; what its groups match is the key of its handler. nil: the least loaded
+	slots  int            // requests that a handler gets at once that does not say how many it runs; 0: any number
+}
+
+// dispatcher gives requests to handlers. Its methods are called with a lock held.
+//
+// A request is running from when it is given to a handler until its response is complete, or the client or the handler
+// has ended the connection. All that Mongrel2 sends about a connection in between goes to that handler, further requests
+// as well, as their answers must come in their order.
+type dispatcher struct {
+	settings
+	out      output
+	pings    int // that were sent
+	handlers map[string]*handler
+	order    uint64 // of giving: who was given something last
+	clients  map[string]*client
+	recent   []string // of clients without anything running, the oldest first
+	pending  []*task  // for whoever is free next: of each client the first
+	waiting  int      // bytes of pending
+}
+
+// maxClients is how many connections without a running request are remembered.
+const maxClients = 1 << 16
+
+// handler is who has said that it is here.
+type handler struct {
+	id      string
+	slots   int
+	running map[*task]struct{}
+	heard   int    // dispatcher.pings when it last said something
+	given   uint64 // dispatcher.order
+	state   handlerState
+}
+
+type handlerState int8
+
+const (
+	alive    handlerState = iota
+	doubtful              // it has not answered a ping: it gets nothing new unless it is stuck to
+	silent                // nor another one: it gets nothing
+	left                  // it said so
+)
+
+// client is a connection of Mongrel2's that a handler has.
+type client struct {
+	key     string
+	handler *handler
+	tasks   []*task // that run; answers are for the first
+	socket  bool    // a WebSocket: the handler keeps it
+	listed  bool    // in recent
+	stale   bool    // of a Mongrel2 that is no more; another's may have the same number
+}
+
+// task is a request.
+type task struct {
+	request  request
+	messages [][]byte // what is given again if the handler dies
+	handler  *handler
+	order    uint64 // dispatcher.order
+	client   *client
+	progress progress
+	begun    bool // some of the response is sent
+	partial  bool // messages are not all: parts of the body have gone
+}
+
+func newDispatcher(s settings, out output) *dispatcher {
+	return &dispatcher{settings: s, out: out, handlers: map[string]*handler{}, clients: map[string]*client{}}
+}
+
+// full tells whether no more requests should be taken from Mongrel2.
+func (d *dispatcher) full() bool {
+	return len(d.pending) > 0 && (len(d.pending) >= 64 || d.waiting > 4<<20)
+}
+
+// busy is how many requests are running or pending.
+func (d *dispatcher) busy() int {
+	n := len(d.pending)
+	for _, h := range d.handlers {
+		n += len(h.running)
+	}
+	return n
+}
+
+// fromServer takes a message of Mongrel2's.
+func (d *dispatcher) fromServer(message []byte) {
+	r, err := parseRequest(message)
+	if err != nil {
+		d.out.log("the dispatcher got " + err.Error())
+		return
+	}
+	key := string(r.server) + " " + string(r.client)
+	c := d.clients[key]
+	if r.notice() {
+		d.notice(c, r, message)
+		return
+	}
+	if c != nil {
+		c.stale = false
+	}
+	if c != nil && len(c.tasks) > 0 && r.continues() {
+		t := c.tasks[len(c.tasks)-1]
+		if r.streams() {
+			t.partial = true
+		} else {
+			t.messages = append(t.messages, message)
+		}
+		if t.handler != nil {
+			d.out.toHandler(t.handler.id, message)
+		}
+		return
+	}
+	if c != nil && c.socket && c.handler != nil {
+		d.out.toHandler(c.handler.id, message)
+		return
+	}
+	if c == nil {
+		c = &client{key: key}
+		d.clients[key] = c
+	}
+	t := &task{request: r, messages: [][]byte{message}, client: c, progress: progress{noBody: r.head()}}
+	c.tasks = append(c.tasks, t)
+	switch first := c.tasks[0]; {
+	case first == t:
+		d.place(t)
+	case first.handler != nil:
+		d.assign(t, first.handler)
+	}
+}
+
+// place gives a task to a handler, or lets it wait behind those that do.
+func (d *dispatcher) place(t *task) {
+	if d.sticky == nil && len(d.pending) > 0 {
+		d.wait(t)
+	} else if h := d.choose(t); h != nil {
+		d.give(t, h)
+	} else {
+		d.wait(t)
+	}
+}
+
+func (d *dispatcher) wait(t *task) {
+	d.pending = append(d.pending, t)
+	d.waiting += t.size()
+}
+
+func (t *task) size() (n int) {
+	for _, m := range t.messages {
+		n += len(m)
+	}
+	return n
+}
+
+// give has a handler run a task, and what else its client has asked for since.
+func (d *dispatcher) give(t *task, h *handler) {
+	for _, t := range t.client.tasks {
+		d.assign(t, h)
+	}
+}
+
+func (d *dispatcher) assign(t *task, h *handler) {
+	t.handler, t.client.handler = h, h
+	h.running[t] = struct{}{}
+	d.order++
+	h.given, t.order = d.order, d.order
+	for _, m := range t.messages {
+		d.out.toHandler(h.id, m)
+	}
+}
+
+// choose is the handler for a task, or nil while there is none.
+func (d *dispatcher) choose(t *task) *handler {
+	var best *handler
+	var bestRank uint64
+	key := d.stickyKey(t)
+	for _, h := range d.handlers {
+		if !d.takes(h) {
+			continue
+		}
+		rank := h.given
+		if d.sticky != nil {
+			rank = hash(key, h.id)
+			if best == nil || rank < bestRank || rank == bestRank && h.id < best.id {
+				best, bestRank = h, rank
+			}
+			continue
+		}
+		n := len(h.running)
+		if h.slots > 0 && n >= h.slots {
+			continue
+		}
+		if best == nil || n < len(best.running) || n == len(best.running) && rank < bestRank {
+			best, bestRank = h, rank
+		}
+	}
+	return best
+}
+
+// takes tells whether a handler may be given something new.
+func (d *dispatcher) takes(h *handler) bool {
+	return (h.state == alive || h.state == doubtful && d.sticky != nil) && d.out.connected(h.id)
+}
+
+// stickyKey is what decides which handler a task is for.
+func (d *dispatcher) stickyKey(t *task) (key []byte) {
+	if d.sticky == nil {
+		return nil
+	}
+	m := d.sticky.FindSubmatch(t.messages[0])
+	switch {
+	case m == nil:
+		return t.messages[0]
+	case len(m) == 1:
+		return m[0]
+	}
+	for _, group := range m[1:] {
+		key = append(key, group...)
+	}
+	return key
+}
+
+// hash ranks a handler for a key: the handler of the least rank has it, so that one that comes or goes moves only the
+// keys that it has, and several dispatchers agree.
+func hash(key []byte, handler string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(key)
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write([]byte(handler))
+	x := h.Sum64() // whose high bits say little about the last bytes
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}
+
+// flush gives what waits to who is free.
+func (d *dispatcher) flush() {
+	for len(d.pending) > 0 {
+		t := d.pending[0]
+		h := d.choose(t)
+		if h == nil {
+			return
+		}
+		d.pending[0] = nil
+		d.pending = d.pending[1:]
+		d.waiting -= t.size()
+		d.give(t, h)
+	}
+	d.pending = nil
+}
+
+// notice tells the handler of a client what Mongrel2 says about it: that it has gone, or taken some of an answer.
+func (d *dispatcher) notice(c *client, r request, message []byte) {
+	if c == nil {
+		return // no handler has seen it
+	}
+	if c.handler != nil {
+		d.out.toHandler(c.handler.id, message)
+	}
+	if r.gone() {
+		d.drop(c)
+		d.flush()
+	}
+}
+
+// serverLost ends all requests: Mongrel2 is no more, or will number its connections anew. Handlers are told that their
+// clients have gone, and what they answer nevertheless is for nobody.
+func (d *dispatcher) serverLost() {
+	d.pending, d.waiting = nil, 0
+	for _, c := range d.clients {
+		if c.handler != nil {
+			server, id, _ := strings.Cut(c.key, " ")
+			d.out.toHandler(c.handler.id, fmt.Appendf(nil, `%s %s @* 17:{"METHOD":"JSON"},21:{"type":"disconnect"},`, server, id))
+		}
+		for len(c.tasks) > 0 {
+			d.end(c)
+		}
+		c.handler, c.socket, c.stale = nil, false, true
+		d.remember(c)
+	}
+}
+
+// drop ends all there is of a client.
+func (d *dispatcher) drop(c *client) {
+	for len(c.tasks) > 0 {
+		d.end(c)
+	}
+	delete(d.clients, c.key)
+}
+
+// end ends the first task of a client.
+func (d *dispatcher) end(c *client) {
+	t := c.tasks[0]
+	c.tasks = c.tasks[1:]
+	if t.handler != nil {
+		delete(t.handler.running, t)
+		d.retire(t.handler)
+		return
+	}
+	for i, p := range d.pending {
+		if p == t {
+			d.pending = append(d.pending[:i:i], d.pending[i+1:]...)
+			d.waiting -= t.size()
+			break
+		}
+	}
+}
+
+// retire forgets a handler that has left, once it has done all it had.
+func (d *dispatcher) retire(h *handler) {
+	if h.state == left && len(h.running) == 0 && !d.out.connected(h.id) {
+		delete(d.handlers, h.id)
+	}
+}
+
+// fromHandler takes a message of a handler's.
+func (d *dispatcher) fromHandler(id string, body []byte) {
+	h := d.handlers[id]
+	if string(body) == "X" {
+		d.leave(id, h)
+		return
+	}
+	slots, told := slotsOf(body)
+	hello := len(body) == 0 || told
+	if h == nil {
+		if !hello { // an answer of one that was given up
+			d.forward(nil, body)
+			return
+		}
+		h = &handler{id: id, slots: d.slots, running: map[*task]struct{}{}}
+		d.handlers[id] = h
+		d.out.log(fmt.Sprintf("handler %q is here", id))
+	}
+	h.heard = d.pings
+	if told {
+		h.slots = slots
+	}
+	if h.state != left || hello {
+		h.state = alive
+	}
+	if !hello {
+		d.forward(h, body)
+	}
+	d.flush()
+}
+
+// slotsOf reads T and a number: how many requests a handler runs at once.
+func slotsOf(body []byte) (int, bool) {
+	if len(body) < 2 || len(body) > 7 || body[0] != 'T' {
+		return 0, false
+	}
+	n, err := strconv.Atoi(string(body[1:]))
+	return n, err == nil && n > 0
+}
+
+// leave gives a handler nothing more, and tells it so: what it was given is before that on its way.
+func (d *dispatcher) leave(id string, h *handler) {
+	if h != nil {
+		h.state = left
+		h.heard = d.pings
+		for _, c := range d.clients {
+			if c.handler == h && len(c.tasks) == 0 {
+				d.loseSocket(c)
+				c.handler = nil
+			}
+		}
+		if len(h.running) == 0 {
+			delete(d.handlers, id)
+		}
+		d.out.log(fmt.Sprintf("handler %q leaves", id))
+	}
+	d.out.toHandler(id, []byte("X"))
+}
+
+// forward sends an answer on, unless it is one of a handler to what another has been given since.
+func (d *dispatcher) forward(h *handler, body []byte) {
+	a, err := parseAnswer(body)
+	if err != nil {
+		d.out.log("a handler sent " + err.Error())
+		return
+	}
+	var ids [][]byte // that it may answer
+	for _, id := range a.ids {
+		c := d.clients[string(a.server)+" "+string(id)]
+		if c == nil || len(c.tasks) == 0 && !c.stale {
+			ids = append(ids, id)
+		} else if len(c.tasks) == 0 {
+			continue
+		} else if h != nil && c.tasks[0].handler == h {
+			ids = append(ids, id)
+			if !a.extended {
+				d.follow(c, a.body)
+			}
+		}
+	}
+	switch len(ids) {
+	case len(a.ids):
+		d.out.toServer(body)
+	case 0:
+	default:
+		list := bytes.Join(ids, []byte(" "))
+		if a.extended {
+			list = append([]byte("X "), list...)
+		}
+		d.out.toServer(appendAnswer(nil, a.server, list, a.body))
+	}
+}
+
+// follow notes what was sent to a client.
+func (d *dispatcher) follow(c *client, body []byte) {
+	t := c.tasks[0]
+	t.begun = true
+	if len(body) == 0 { // the connection is closed
+		d.drop(c)
+		return
+	}
+	t.progress.feed(body)
+	if t.progress.state == complete {
+		d.end(c)
+		c.socket = t.progress.upgrade
+		d.remember(c)
+	}
+}
+
+// remember keeps a client whose request is done for a while, as news about it are for the same handler.
+func (d *dispatcher) remember(c *client) {
+	if c.listed {
+		return
+	}
+	c.listed = true
+	d.recent = append(d.recent, c.key)
+	for n := len(d.recent); n > maxClients; n-- {
+		old := d.clients[d.recent[0]]
+		d.recent = d.recent[1:]
+		if old == nil {
+			continue
+		}
+		old.listed = false
+		if len(old.tasks) == 0 && !old.socket {
+			delete(d.clients, old.key)
+		}
+	}
+}
+
+// tick is called each interval: who has not answered the last ping is doubtful, who has not answered two gets nothing
+// more, and if its connection has ended, too, what it was running is given to others.
+func (d *dispatcher) tick() {
+	for _, h := range d.handlers {
+		quiet := d.pings - h.heard
+		switch {
+		case quiet >= 2 && (quiet >= d.giveUp || !d.out.connected(h.id)):
+			d.bury(h)
+		case h.state == left:
+		case quiet >= 2:
+			if h.state != silent {
+				d.out.log(fmt.Sprintf("handler %q does not answer", h.id))
+			}
+			h.state = silent
+		case quiet == 1:
+			h.state = doubtful
+		}
+	}
+	d.pings++
+	d.out.ping()
+	d.flush()
+}
+
+// bury gives what a handler ran to others: all of which nothing has been answered.
+func (d *dispatcher) bury(h *handler) {
+	delete(d.handlers, h.id)
+	d.out.forget(h.id)
+	if h.state != left || len(h.running) > 0 {
+		d.out.log(fmt.Sprintf("handler %q is dead; it was running %d requests", h.id, len(h.running)))
+	}
+	var again []*task
+	for _, c := range d.clients {
+		if c.handler != h {
+			continue
+		}
+		d.loseSocket(c)
+		c.handler = nil
+		lost := false
+		for _, t := range c.tasks {
+			t.handler = nil
+			lost = lost || t.begun || t.partial
+		}
+		if lost {
+			d.fail(c)
+		} else if len(c.tasks) > 0 {
+			again = append(again, c.tasks[0])
+		}
+	}
+	slices.SortFunc(again, func(a, b *task) int { return cmp.Compare(a.order, b.order) })
+	d.pending = append(again, d.pending...)
+	for _, t := range again {
+		d.waiting += t.size()
+	}
+}
+
+// badGateway is what a client gets whose request cannot be given to another handler.
+var badGateway = []byte("HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+// fail ends the connection of a client whose request nobody can go on with.
+func (d *dispatcher) fail(c *client) {
+	t := c.tasks[0]
+	if !t.begun {
+		d.out.toServer(appendAnswer(nil, t.request.server, t.request.client, badGateway))
+	}
+	d.out.toServer(appendAnswer(nil, t.request.server, t.request.client, nil))
+	delete(d.clients, c.key)
+}
+
+// loseSocket closes a WebSocket whose handler is no more.
+func (d *dispatcher) loseSocket(c *client) {
+	if !c.socket {
+		return
+	}
+	c.socket = false
+	server, id, _ := strings.Cut(c.key, " ")
+	d.out.toServer(appendAnswer(nil, []byte(server), []byte(id), nil))
+}
