@@ -51,7 +51,7 @@ def test_environ_is_that_of_a_socket(behind, protocol):
 
 
 def test_what_mongrel2_says_itself(behind):
-    front, server = behind("show_environ", path="/app")
+    front, _server = behind("show_environ", path="/app")
     with front.connect() as client:
         client.send(
             b"GET /app/x?y HTTP/1.1\r\nHost: example.org:1234\r\nremote_addr: 1.2.3.4\r\nRemote-Addr: 5.6.7.8\r\n\r\n"
@@ -94,7 +94,7 @@ def test_an_error_is_told_and_ends_the_connection(behind):
 
 
 def test_a_pipeline_is_answered_in_order(behind):
-    front, server = behind("stream", "--threads", "4")
+    front, _server = behind("stream", "--threads", "4")
     sizes = [50000, 10, 30000, 1, 20, 7]
     with front.connect() as client:
         client.send(b"".join(head("GET", f"/?count=3&size={n}") for n in sizes))
@@ -112,7 +112,7 @@ def test_a_client_that_reads_nothing_holds_little(behind):
 
 
 def test_large_downloads_come_whole(behind, tmp_path):
-    front, server = behind("every", "--threads", "2")
+    front, _server = behind("every", "--threads", "2")
     answer = front.request("GET", "/stream/?count=300&size=100000&length=1")
     assert len(answer.body) == 30000000 and answer.body[251 * 40000 : 251 * 40001] == bytes(range(251))
 
@@ -134,7 +134,7 @@ DIGEST = f"{len(BODY)} {hashlib.sha256(BODY).hexdigest()}".encode()
     "how", [{"upload.temp_store": "/uploads/up.XXXXXX"}, {"upload.stream": 1}], ids=["file", "pieces"]
 )
 def test_large_uploads(behind, how, options):
-    front, server = behind("every", *options, settings=dict(how, **{"download.flow_control": 1}))
+    front, _server = behind("every", *options, settings=dict(how, **{"download.flow_control": 1}))
     assert front.request("POST", "/digest/", body=BODY).body == DIGEST
     with front.connect() as client:
         client.send(head("POST", "/digest/", [("Transfer-Encoding", "chunked")]))
