@@ -82,7 +82,8 @@ func Master(cfg *config.Config, files *Files) int {
 		return Fail(err, status(err))
 	}
 	defer func() { removePidFile(pidFile) }()
-	log.Info(fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()))
+	where := serving(cfg, listeningOn(listeners), len(listeners) > 0)
+	log.Info(fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, where, cfg.WorkerCount(), os.Getpid()))
 	var read func(context.Context) (*master.Renewal, error)
 	if reads {
 		read = files.again
