@@ -104,7 +104,7 @@ func Master(cfg *config.Config, files *Files) int {
 		ln.Owned = slices.Contains(cfg.Owned, cfg.Bind[i].Address)
 	}
 	status, err := master.Run(cfg, log, master.Surroundings{
-		First: fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()),
+		First: fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, serving(cfg, listeningOn(listeners), len(listeners) > 0), cfg.WorkerCount(), os.Getpid()),
 		Dir:   dir, Environ: files.children, Given: &given, As: who, Zygote: zygote, Read: read, Listen: listenLater, Before: before, Up: func() {
 			leaveTerminal(cfg, log)
 			up()
