@@ -49,6 +49,8 @@ type Config struct {
 	Backlog           int
 	ReusePort         bool
 	WorkerConnections int
+	Mongrel2          string // SEND_SPEC[,RECV_SPEC]; "" none
+	Mongrel2Chroot    string
 
 	// Application.
 	Threads    int
@@ -211,6 +213,9 @@ func (c *Config) finish() error {
 			"raise --limit-request-head or lower --limit-request-line", c.LimitRequestLine, c.LimitRequestHead)
 	}
 	if err := c.finishMount(); err != nil {
+		return err
+	}
+	if err := c.finishMongrel2(); err != nil {
 		return err
 	}
 	if c.Reload && c.WorkerCount() == 0 {

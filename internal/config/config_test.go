@@ -63,7 +63,7 @@ func TestTable(t *testing.T) {
 		}
 		for _, f := range o.spellings() {
 			claim(f, o.Name)
-			if !regexp.MustCompile(`^(-[a-zA-Z]|--[a-z][a-z_-]+)$`).MatchString(f) {
+			if !regexp.MustCompile(`^(-[a-zA-Z]|--[a-z][a-z0-9_-]+)$`).MatchString(f) {
 				t.Errorf("%s has the flag %q", o.Name, f)
 			}
 			if _, both := ofGunicorn[f]; both {

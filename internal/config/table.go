@@ -35,6 +35,14 @@ var tableOfListening = []Option{
 		Help:   "How many connections may be open at once; further ones wait in the backlog.",
 		Compat: "The default in gunicorn is 1000, and its sync worker ignores the option.",
 		at:     func(c *Config) any { return &c.WorkerConnections }},
+	{Name: "mongrel2", Flags: []string{"--mongrel2"}, Type: String, Metavar: "SEND_SPEC[,RECV_SPEC]", Group: GroupListening,
+		Help: "Serve behind Mongrel2: pull requests from its send_spec and publish answers to its recv_spec, such as " +
+			"tcp://10.0.0.1:9997,tcp://10.0.0.1:9996. A spec is PROTO://[IDENTITY@]ENDPOINT[#bind or #connect], PROTO tcp or ipc. " +
+			"RECV_SPEC may be left out where it is the same host and the port before. Nothing else is listened on unless --bind is given.",
+		validate: mongrel2Specs, at: func(c *Config) any { return &c.Mongrel2 }},
+	{Name: "mongrel2_chroot", Flags: []string{"--mongrel2-chroot"}, Type: String, Metavar: "DIR", Group: GroupListening,
+		Help:     "The directory that is Mongrel2's root, if it is confined to one: its uploads have their names in there.",
+		validate: directoryExists, at: func(c *Config) any { return &c.Mongrel2Chroot }},
 
 	{Name: "wsgi_app", Aliases: []string{"app"}, Type: String, Metavar: "APP", Group: GroupApplication,
 		Help: "The application: module (its attribute application, else app), module:name, module:factory(arguments), " +

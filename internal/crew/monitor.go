@@ -76,7 +76,10 @@ func (c *Crew) callBlocked(i int, w uint64) {
 			return // the call has ended
 		}
 		c.replace((w-t.ledFrom)/wordStep > rareAfter)
-		if c.queued.Load() > 0 || bridge.UnholdWaiting() { // it may have come just before the call
+		// They may have come just before the call, or for the leader, see Offer.
+		for n := c.queued.Load(); n > 0 && c.lookRound(); n-- {
+		}
+		if bridge.UnholdWaiting() {
 			c.LookRound()
 		}
 	}

@@ -9,6 +9,24 @@ func (c *Crew) Post(task Task) {
 	}
 }
 
+// Offer is Post for what comes in great numbers: a Python thread that leads takes it itself, and idle ones are left alone until
+// its calls block. Any goroutine.
+func (c *Crew) Offer(task Task) {
+	c.mu.Lock()
+	if c.pooled && c.wish == nil {
+		if t := c.ask(); t != nil {
+			t.gift = task
+			c.mu.Unlock()
+			t.notify()
+			return
+		}
+	}
+	c.loose.Push(task)
+	c.queued.Store(int32(c.loose.Len()))
+	c.mu.Unlock()
+	c.host.Wake()
+}
+
 // Submit is Post by the standby, which leads.
 func (c *Crew) Submit(task Task) { c.give(task) }
 
@@ -65,13 +83,17 @@ func (t *Thread) Later(task Task) {
 
 // LookRound makes an idle thread, if there is one, look for work once more, which begins with letting go of what was handed
 // in. Threads that are in a call do so after it.
-func (c *Crew) LookRound() {
+func (c *Crew) LookRound() { c.lookRound() }
+
+// lookRound reports whether there was one.
+func (c *Crew) lookRound() bool {
 	c.mu.Lock()
 	t := c.ask()
 	c.mu.Unlock()
 	if t != nil {
 		t.notify()
 	}
+	return t != nil
 }
 
 // Free reports whether a Python thread waits for work. Any goroutine.

@@ -103,6 +103,7 @@ func (t *Thread) lead() {
 	t.ledFrom = t.word.Load()
 	c.host.Begin(t)
 	own := true // its own tasks are next; they take turns with the host's work
+	loose := 0  // tasks for any thread since the host's last turn
 	for t.leading {
 		switch {
 		case c.host.Finished():
@@ -110,7 +111,8 @@ func (t *Thread) lead() {
 			c.end()
 			t.leading = false
 			return
-		case c.queued.Load() > 0:
+		case loose < turnSteps && c.queued.Load() > 0:
+			loose++
 			if task := c.Take(); task != nil {
 				task.Run(t)
 			}
@@ -123,11 +125,11 @@ func (t *Thread) lead() {
 			t.tidy()
 		default:
 			t.gil.Release()
-			if t.owns.Load() > 0 {
+			if t.owns.Load() > 0 || c.queued.Load() > 0 {
 				c.host.Wake() // a look will do
 			}
 			c.host.Wait(t)
-			own = true
+			own, loose = true, 0
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/request"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
@@ -42,7 +43,7 @@ func TestFraming(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &Server{cfg: &config.Config{KeepAlive: time.Minute}, limits: httpparse.DefaultLimits()}
-			s.clock.Store(&dateLine{})
+			s.clock.Store(&request.Lines{})
 			loop, err := reactor.NewLoop(nil, reactor.Options{})
 			if err != nil {
 				t.Fatal(err)

@@ -91,6 +91,9 @@ func (h host) Finished() bool {
 		}
 		return false
 	}
+	if s.guest != nil && !s.guest.Idle() && !s.over.Load() {
+		return false
+	}
 	return s.over.Load() || !s.loop.Accepting() && s.loop.Conns() == 0 && s.crew.Queued() == 0 && s.requests.Aside.Idle()
 }
 
@@ -100,6 +103,9 @@ func (h host) End(*crew.Thread) {
 	s := h.s
 	s.cur.sendGathered()
 	if s.over.Load() {
+		if s.guest != nil {
+			s.guest.Over()
+		}
 		s.loop.Each(func(rc *reactor.Conn) {
 			if k := socketOf(rc); k != nil { // nobody will say so afterwards
 				k.Lost(s.cur.Index())

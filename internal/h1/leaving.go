@@ -35,6 +35,9 @@ func (s *Server) BeginStop() {
 		}
 	})
 	s.closeSockets()
+	if s.guest != nil {
+		s.guest.BeginStop()
+	}
 }
 
 // Stopping reports whether Stop was called. Any goroutine.

@@ -4,8 +4,6 @@ package h1
 // request.Client, for the thread that runs the request; other threads come by stream.go.
 
 import (
-	"strconv"
-
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
 	"github.com/gowsgi/gowsgi/internal/request"
@@ -40,39 +38,8 @@ func (x *exchange) frame(res *bridge.Response, length int64, body bool) {
 // appendHead appends the response head.
 func (x *exchange) appendHead(dst []byte, res *bridge.Response, length int64) []byte {
 	s := x.c.s
-	dst = append(dst, res.StatusLine()...)
-	lines := s.ownLines()
-	if res.Flags&bridge.HasSrv == 0 {
-		dst = append(dst, lines.server...)
-	}
-	if res.Flags&bridge.HasDate == 0 {
-		dst = append(dst, lines.date...)
-	}
-	dst = append(dst, res.Head()...)
-	status := res.Status
-	switch {
-	case status == 101 && s.cfg.Meinheld:
-		return append(dst, "Connection: upgrade\r\n\r\n"...)
-	case status == 101:
-		return append(dst, "Connection: Upgrade\r\n\r\n"...)
-	case length >= 0 && status != 204 && status >= 200:
-		dst = append(dst, "Content-Length: "...)
-		dst = strconv.AppendInt(dst, length, 10)
-		dst = append(dst, "\r\n"...)
-	case x.chunked:
-		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
-	}
-	switch {
-	case status == 426 && x.keep: // RFC 9110 7.8: it has an Upgrade field
-		dst = append(dst, "Connection: Upgrade\r\n"...)
-	case status == 426:
-		dst = append(dst, "Connection: close, Upgrade\r\n"...)
-	case !x.keep:
-		dst = append(dst, "Connection: close\r\n"...)
-	case x.p.Minor == 0:
-		dst = append(dst, "Connection: keep-alive\r\n"...)
-	}
-	return append(dst, "\r\n"...)
+	f := request.Framing{Chunked: x.chunked, Keep: x.keep, Minor: x.p.Minor, Meinheld: s.cfg.Meinheld}
+	return f.AppendHead(dst, res, length, s.ownLines())
 }
 
 // Head implements request.Client: it leaves the head in thread.out, for what follows.

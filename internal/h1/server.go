@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -51,18 +50,12 @@ type Server struct {
 	patience atomic.Int64 // how long an idle connection may wait for one more request when it stops; ns
 	over     atomic.Bool  // nothing is waited for any more
 	alone    func()       // see WithoutListener
+	guest    Guest        // nil: there is none
 
 	exchanges sync.Pool
-	clock     atomic.Pointer[dateLine]
+	clock     atomic.Pointer[request.Lines]
 
 	heads headMemory
-}
-
-// dateLine is what a response head says in this second.
-type dateLine struct {
-	second       int64
-	text         []byte // RFC 9110 5.6.7
-	server, date []byte // whole lines; no server line if the header is off
 }
 
 // thread is what a thread of the crew has for HTTP/1.
@@ -89,7 +82,7 @@ const keepOut = 256 << 10
 
 // New makes a server of so many Python threads that logs to log.
 func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
-	s := &Server{cfg: cfg, log: log, templates: map[*reactor.Listener]uint8{}, sockets: socketOptions(cfg)}
+	s := &Server{cfg: cfg, log: log, templates: map[*reactor.Listener]uint8{}, sockets: SocketOptions(cfg)}
 	s.limits = httpparse.DefaultLimits()
 	s.limits.RequestLine = cfg.LimitRequestLine
 	s.limits.Fields = cfg.LimitRequestFields
@@ -227,6 +220,32 @@ func (s *Server) templateOf(ln *reactor.Listener) uint8 { return s.templates[ln]
 // is left. Before anybody leads.
 func (s *Server) WithoutListener(none func()) { s.alone = none }
 
+// Guest brings requests by another way than connections of this server, to the same crew.
+type Guest interface {
+	// Idle reports that it has none under way, and will have none once the server stops. Any goroutine.
+	Idle() bool
+	// BeginStop is called when the server begins to stop: nothing new is to come. Leader; it must not wait.
+	BeginStop()
+	// Over is called when nothing is waited for any more. Leader.
+	Over()
+}
+
+// Host has the server work for g as well: it does not end before that is idle, and is to be woken when it has become so. Before
+// anybody leads.
+func (s *Server) Host(g Guest) { s.guest = g }
+
+// Requests is what the requests of the server have in common.
+func (s *Server) Requests() *request.Service { return &s.requests }
+
+// Lines are what response heads say in this second. Any goroutine.
+func (s *Server) Lines() *request.Lines { return s.ownLines() }
+
+// NewNumber is a number for a connection which no other one of the process has.
+func NewNumber() uint32 { return lastConn.Add(1) }
+
+// Limits are those of request heads.
+func (s *Server) Limits() httpparse.Limits { return s.limits }
+
 // Note has the requests that run written down in t. Before anybody leads.
 func (s *Server) Note(t *inflight.Table) { s.requests.Running, s.requests.Now = t, s.loop.NowNanos }
 
@@ -265,17 +284,13 @@ func (s *Server) Close() {
 }
 
 // date is the value of the Date field, made once a second.
-func (s *Server) date() []byte { return s.ownLines().text }
+func (s *Server) date() []byte { return s.ownLines().Text }
 
-func (s *Server) ownLines() *dateLine {
+func (s *Server) ownLines() *request.Lines {
 	now := s.loop.Now()
 	d := s.clock.Load()
-	if d == nil || d.second != now.Unix() {
-		text := now.UTC().Format(http.TimeFormat)
-		d = &dateLine{second: now.Unix(), text: []byte(text), date: []byte("Date: " + text + "\r\n")}
-		if s.cfg.ServerHeader != "" {
-			d.server = []byte("Server: " + s.cfg.ServerHeader + "\r\n")
-		}
+	if d == nil || d.Second != now.Unix() {
+		d = request.MakeLines(now, s.cfg.ServerHeader)
 		s.clock.Store(d)
 	}
 	return d

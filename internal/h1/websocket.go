@@ -15,8 +15,8 @@ import (
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
-// socketOptions are those of all WebSockets of a server.
-func socketOptions(cfg *config.Config) websocket.Options {
+// SocketOptions are those of all WebSockets of a server.
+func SocketOptions(cfg *config.Config) websocket.Options {
 	counters := []int{
 		websocket.Open: bridge.TallyWebSockets, websocket.MessagesIn: bridge.TallyMessagesIn,
 		websocket.MessagesOut: bridge.TallyMessagesOut, websocket.BytesIn: bridge.TallyBytesIn,
@@ -56,8 +56,8 @@ func (x *exchange) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
 		d = websocket.Negotiate(ask.Extensions)
 	}
 	lines := s.ownLines()
-	out := append([]byte("HTTP/1.1 101 Switching Protocols\r\n"), lines.server...)
-	out = websocket.AppendAnswer(append(out, lines.date...), ask.Key, ask.Protocol, d, ask.Lines)
+	out := append([]byte("HTTP/1.1 101 Switching Protocols\r\n"), lines.Server...)
+	out = websocket.AppendAnswer(append(out, lines.Date...), ask.Key, ask.Protocol, d, ask.Lines)
 	if !x.sendNow(out, wait) {
 		return bridge.WSAgain
 	}

@@ -9,7 +9,7 @@ func (s *Server) tellManager() {
 		return
 	}
 	go func() {
-		s.manager.Ready(listeningOn(s.listeners))
+		s.manager.Ready(s.listeningOn())
 		if limit := s.manager.Watchdog(); limit > 0 {
 			every := max(limit/8, 10*time.Millisecond)
 			s.pulse(every, func() {}, func() { s.loop.Post(func() { go s.manager.Alive() }) })

@@ -57,6 +57,7 @@ type Server struct {
 	worker    *worker          // nil: the process is nobody's worker
 	manager   *systemd.Manager // nil: nobody is to hear of it
 	up        func()           // to be called when it is; or nil
+	mongrel2  *mongrel2        // nil: requests come by HTTP only
 }
 
 // New makes a server that logs to log. Listen and Serve follow.
@@ -77,7 +78,9 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 
 // Listen binds every address of the configuration.
 func (s *Server) Listen() (err error) {
-	s.listeners, err = listen(s.cfg)
+	if s.listeners, err = listen(s.cfg); err == nil && s.cfg.Mongrel2 != "" {
+		s.mongrel2, err = newMongrel2(s.cfg, s.log)
+	}
 	for i, ln := range s.listeners {
 		switch {
 		case workerOf != nil: // who was woken for a connection is the only one who was
@@ -141,31 +144,57 @@ func listeningOn(listeners []*reactor.Listener) string {
 	return "listening on " + strings.Join(addresses(listeners), ", ")
 }
 
+// listeningOn is where requests come from, in words.
+func (s *Server) listeningOn() string {
+	switch {
+	case s.mongrel2 == nil:
+		return listeningOn(s.listeners)
+	case len(s.listeners) == 0:
+		return "serving " + s.mongrel2.String()
+	}
+	return listeningOn(s.listeners) + " and serving " + s.mongrel2.String()
+}
+
 // addTemplates makes the environ template of each listener and, behind it, the one for requests that a trusted proxy got by
 // TLS.
 func (s *Server) addTemplates() error {
 	var all []bridge.Template
-	for _, ln := range s.listeners {
-		name, port := ln.Host(), strconv.Itoa(ln.Port())
-		for _, scheme := range []string{"http", "https"} {
-			if ln.Network() == "unix" { // PEP 3333: neither is ever empty
-				name, port = "localhost", map[string]string{"http": "80", "https": "443"}[scheme]
-			}
-			t := bridge.Template{
-				ServerName: name, ServerPort: port, Software: Software, Scheme: scheme,
-				Multithread:  s.cfg.Threads > 1,
-				Multiprocess: s.cfg.WorkerCount() > 1 || s.worker != nil && s.worker.Multiprocess,
-			}
-			index, err := bridge.AddTemplate(t)
-			if err != nil {
-				return err
-			}
+	add := func(name, port, scheme string) (index uint32, err error) {
+		t := bridge.Template{
+			ServerName: name, ServerPort: port, Software: Software, Scheme: scheme,
+			Multithread:  s.cfg.Threads > 1,
+			Multiprocess: s.cfg.WorkerCount() > 1 || s.worker != nil && s.worker.Multiprocess,
+		}
+		if index, err = bridge.AddTemplate(t); err == nil {
 			all = append(all, make([]bridge.Template, max(0, int(index)+1-len(all)))...) // a server before this one has the first
 			all[index] = t
 			if scheme == "http" {
 				s.templates = append(s.templates, uint8(index))
 			}
 		}
+		return index, err
+	}
+	for _, ln := range s.listeners {
+		name, port, securePort := ln.Host(), strconv.Itoa(ln.Port()), strconv.Itoa(ln.Port())
+		if ln.Network() == "unix" { // PEP 3333: neither is ever empty
+			name, port, securePort = "localhost", "80", "443"
+		}
+		if _, err := add(name, port, "http"); err != nil {
+			return err
+		}
+		if _, err := add(name, securePort, "https"); err != nil {
+			return err
+		}
+	}
+	if s.mongrel2 != nil {
+		plain, err := add("localhost", "80", "http")
+		if err != nil {
+			return err
+		}
+		if _, err = add("localhost", "443", "https"); err != nil {
+			return err
+		}
+		s.mongrel2.begin(s, uint8(plain))
 	}
 	s.http.SetTemplates(all)
 	return nil
@@ -243,6 +272,9 @@ func (s *Server) accept() error {
 		}
 	}
 	s.accepts.Store(true)
+	if s.mongrel2 != nil {
+		return s.mongrel2.connect()
+	}
 	return nil
 }
 
@@ -271,6 +303,9 @@ func (s *Server) finish() {
 	if s.embedded {
 		s.releaseSignals()
 	}
+	if s.mongrel2 != nil {
+		s.mongrel2.close()
+	}
 	s.http.Close()
 	s.closeListeners()
 }
@@ -288,6 +323,6 @@ func (s *Server) startLine(p bridge.PythonInfo, took time.Duration) string {
 	if s.cfg.Threads > 1 {
 		threads = strconv.Itoa(s.cfg.Threads) + " threads"
 	}
-	return fmt.Sprintf("gowsgi %s %s (%s, %s, pid %d, started in %.2f s)", config.Version, listeningOn(s.listeners), p, threads, os.Getpid(),
+	return fmt.Sprintf("gowsgi %s %s (%s, %s, pid %d, started in %.2f s)", config.Version, s.listeningOn(), p, threads, os.Getpid(),
 		took.Seconds())
 }

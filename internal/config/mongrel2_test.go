@@ -1,0 +1,56 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseMongrel2(t *testing.T) {
+	for text, want := range map[string][2]Spec{
+		"tcp://10.0.0.1:9997":                          {{Endpoint: "tcp://10.0.0.1:9997"}, {Endpoint: "tcp://10.0.0.1:9996"}},
+		"tcp://a@[::1]:9997#connect":                   {{Identity: "a", Endpoint: "tcp://[::1]:9997"}, {Identity: "a", Endpoint: "tcp://[::1]:9996"}},
+		"tcp://x@*:9997#bind, ipc://y@/run/m2#connect": {{"x", "tcp://*:9997", true}, {"y", "ipc:///run/m2", false}},
+		"ipc://@abstract,ipc:///run/b#bind":            {{"", "ipc://@abstract", false}, {"", "ipc:///run/b", true}},
+	} {
+		requests, answers, err := ParseMongrel2(text)
+		if err != nil || requests != want[0] || answers != want[1] {
+			t.Errorf("%s: %+v, %+v, %v", text, requests, answers, err)
+		}
+	}
+	for text, says := range map[string]string{
+		"10.0.0.1:9997":       "no place of a ZeroMQ socket",
+		"udp://10.0.0.1:9997": "no place of a ZeroMQ socket",
+		"tcp://10.0.0.1":      "no host and port",
+		"tcp://*:9997":        "no host and port",
+		"tcp://h:x":           "port \"x\"",
+		"tcp://h:0":           "port \"0\"",
+		"tcp://h:1":           "where answers go",
+		"ipc:///run/m2":       "where answers go",
+		"tcp://@h:9997":       "identity of 0 bytes",
+		"tcp://h:9997#listen": "#bind and #connect are known",
+		"tcp://h:9997,":       "no place",
+		"ipc://,tcp://h:9997": "no endpoint",
+		"ipc://" + strings.Repeat("x", 108) + ",tcp://h:1": "108 bytes",
+	} {
+		if _, _, err := ParseMongrel2(text); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestMongrel2AndBind(t *testing.T) {
+	for text, want := range map[string]int{
+		"--mongrel2 tcp://h:9997 app:app":       0,
+		"--mongrel2 tcp://h:9997 -b :0 app:app": 1,
+		"app:app":                               1,
+	} {
+		c, _, err := Parse(strings.Fields(text), func(string) string { return "" }, nil, nil)
+		if err != nil || len(c.Bind) != want {
+			t.Errorf("%s: %v, %v", text, c.Bind, err)
+		}
+	}
+	c, err := FromKeywords(map[string]any{"mongrel2": "tcp://h:9997"})
+	if err != nil || len(c.Bind) != 0 {
+		t.Errorf("%v, %v", c.Bind, err)
+	}
+}

@@ -1,0 +1,22 @@
+// Package gateway is Mongrel2 as a client of requests: a second request.Client beside HTTP/1's. Messages come from a ZeroMQ
+// socket, requests are run by the crew of the HTTP server, which hosts the gateway (h1.Guest), and answers are HTTP/1.1 as raw
+// bytes in Mongrel2's format.
+//
+//	gateway.go   the sockets' side: what a message is, and who gets it
+//	link.go      a client's connection: order of its requests, what waits for it, credits
+//	exchange.go  one request: its head, made from Mongrel2's fields, and its life
+//	response.go  its answer: exchange as request.Client
+//	upload.go    bodies that come by a file or in pieces
+//	websocket.go what has become of a connection after a 101
+//
+// Who runs what. A message is parsed on the goroutine of its ZeroMQ connection, which never waits for a client. The request is
+// then offered to the crew (crew.Offer). Answers are sent by whoever has them: Send neither waits nor needs the GIL gone.
+// What a client has no credits for stays in its link, and leaves on the goroutine that hears of credits. A file is sent by a
+// goroutine of its own.
+//
+// Heads. Fields are put together as the text of an HTTP/1 head and parsed by httpparse, as if they had come on a socket: the
+// same rules about names, hosts and targets hold, once. What Mongrel2 says itself has upper-case names, which clients cannot
+// send as Mongrel2 lowers theirs; of two in JSON the last counts, as in Mongrel2's own words.
+//
+// Locks. Gateway.mu is before link.mu; both are held for a few instructions, or for a Send.
+package gateway

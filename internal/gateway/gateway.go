@@ -1,0 +1,404 @@
+package gateway
+
+import (
+	"bytes"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/mongrel2"
+	"github.com/gowsgi/gowsgi/internal/request"
+	"github.com/gowsgi/gowsgi/internal/rules"
+	"github.com/gowsgi/gowsgi/internal/websocket"
+	"github.com/gowsgi/gowsgi/internal/zeromq"
+)
+
+// Out is where answers go: a zeromq.Socket.
+type Out interface {
+	Send(parts ...[]byte) (room bool, err error)
+	Room(done <-chan struct{}) bool
+}
+
+// Server is whom the gateway works for.
+type Server struct {
+	Crew     *crew.Crew
+	Requests *request.Service
+	Limits   httpparse.Limits
+	Lines    func() *request.Lines
+	Wake     func()        // the leader looks whether it is finished
+	Number   func() uint32 // of a connection, see bridge.Request.Conn
+	Template uint8         // the environ template; behind it the secure one
+	Sockets  websocket.Options
+	// Admit decides about a request before it runs, as h1.Server does.
+	Admit func(r *request.Request, from netip.Addr, script []byte, secure uint32) (status int, reason string, retry time.Duration)
+}
+
+const (
+	maxSenders = 1024  // servers
+	maxLinks   = 65536 // that are remembered between two requests
+)
+
+// Gateway is the requests of Mongrel2 servers.
+type Gateway struct {
+	cfg *config.Config
+	log *slog.Logger
+	srv Server
+	out Out
+
+	mu      rules.Short
+	links   map[key]*link
+	senders map[string]*sender
+	free    []*exchange
+	full    chan struct{} // closed when fewer wait; nil: nobody waits for that
+
+	locals []request.Local // of the crew's threads
+
+	busy     atomic.Int64 // requests, from their message to the end of their answer
+	queued   atomic.Int64 // of those: wait for a thread
+	needy    atomic.Int64 // links that wait for credits, or for more of a body
+	stopping atomic.Bool
+	drained  atomic.Bool
+	over     atomic.Bool
+
+	crowded atomic.Bool // more is queued for Mongrel2 itself than it takes
+
+	drain func() // takes what is on its way, and nothing after that
+	said  complaints
+}
+
+// complaints are what is said once a minute.
+type complaints struct{ malformed, uploads, credits sparse }
+
+type sparse struct{ next atomic.Int64 }
+
+func (s *sparse) due() bool {
+	now := time.Now().UnixNano()
+	next := s.next.Load()
+	return now >= next && s.next.CompareAndSwap(next, now+int64(time.Minute))
+}
+
+// sender is a Mongrel2 server.
+type sender struct{ name []byte }
+
+// key names a client's connection.
+type key struct {
+	of *sender
+	id uint64
+}
+
+// New makes a gateway whose answers go to out. drain, which may wait, ends the coming of messages.
+func New(cfg *config.Config, log *slog.Logger, srv Server, out Out, drain func()) *Gateway {
+	return &Gateway{
+		cfg: cfg, log: log, srv: srv, out: out, drain: drain,
+		links: map[key]*link{}, senders: map[string]*sender{}, locals: make([]request.Local, len(srv.Crew.Threads())),
+	}
+}
+
+// Receive takes a message. Any goroutine.
+func (g *Gateway) Receive(m zeromq.Message) {
+	if len(m) == 0 {
+		return
+	}
+	g.await()
+	g.take(m[len(m)-1])
+}
+
+// most is how many requests may wait for a thread: those of others are left to other handlers.
+func (g *Gateway) most() int64 { return int64(16 + 4*g.cfg.Threads) }
+
+// await waits while enough requests wait, unless what others wait for may be among the messages to come.
+func (g *Gateway) await() {
+	for g.queued.Load() >= g.most() && g.needy.Load() == 0 && !g.over.Load() {
+		g.mu.Lock()
+		if g.full == nil {
+			g.full = make(chan struct{})
+		}
+		full := g.full
+		g.mu.Unlock()
+		if g.queued.Load() < g.most() || g.needy.Load() > 0 || g.over.Load() {
+			return
+		}
+		rules.Waits("until fewer requests wait")
+		<-full
+	}
+}
+
+// goOn ends that wait.
+func (g *Gateway) goOn() {
+	g.mu.Lock()
+	full := g.full
+	g.full = nil
+	g.mu.Unlock()
+	if full != nil {
+		close(full)
+	}
+}
+
+// need counts links that wait for what messages bring.
+func (g *Gateway) need(n int64) {
+	if g.needy.Add(n) == n && n > 0 {
+		g.goOn()
+	}
+}
+
+func (g *Gateway) take(text []byte) {
+	m, err := mongrel2.Parse(text)
+	if err != nil {
+		g.malformed(err, text)
+		return
+	}
+	if string(m.Path) == mongrel2.PathAside {
+		g.aside(&m)
+		return
+	}
+	x := g.exchange()
+	x.message = m
+	if err := x.dec.Headers(m.Headers, m.Dict, x); err != nil {
+		g.malformed(err, text)
+		g.recycle(x)
+		return
+	}
+	switch {
+	case x.continues():
+		g.more(x)
+	case x.method == nil || string(x.method) == "JSON" || string(x.method) == "XML": // of a socket that speaks no HTTP
+		g.recycle(x)
+	case string(x.method) == "WEBSOCKET":
+		g.frame(x)
+	default:
+		g.arrived(x)
+	}
+}
+
+// malformed says so, and nothing else happens.
+func (g *Gateway) malformed(err error, text []byte) {
+	if g.said.malformed.due() {
+		g.log.Error("a message is not one of Mongrel2's and is ignored", "error", err, "message", strconv.QuoteToASCII(string(text[:min(len(text), 100)])))
+	}
+}
+
+// about is what Mongrel2 says by itself.
+type about struct {
+	kind, method []byte
+	credits      int64
+}
+
+// Field implements mongrel2.Sink.
+func (a *about) Field(name, value []byte) error {
+	switch string(name) {
+	case "METHOD":
+		a.method = value
+	case "type":
+		a.kind = value
+	case "DOWNLOAD_CREDITS":
+		a.credits = credits(value)
+	}
+	return nil
+}
+
+func credits(value []byte) int64 {
+	n, err := strconv.ParseInt(string(value), 10, 32)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+func (g *Gateway) aside(m *mongrel2.Message) {
+	var a about
+	var d mongrel2.Decoder
+	err := d.Headers(m.Headers, m.Dict, &a)
+	if err == nil {
+		err = d.Headers(bytes.TrimSpace(m.Body), false, &a)
+	}
+	if err != nil || string(a.method) != "JSON" {
+		g.malformed(err, m.Body)
+		return
+	}
+	g.mu.Lock()
+	l := g.links[key{g.senders[string(m.Sender)], m.ID}]
+	g.mu.Unlock()
+	switch {
+	case l == nil: // it has been answered to the end, or is another handler's
+	case string(a.kind) == "disconnect":
+		l.lost()
+	case string(a.kind) == "credits":
+		l.credit(a.credits)
+	}
+}
+
+// link is that of a client, made if it is new.
+func (g *Gateway) link(m *mongrel2.Message) *link {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.senders[string(m.Sender)]
+	if s == nil {
+		if len(g.senders) >= maxSenders {
+			return nil
+		}
+		s = &sender{name: bytes.Clone(m.Sender)}
+		g.senders[string(s.name)] = s
+	}
+	k := key{s, m.ID}
+	l := g.links[k]
+	if l == nil {
+		if len(g.links) >= maxLinks {
+			g.forgetSome()
+		}
+		l = &link{g: g, key: k}
+		g.links[k] = l
+	}
+	return l
+}
+
+// forgetSome makes room among links that have no request. With g.mu.
+func (g *Gateway) forgetSome() {
+	tried := 0
+	for k, l := range g.links {
+		if l.mu.Lock(); l.cur == nil {
+			l.gone = true
+			delete(g.links, k)
+		}
+		l.mu.Unlock()
+		if tried++; tried == 64 {
+			return
+		}
+	}
+}
+
+// forget lets go of a link that has ended.
+func (g *Gateway) forget(l *link) {
+	g.mu.Lock()
+	if g.links[l.key] == l {
+		delete(g.links, l.key)
+	}
+	g.mu.Unlock()
+}
+
+// arrived begins a request whose fields are known.
+func (g *Gateway) arrived(x *exchange) {
+	if !x.upload() {
+		return
+	}
+	for {
+		l := g.link(&x.message)
+		if l == nil {
+			g.recycle(x)
+			return
+		}
+		if l.add(x) {
+			return
+		}
+		g.forget(l)
+	}
+}
+
+// ended is called when an answer is complete, or there will be none.
+func (g *Gateway) ended(x *exchange) {
+	g.recycle(x)
+	if g.busy.Add(-1) == 0 && g.stopping.Load() {
+		g.srv.Wake()
+	}
+}
+
+// Idle implements h1.Guest.
+func (g *Gateway) Idle() bool { return g.drained.Load() && g.busy.Load() == 0 }
+
+// BeginStop implements h1.Guest.
+func (g *Gateway) BeginStop() {
+	g.stopping.Store(true)
+	g.closeSockets()
+	go func() {
+		for g.hungry() {
+			time.Sleep(stopLook)
+		}
+		g.drain()
+		g.drained.Store(true)
+		g.srv.Wake()
+	}()
+}
+
+// stopLook is how often is looked whether the coming of messages may end. Mongrel2 sends credits, and what has become of clients, the
+// same way as requests: so as long as they are needed requests come as well, and are served.
+const stopLook = 10 * time.Millisecond
+
+func (g *Gateway) hungry() bool {
+	if g.over.Load() {
+		return false
+	}
+	for _, l := range g.all() {
+		if l.hungry() {
+			return true
+		}
+	}
+	return false
+}
+
+// Over implements h1.Guest: who waits for a client returns.
+func (g *Gateway) Over() {
+	g.over.Store(true)
+	g.goOn()
+	for _, l := range g.all() {
+		l.lost()
+	}
+}
+
+func (g *Gateway) all() (all []*link) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, l := range g.links {
+		all = append(all, l)
+	}
+	return all
+}
+
+// send sends a message. It never waits: what does not go now is queued, and only a socket that is closed takes nothing.
+func (g *Gateway) send(message []byte) {
+	if room, _ := g.out.Send(message); !room && !g.crowded.Load() {
+		g.crowded.Store(true)
+	}
+}
+
+const spareExchanges = 256
+
+// exchange is one for the next request.
+func (g *Gateway) exchange() *exchange {
+	g.mu.Lock()
+	if n := len(g.free); n > 0 {
+		x := g.free[n-1]
+		g.free = g.free[:n-1]
+		g.mu.Unlock()
+		return x
+	}
+	g.mu.Unlock()
+	return newExchange(g)
+}
+
+func (g *Gateway) recycle(x *exchange) {
+	x.reset()
+	g.mu.Lock()
+	keep := len(g.free) < spareExchanges
+	if keep {
+		g.free = append(g.free, x)
+	}
+	g.mu.Unlock()
+	if !keep {
+		x.drop()
+	}
+}
+
+// Close lets go of what is kept. When nobody runs a request any more.
+func (g *Gateway) Close() {
+	g.mu.Lock()
+	free := g.free
+	g.free = nil
+	g.mu.Unlock()
+	for _, x := range free {
+		x.drop()
+	}
+}

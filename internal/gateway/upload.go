@@ -1,0 +1,494 @@
+package gateway
+
+// Request bodies. Small ones come with the head. Larger ones, as Mongrel2 is told: to a file, of which a message says when it is
+// begun and another one when it is complete (upload.temp_store); or in pieces, for which it wants credits (upload.stream).
+//
+// With several handlers the second message may go to another one than the first. So nothing depends on both: who has the first
+// sees by the length that the file is complete; where no length is known the second one counts alone.
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/mongrel2"
+	"github.com/gowsgi/gowsgi/internal/rules"
+)
+
+const (
+	window    = 256 << 10             // bytes of a body in pieces that may be on their way
+	lookAfter = 10 * time.Millisecond // at a file that grows
+	maxLength = 1<<31 - 1             // Mongrel2 has its lengths in ints
+)
+
+// uploading is the part of exchange that this file is about.
+type uploading struct {
+	refusal int // the status to answer with; 0: none
+	why     string
+	retry   time.Duration
+	broken  bool // there is no complete head
+
+	file    string // that the body comes by
+	fd      int    // it, open
+	size    int64  // of the body; -1: not known
+	grows   bool   // the file does
+	read    int64  // of the body, by the application
+	reading rules.Mutex
+
+	// In pieces; under link.mu.
+	pieces  [][]byte
+	came    int64
+	owed    int64 // credits
+	awaited bool  // more is to come
+
+	discards bool // what comes, as it has been answered
+	linger   *time.Timer
+}
+
+// closeUpload lets go of it.
+func (x *exchange) closeUpload() {
+	if x.fd >= 0 {
+		_ = unix.Close(x.fd)
+	}
+	u := &x.uploading
+	u.refusal, u.why, u.retry, u.broken = 0, "", 0, false
+	u.file, u.fd, u.size, u.grows, u.read = "", -1, 0, false, 0
+	u.pieces, u.came, u.owed, u.awaited, u.discards = nil, 0, 0, false, false
+}
+
+func (x *exchange) deny(status int, why string) { x.refusal, x.why = status, why }
+
+// upload finds out what the body is, and makes the head. False: the message was no request, and is done with.
+func (x *exchange) upload() bool {
+	body := x.message.Body
+	x.size = int64(len(body))
+	forged := false
+	switch byFile := x.start != nil || x.finished != nil; {
+	case byFile:
+		length, known := x.announced()
+		// Whatever comes to a file has a length that Mongrel2 could read, or none, and no bytes beside it; and it says itself what
+		// the file is, whatever the client has said. So a client can name only a file that it cannot know.
+		forged = len(body) > 0 || x.inPieces || x.start == nil || known == x.chunkedUpload ||
+			x.finished != nil && !bytes.Equal(x.start, x.finished)
+		switch {
+		case forged:
+		case known && x.finished != nil, !known && x.finished == nil: // the other message counts
+			x.g.recycle(x)
+			return false
+		default:
+			x.file, x.size, x.grows = string(x.start), length, known
+		}
+	case x.inPieces && !x.isLast:
+		length, known := x.announced()
+		if x.awaited = true; !known {
+			length = -1
+		}
+		x.size, x.came = length, int64(len(body))
+		if len(body) > 0 {
+			x.pieces = append(x.pieces, body)
+		}
+	}
+	if string(x.method) == "WEBSOCKET_HANDSHAKE" {
+		x.method, x.handshake = []byte("GET"), true
+		x.size = 0
+	}
+	if err := x.parse(x.size); err != nil {
+		x.broken = true
+		status, why := fault(err)
+		x.deny(status, why)
+		return true
+	}
+	if forged {
+		x.deny(400, "the request names a file for its body that Mongrel2 has not made")
+		x.complain("a request names a file for its body that Mongrel2 has not made; it is refused", "client", x.addr)
+		return true
+	}
+	if limit := x.g.cfg.LimitRequestBody; limit > 0 && x.size > limit {
+		x.deny(413, "the request body is too large")
+		return true
+	}
+	switch {
+	case x.awaited:
+		x.Req.Body = bridge.BodyStream
+	case x.file == "" && x.size > 0:
+		x.Req.Body, x.Req.Memory = bridge.BodyMemory, body
+	}
+	x.refusal, x.why, x.retry = x.g.srv.Admit(&x.Request, x.ip, x.script(), uint32(x.g.srv.Template)+1)
+	return true
+}
+
+// announced is the client's Content-Length, if it is one that leaves no doubt.
+func (x *exchange) announced() (n int64, ok bool) {
+	if !x.hasLength || len(x.length) == 0 || len(x.length) > 10 {
+		return 0, false
+	}
+	for _, c := range x.length {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseInt(string(x.length), 10, 64)
+	return n, err == nil && 0 < n && n <= maxLength
+}
+
+// fault is what to answer to a head that is none.
+func fault(err error) (status int, why string) {
+	var bad *httpparse.Error
+	if errors.As(err, &bad) {
+		return bad.Status(), bad.Reason
+	}
+	return 400, ""
+}
+
+func (x *exchange) complain(what string, about ...any) {
+	if x.g.said.uploads.due() {
+		x.g.log.Error(what, about...)
+	}
+}
+
+// gather waits until the file is complete, and offers the request then. Its own goroutine.
+func (x *exchange) gather() {
+	l, g := x.l, x.g
+	if !x.openFile() {
+		x.ready()
+		return
+	}
+	last, since := int64(-1), time.Now()
+	for {
+		size, err := sizeOf(x.fd)
+		switch {
+		case err != nil || size >= x.size:
+			x.grows = false
+			x.ready()
+			return
+		case size != last:
+			last, since = size, time.Now()
+		case g.cfg.BodyTimeout > 0 && time.Since(since) > g.cfg.BodyTimeout:
+			x.deny(408, "the request body took too long")
+			x.ready()
+			return
+		}
+		l.mu.Lock()
+		gone, changed := l.gone, l.change()
+		l.mu.Unlock()
+		if gone {
+			l.settle(true) // the application never gets to see it
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(lookAfter):
+		}
+	}
+}
+
+// open prepares the body for the application. On the request's thread. False: it is refused.
+func (x *exchange) open() bool {
+	if x.awaited {
+		x.l.pay(window)
+	}
+	if x.file == "" {
+		return true
+	}
+	ok := true
+	if x.fd < 0 {
+		x.t.Blocking(func() { ok = x.openFile() })
+	}
+	if !ok {
+		return false
+	}
+	if x.grows {
+		x.Req.Body = bridge.BodyStream
+		return true
+	}
+	size, err := sizeOf(x.fd)
+	if limit := x.g.cfg.LimitRequestBody; err != nil || limit > 0 && size > limit {
+		x.deny(413, "the request body is too large")
+		return false
+	}
+	x.Req.Body, x.Req.BodyFD, x.Req.BodyLen = bridge.BodyFile, x.fd, size
+	x.fd = -1 // the bridge closes it
+	return true
+}
+
+// openFile opens the file and removes its name. False: the request is refused.
+func (x *exchange) openFile() bool {
+	path, err := x.g.place(x.file)
+	if err == nil {
+		x.fd, err = openRegular(path)
+	}
+	if err != nil {
+		x.deny(500, "")
+		x.complain("an upload cannot be read; --mongrel2-chroot is the directory that is Mongrel2's root", "file", x.file, "error", err)
+		return false
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		x.complain("an upload cannot be removed when it has been opened", "file", path, "error", err)
+	}
+	return true
+}
+
+// place is where a file of Mongrel2's is for us.
+func (g *Gateway) place(name string) (string, error) {
+	for _, part := range strings.Split(name, "/") {
+		if part == ".." {
+			return "", os.ErrPermission
+		}
+	}
+	if g.cfg.Mongrel2Chroot == "" {
+		return name, nil
+	}
+	return filepath.Join(g.cfg.Mongrel2Chroot, name), nil
+}
+
+var errNoFile = errors.New("it is no file")
+
+func openRegular(path string) (int, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("open", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		_ = unix.Close(fd)
+		return -1, errNoFile
+	}
+	return fd, nil
+}
+
+func sizeOf(fd int) (int64, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	return st.Size, err
+}
+
+// more takes a message that goes on with a body.
+func (g *Gateway) more(m *exchange) {
+	defer g.recycle(m)
+	g.mu.Lock()
+	l := g.links[key{g.senders[string(m.message.Sender)], m.message.ID}]
+	g.mu.Unlock()
+	if l == nil {
+		return // it has been answered
+	}
+	l.mu.Lock()
+	x := l.cur
+	if n := len(l.waiting); n > 0 {
+		x = l.waiting[n-1]
+	}
+	wrong, last, pays := false, false, int64(0)
+	if x != nil && x.awaited {
+		body := m.message.Body
+		if wrong = m.offset != x.came; !wrong {
+			switch x.came += int64(len(body)); {
+			case x.discards:
+				pays = int64(len(body))
+				last = m.isLast
+			case len(body) > 0:
+				x.pieces = append(x.pieces, body)
+			}
+			x.awaited = !m.isLast
+			l.signal()
+		}
+	}
+	l.mu.Unlock()
+	if wrong {
+		x.complain("pieces of a body are missing: another handler may have got them; upload.stream is for one handler", "client", l.key.id)
+		l.cut()
+	}
+	if last {
+		x.endLinger(l, false)
+	} else if pays > 0 {
+		l.pay(pays)
+	}
+}
+
+// lingers tells whether more of the body comes, which nobody wants, as the request has been answered: as on a socket it is
+// thrown away for a while, so that the client comes to read the answer.
+func (x *exchange) lingers() bool {
+	l := x.l
+	l.mu.Lock()
+	if !x.awaited || l.gone {
+		l.mu.Unlock()
+		return false
+	}
+	x.discards = true
+	owed := x.owed
+	for _, p := range x.pieces {
+		owed += int64(len(p))
+	}
+	x.pieces = nil
+	l.push(true)
+	x.linger = time.AfterFunc(x.g.cfg.LingerTimeout, func() { x.endLinger(l, true) })
+	l.mu.Unlock()
+	l.pay(owed)
+	return true
+}
+
+// endLinger is called when that is over.
+func (x *exchange) endLinger(l *link, hangUp bool) {
+	l.mu.Lock()
+	if l.cur != x || !x.discards {
+		l.mu.Unlock()
+		return
+	}
+	x.discards = false
+	x.linger.Stop()
+	hangUp = hangUp || !x.keep
+	l.mu.Unlock()
+	l.settle(hangUp)
+}
+
+// pay gives Mongrel2 credits for n more bytes.
+func (l *link) pay(n int64) {
+	l.g.send(mongrel2.AppendControl(nil, l.key.of.name, l.key.id, mongrel2.Control{Credits: n}))
+}
+
+// Read implements request.Client.
+func (x *exchange) Read(dst []byte, wait bool) int64 {
+	if wait {
+		x.reading.Lock()
+	} else if !x.reading.TryLock() {
+		return bridge.ReadNothing
+	}
+	defer x.reading.Unlock()
+	for {
+		n := x.readSome(dst)
+		if n != bridge.ReadNothing || !wait {
+			if limit := x.g.cfg.LimitRequestBody; n > 0 && limit > 0 && x.read > limit {
+				return bridge.ReadBadFrame
+			}
+			return n
+		}
+		if n := x.awaitBody(); n != 0 {
+			return n
+		}
+	}
+}
+
+func (x *exchange) readSome(dst []byte) int64 {
+	if x.file != "" {
+		return x.readFile(dst)
+	}
+	l := x.l
+	l.mu.Lock()
+	got := 0
+	for got < len(dst) && len(x.pieces) > 0 {
+		n := copy(dst[got:], x.pieces[0])
+		got += n
+		if x.pieces[0] = x.pieces[0][n:]; len(x.pieces[0]) == 0 {
+			x.pieces[0] = nil
+			x.pieces = x.pieces[1:]
+		}
+	}
+	x.read += int64(got)
+	x.owed += int64(got)
+	pays := int64(0)
+	if x.awaited && (x.owed >= window/2 || len(x.pieces) == 0) {
+		pays, x.owed = x.owed, 0
+	}
+	n := int64(got)
+	switch {
+	case got > 0:
+	case !x.awaited:
+	case l.gone:
+		n = bridge.ReadGone
+	default:
+		n = bridge.ReadNothing
+	}
+	l.mu.Unlock()
+	if pays > 0 {
+		l.pay(pays)
+	}
+	return n
+}
+
+// readFile reads from a file that may grow.
+func (x *exchange) readFile(dst []byte) int64 {
+	left := x.size - x.read
+	if left <= 0 {
+		return 0
+	}
+	n, err := unix.Pread(x.fd, dst[:min(int64(len(dst)), left)], x.read)
+	switch {
+	case err != nil && !errors.Is(err, unix.EINTR):
+		return bridge.ReadBadFrame
+	case n > 0:
+		x.read += int64(n)
+		return int64(n)
+	case x.l.isGone():
+		return bridge.ReadGone
+	}
+	return bridge.ReadNothing
+}
+
+// awaitBody waits for more of the body. 0, or what Read is to return.
+func (x *exchange) awaitBody() int64 {
+	l := x.l
+	l.mu.Lock()
+	over, done, changed := x.over, x.waits(), l.change()
+	ready := len(x.pieces) > 0 || x.file == "" && !x.awaited || l.gone
+	l.mu.Unlock()
+	if over {
+		return bridge.ReadOver
+	}
+	if ready {
+		return 0
+	}
+	limit := x.g.cfg.BodyTimeout
+	if x.file != "" {
+		return x.awaitFile(limit, done)
+	}
+	x.g.need(1)
+	defer x.g.need(-1)
+	var expired <-chan time.Time
+	if limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	rules.Waits("for a request body")
+	select {
+	case <-changed:
+	case <-done:
+		return bridge.ReadOver
+	case <-expired:
+		return bridge.ReadStalled
+	}
+	return 0
+}
+
+// awaitFile waits until it has grown. Nobody tells.
+func (x *exchange) awaitFile(limit time.Duration, done <-chan struct{}) int64 {
+	rules.Waits("for a request body")
+	for since := time.Now(); ; {
+		select {
+		case <-done:
+			return bridge.ReadOver
+		case <-time.After(lookAfter):
+		}
+		size, err := sizeOf(x.fd)
+		switch {
+		case err != nil || size > x.read || x.l.isGone():
+			return 0
+		case limit > 0 && time.Since(since) > limit:
+			return bridge.ReadStalled
+		}
+	}
+}
+
+// waits is closed when the waits of calls are over. With link.mu.
+func (x *exchange) waits() <-chan struct{} {
+	if x.done == nil {
+		x.done = make(chan struct{})
+	}
+	return x.done
+}

@@ -1,0 +1,271 @@
+package gateway
+
+// WebSockets. Mongrel2 does the handshake's arithmetic and takes frames apart: each comes as a message with its first byte in
+// FLAGS, unmasked. Answers are frames as they are. For internal/websocket, whose parser is the one place that checks them, a
+// frame gets its head back, with a mask of zeros.
+
+import (
+	"encoding/binary"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/mongrel2"
+	"github.com/gowsgi/gowsgi/internal/rules"
+	"github.com/gowsgi/gowsgi/internal/websocket"
+)
+
+// socket is a WebSocket, as the application uses it and as what it is on.
+type socket struct {
+	*websocket.Conn
+	x *exchange
+	l *link
+
+	turn    rules.Mutex // of who feeds it
+	frame   []byte      // with turn
+	backlog int         // bytes that it would not look at
+	left    bool        // the application has
+	ended   bool
+
+	timer atomic.Pointer[time.Timer]
+	name  []byte // of l, for messages
+}
+
+var epoch = time.Now()
+
+// Codes of a Close, RFC 6455 7.4.1.
+const (
+	normal      = 1000
+	goingAway   = 1001
+	internalErr = 1011
+)
+
+// Upgrade implements request.Client. There is no compression: Mongrel2 refuses frames that are marked for it.
+func (x *exchange) Upgrade(ask bridge.UpgradeRequest, _ bool) int64 {
+	if !x.handshake {
+		return bridge.WSRefused
+	}
+	lines := x.g.srv.Lines()
+	x.out = append(x.out, "HTTP/1.1 101 Switching Protocols\r\n"...)
+	x.out = append(append(x.out, lines.Server...), lines.Date...)
+	x.out = websocket.AppendAnswer(x.out, ask.Key, ask.Protocol, websocket.Deflate{}, ask.Lines)
+	x.send(false)
+	k := &socket{x: x, l: x.l, name: x.l.key.of.name}
+	k.Conn = websocket.New(wire{k}, &x.g.srv.Sockets, websocket.Deflate{}, nil)
+	x.l.mu.Lock()
+	x.l.socket = k
+	gone := x.l.gone
+	x.l.mu.Unlock()
+	x.t.Lasts() // without greenlets; else the call ends when it first waits
+	if gone {
+		k.Lost(websocket.Elsewhere)
+	}
+	if x.g.stopping.Load() { // closeSockets may have missed it
+		go k.Conn.Close(goingAway, "", true, true, websocket.Elsewhere)
+	}
+	return bridge.AddWebSocket(k)
+}
+
+// Leave implements request.Client.
+func (x *exchange) Leave(failed bool) (in, out int64) {
+	k := x.l.socket
+	code := normal
+	if failed {
+		code = internalErr
+	}
+	x.t.Blocking(func() { k.Conn.Close(code, "", false, true, websocket.Elsewhere) })
+	return k.Bytes()
+}
+
+// leaves is called when the request is over: the link is the socket's until the closing handshake is.
+func (k *socket) leaves() {
+	k.turn.Lock()
+	k.left = true
+	k.turn.Unlock()
+	k.look()
+}
+
+// frame takes a message that is a frame.
+func (g *Gateway) frame(m *exchange) {
+	defer g.recycle(m)
+	g.mu.Lock()
+	l := g.links[key{g.senders[string(m.message.Sender)], m.message.ID}]
+	g.mu.Unlock()
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	k := l.socket
+	l.mu.Unlock()
+	first, err := strconv.ParseUint(string(m.flags), 0, 8)
+	if k == nil || err != nil {
+		return // it is over, or was not begun
+	}
+	k.take(byte(first), m.message.Body)
+}
+
+// take feeds it with a frame.
+func (k *socket) take(first byte, body []byte) {
+	k.turn.Lock()
+	f := append(k.frame[:0], first)
+	switch n := len(body); {
+	case n < 126:
+		f = append(f, 0x80|byte(n))
+	case n < 1<<16:
+		f = binary.BigEndian.AppendUint16(append(f, 0x80|126), uint16(n))
+	default:
+		f = binary.BigEndian.AppendUint64(append(f, 0x80|127), uint64(n))
+	}
+	f = append(append(f, 0, 0, 0, 0), body...)
+	k.Feed(f, websocket.Elsewhere)
+	if k.frame = f[:0]; cap(f) > keepOut {
+		k.frame = nil
+	}
+	if k.Fed() {
+		k.backlog = 0
+	} else {
+		k.backlog += len(f)
+	}
+	flooded := k.backlog > 1<<20+2*k.x.g.cfg.WebSocketMaxMessage
+	k.turn.Unlock()
+	if flooded { // nothing slows Mongrel2 down
+		k.x.g.log.Warn("a WebSocket's messages come faster than the application takes them; it is cut", "client", k.l.key.id)
+		k.l.cut()
+		return
+	}
+	k.tail()
+}
+
+// look has it look at what it would not before.
+func (k *socket) look() {
+	k.turn.Lock()
+	k.Feed(nil, websocket.Elsewhere)
+	if k.Fed() {
+		k.backlog = 0
+	}
+	k.turn.Unlock()
+	k.tail()
+}
+
+// tail sends what is due, and ends what is over.
+func (k *socket) tail() {
+	k.Flush(true)
+	k.turn.Lock()
+	done := k.left && !k.ended && k.Done()
+	k.ended = k.ended || done
+	k.turn.Unlock()
+	if done {
+		k.Finished()
+		k.l.settle(true)
+	}
+}
+
+// lost is called when the client has gone.
+func (k *socket) lost() {
+	k.Conn.Lost(websocket.Elsewhere)
+	k.tail()
+}
+
+// moved is called when the client has taken something.
+func (k *socket) moved() {
+	k.Moved(websocket.Elsewhere)
+	k.tail()
+}
+
+func (k *socket) tick() {
+	k.turn.Lock()
+	dead := k.Tick(websocket.Elsewhere)
+	k.turn.Unlock()
+	if dead {
+		k.l.cut()
+	}
+	k.tail()
+}
+
+// Take, Send, Await, Close and State implement bridge.WebSocket.
+
+func (k *socket) Take(wait bool) (data []byte, binary bool, result int) {
+	m, how := k.Conn.Take(wait)
+	return m.Data, m.Binary, [...]int{
+		websocket.Got: bridge.WSOK, websocket.Nothing: bridge.WSNothing, websocket.Again: bridge.WSAgain, websocket.Ended: bridge.WSClosed,
+	}[how]
+}
+
+func (k *socket) Send(opcode byte, data []byte, wait bool) int {
+	return [...]int{
+		websocket.SendOK: bridge.WSOK, websocket.SendAgain: bridge.WSAgain, websocket.SendFull: bridge.WSNothing,
+		websocket.SendClosed: bridge.WSClosed,
+	}[k.Conn.Send(opcode, data, wait)]
+}
+
+func (k *socket) Await(w *bridge.WebSocketWaiter, room bool) uint64 {
+	what := websocket.ForMessage
+	if room {
+		what = websocket.ForRoom
+	}
+	return k.Conn.Await(w, what)
+}
+
+func (k *socket) Close(code int, reason string) {
+	k.Conn.Close(code, reason, false, false, websocket.Elsewhere)
+}
+
+func (k *socket) State() bridge.WebSocketState {
+	s := k.Conn.State()
+	return bridge.WebSocketState{Closed: s.Closed, Code: s.Code, Reason: s.Reason}
+}
+
+// wire is a socket as websocket.Link. Nothing of it waits, and it may be called with locks of the connection held.
+type wire struct{ k *socket }
+
+// Send implements websocket.Link.
+func (w wire) Send(head, body []byte, _ bool) bool {
+	l := w.k.l
+	message := mongrel2.AppendAnswer(make([]byte, 0, 320+len(head)+len(body)), w.k.name, l.key.id)
+	prefix := len(message)
+	l.put(append(append(message, head...), body...), prefix, false)
+	return true
+}
+
+// Queued implements websocket.Link.
+func (w wire) Queued(bool) (int64, bool) { return int64(w.k.l.pending()), true }
+
+// Broken implements websocket.Link.
+func (w wire) Broken() bool { return w.k.l.isGone() }
+
+// Look implements websocket.Link.
+func (w wire) Look() { go w.k.look() }
+
+// Move implements websocket.Link.
+func (w wire) Move(at int64) {
+	old := w.k.timer.Load()
+	switch {
+	case at == 0:
+		if old != nil {
+			old.Stop()
+		}
+	case old != nil:
+		old.Reset(time.Duration(at - w.Now()))
+	default:
+		w.k.timer.Store(time.AfterFunc(time.Duration(at-w.Now()), w.k.tick))
+	}
+}
+
+// Now implements websocket.Link.
+func (w wire) Now() int64 { return int64(time.Since(epoch)) + 1 }
+
+// closeSockets tells every WebSocket that the server stops.
+func (g *Gateway) closeSockets() {
+	for _, l := range g.all() {
+		l.mu.Lock()
+		k := l.socket
+		l.mu.Unlock()
+		if k != nil {
+			go func() {
+				k.Conn.Close(goingAway, "", true, true, websocket.Elsewhere)
+				k.tail()
+			}()
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package server
+
+// --mongrel2: requests that come from Mongrel2 over ZeroMQ, beside those of listeners or alone.
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/gateway"
+	"github.com/gowsgi/gowsgi/internal/h1"
+	"github.com/gowsgi/gowsgi/internal/request"
+	"github.com/gowsgi/gowsgi/internal/zeromq"
+)
+
+const (
+	drainTime  = 2 * time.Second // for messages that are on their way when the server stops
+	lingerTime = 5 * time.Second // for answers that Mongrel2 has not taken by the end
+)
+
+// mongrel2 is the sockets and the gateway between them and the crew.
+type mongrel2 struct {
+	cfg               *config.Config
+	log               *slog.Logger
+	requests, answers config.Spec
+	pull, pub         *zeromq.Socket
+	gateway           *gateway.Gateway
+}
+
+// newMongrel2 makes the sockets, and binds those that are to be bound.
+func newMongrel2(cfg *config.Config, log *slog.Logger) (m *mongrel2, err error) {
+	m = &mongrel2{cfg: cfg, log: log}
+	if m.requests, m.answers, err = config.ParseMongrel2(cfg.Mongrel2); err != nil {
+		return nil, err
+	}
+	say := func(line string) { log.Warn(line) }
+	m.pub = zeromq.New(zeromq.Pub, zeromq.Options{Identity: []byte(m.answers.Identity), Log: say, Subscribed: m.subscribed})
+	m.pull = zeromq.New(zeromq.Pull, zeromq.Options{Identity: []byte(m.requests.Identity), Log: say, Paused: true,
+		Receive: func(msg zeromq.Message) { m.gateway.Receive(msg) }})
+	return m, nil
+}
+
+// subscribed is called when Mongrel2 has begun to listen to answers, or ceased to: who pulled a request before would answer it
+// into the void.
+func (m *mongrel2) subscribed(yes bool) {
+	if yes {
+		m.pull.Start()
+	} else {
+		m.pull.Pause()
+	}
+}
+
+func (m *mongrel2) String() string { return "Mongrel2 at " + m.requests.Endpoint }
+
+// begin makes the gateway. Before anybody leads.
+func (m *mongrel2) begin(s *Server, plain uint8) {
+	http := s.http
+	m.gateway = gateway.New(m.cfg, m.log, gateway.Server{
+		Crew: s.crew, Requests: http.Requests(), Limits: http.Limits(), Lines: http.Lines, Wake: s.loop.Wake, Number: h1.NewNumber,
+		Template: plain, Sockets: h1.SocketOptions(m.cfg),
+		Admit: func(r *request.Request, from netip.Addr, script []byte, secure uint32) (int, string, time.Duration) {
+			a := http.Admit(r, from, script, secure)
+			return a.Status, a.Reason, a.Retry
+		},
+	}, m.pub, func() { m.pull.Drain(min(drainTime, m.cfg.GracefulTimeout)) })
+	http.Host(m.gateway)
+}
+
+// connect has requests come.
+func (m *mongrel2) connect() error {
+	if err := join(m.pub, m.answers); err != nil {
+		return err
+	}
+	return join(m.pull, m.requests)
+}
+
+func join(s *zeromq.Socket, spec config.Spec) error {
+	if !spec.Bind {
+		return s.Connect(spec.Endpoint)
+	}
+	if _, err := s.Bind(spec.Endpoint); err != nil {
+		return fmt.Errorf("cannot bind the ZeroMQ socket %s of --mongrel2: %w", spec.Endpoint, err)
+	}
+	return nil
+}
+
+// close ends it, when nobody runs a request any more.
+func (m *mongrel2) close() {
+	m.pub.Close(lingerTime)
+	m.pull.Close(0)
+	if m.gateway != nil {
+		m.gateway.Close()
+	}
+}
