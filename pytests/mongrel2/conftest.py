@@ -79,24 +79,34 @@ def program(python, tmp_path):
     """program(text, *arguments) runs it as a file, with m2wsgi under its own name: see gowsgi.compat."""
     started = []
 
-    def run(text, *arguments, env=None):
-        path = tmp_path / f"program{len(started)}.py"
-        path.write_text(text)
-        command = [
-            python,
-            "-u",
-            "-X",
-            "faulthandler",
-            "-W",
-            "error",
-            "-m",
-            "gowsgi.compat",
-            str(path),
-            *map(str, arguments),
-        ]
+    def run(text, *arguments, env=None, command=None):
+        if command is None:
+            path = tmp_path / f"program{len(started)}.py"
+            path.write_text(text)
+            command = [python, "-u", "-X", "faulthandler", "-W", "error", "-m", "gowsgi.compat", str(path)]
+            command += map(str, arguments)
         started.append(Program(command, env, tmp_path))
         return started[-1]
 
     yield run
     for each in started:
         each.kill()
+
+
+@pytest.fixture
+def sockets(zmq):
+    """sockets(type) binds one to a port of its own: it, and its endpoint."""
+    context, made = zmq.Context(), []
+
+    def make(kind):
+        socket = context.socket(kind)
+        socket.linger = 0
+        socket.rcvtimeo = int(LIMIT * 1000)
+        made.append(socket)
+        socket.bind("tcp://127.0.0.1:*")
+        return socket, socket.last_endpoint.decode()
+
+    yield make
+    for socket in made:
+        socket.close()
+    context.term()

@@ -276,9 +276,10 @@ def app(environ, start_response):
 connection = Connection(send_spec)
 handler = WSGIHandler(app, connection)
 threads = [threading.Thread(target=handler.serve, name="t%d" % n) for n in range(4)]
-for each in threads:
-    each.start()
 try:
+    for each in threads:
+        each.start()
+    say("ready")
     threading.Event().wait()
 except KeyboardInterrupt:
     say("interrupted")
@@ -292,6 +293,7 @@ except KeyboardInterrupt:
 def test_an_interrupt_ends_threads_that_all_wait(behind):
     server, running = behind(THREADS)
     assert server.request("GET", "/").body.startswith(b"t")
+    running.say(b"ready")
     running.signal(signal.SIGINT)
     running.say(b"all True None")
     assert running.ended()[0] == 0

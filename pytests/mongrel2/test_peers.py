@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness.waiting import LIMIT, wait_until
+from harness.waiting import wait_until
 
 
 @pytest.fixture
@@ -44,25 +44,6 @@ signal.signal(signal.SIGTERM, lambda *about: handler.stop())
 handler.serve()
 print("left", flush=True)
 """
-
-
-@pytest.fixture
-def sockets(zmq):
-    """sockets(type) binds one to a port of its own: it, and its endpoint."""
-    context, made = zmq.Context(), []
-
-    def make(kind):
-        socket = context.socket(kind)
-        socket.linger = 0
-        socket.rcvtimeo = int(LIMIT * 1000)
-        made.append(socket)
-        socket.bind("tcp://127.0.0.1:*")
-        return socket, socket.last_endpoint.decode()
-
-    yield make
-    for socket in made:
-        socket.close()
-    context.term()
 
 
 def test_a_dispatcher(zmq, sockets, program):
