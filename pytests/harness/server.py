@@ -14,7 +14,7 @@ from .client import Client
 from .forms import APPS
 from .waiting import LIMIT, wait_until
 
-LISTENING = re.compile(rb"listening on (?P<addresses>.*?) \((?P<about>.*)\)")
+LISTENING = re.compile(rb"(?:listening on|serving) (?P<addresses>.*?) \((?P<about>.*)\)")
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 # A traceback may appear only where a test says that it expects one, the others never.
 ALARMS = re.compile(rb"Traceback|panic:|fatal error|Fatal Python error|SIGSEGV|SIGABRT|goroutine \d+ \[")

@@ -1,7 +1,7 @@
 """The options of m2wsgi's command, and what they mean here.
 
-An application is served by gowsgi's gateway, as `gowsgi --mongrel2` does it. Sockets that the gateway does not have, such
-as those of the dispatcher, are those of the classes: a handler, with a connection of its own, in each thread.
+An application is served by gowsgi's gateway, as `gowsgi --mongrel2` does it. Sockets that the gateway does not have, as
+those of the dispatcher, are those of the classes: a handler, with a connection of its own, in each thread.
 """
 
 from __future__ import annotations
