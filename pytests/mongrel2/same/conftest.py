@@ -1,7 +1,7 @@
 """The same tests as on a socket, but for the server: gowsgi is behind a real Mongrel2.
 
-What a test file here takes from another folder is that folder's, bodies, fixtures and all. Tests that cannot pass behind
-Mongrel2 are in harness/differences.py, each with its reason.
+What a test file here takes from another folder is that folder's, bodies, fixtures and all. Tests that cannot pass
+behind Mongrel2 are in harness/differences.py, each with its reason.
 """
 
 import pytest
