@@ -9,14 +9,14 @@ from harness.waiting import LIMIT
 
 @pytest.fixture
 def mongrel2():
-    """mongrel2(*handlers, settings=, hosts=) starts one, which is stopped at the end and must not have ended before."""
+    """mongrel2(*handlers, settings=, hosts=, make=) starts one, stopped at the end; it must not have ended before."""
     why = missing()
     if why:
         pytest.skip(why)
     started = []
 
-    def start(*handlers, **options):
-        started.append(Mongrel2(*handlers, **options))
+    def start(*handlers, make=Mongrel2, **options):
+        started.append(make(*handlers, **options))
         return started[-1]
 
     yield start
