@@ -40,6 +40,7 @@ type boundListener struct {
 // acceptState says why accepting rests.
 type acceptState struct {
 	others    bool  // see LetOthers
+	ending    bool  // StopAccepting was called
 	full      bool  // MaxConns reached
 	exhausted bool  // the last accept failed for want of descriptors or memory
 	reported  bool  // and that was logged; until a batch ends with nobody waiting
@@ -69,6 +70,7 @@ func (l *Loop) AddListener(ln *Listener) error {
 // other holders, unless Listener.Last has it take what waits.
 func (l *Loop) StopAccepting() {
 	l.LetOthers(false)
+	l.accepting.ending = true
 	if l.peers.enough {
 		l.backFromRest()
 	}
@@ -153,9 +155,10 @@ func (l *Loop) resume() {
 	}
 }
 
-// LetOthers lets accepting rest, or go on: whoever else has the same listeners serves sooner. Leader only.
+// LetOthers lets accepting rest, or go on: whoever else has the same listeners serves sooner. What waits at the end is not
+// left to them. Leader only.
 func (l *Loop) LetOthers(on bool) {
-	if l.accepting.others == on {
+	if l.accepting.others == on || l.accepting.ending {
 		return
 	}
 	l.accepting.others = on

@@ -145,6 +145,19 @@ func TestLetOthers(t *testing.T) {
 	r.untilAnswer(last)
 }
 
+// TestLetOthersAtTheEnd: whoever leads while listeners stay open a moment longer may be busy, and the others have ended.
+func TestLetOthersAtTheEnd(t *testing.T) {
+	r := newRig(t, &hooks{ready: echo}, Options{Shared: true}, ListenOptions{})
+	r.ln.Adopt()
+	nc := r.dial() // nobody polls yet
+	nc.Write([]byte("x"))
+	r.l.LetOthers(true)
+	r.l.StopAccepting()
+	r.l.LetOthers(true)
+	r.until("closed", func() bool { return !r.l.Accepting() })
+	r.untilAnswer(nc)
+}
+
 // TestStopAcceptingDeferred: a client that got its connection just before, and has not come round to sending, is served.
 // One that comes later is not let in.
 func TestStopAcceptingDeferred(t *testing.T) {

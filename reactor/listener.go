@@ -341,16 +341,28 @@ func (ln *Listener) Leave() {
 	ln.left = true
 }
 
-// TakePath makes the unix path of an inherited listener this process's to unlink.
-func (ln *Listener) TakePath() {
+// Take makes an inherited listener this process's own, and its unix path this process's to unlink.
+func (ln *Listener) Take() {
+	ln.own = true
 	var st unix.Stat_t
 	if ln.network == "unix" && ln.path != "" && ln.path[0] != '@' && unix.Lstat(ln.path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
 		ln.made, ln.dev, ln.ino = true, uint64(st.Dev), st.Ino
 	}
 }
 
-// LeavePath leaves it to whoever has the listener as well.
-func (ln *Listener) LeavePath() { ln.made = false }
+// Own reports whether it is this process's own, and not one that it has from somebody else.
+func (ln *Listener) Own() bool { return ln.own }
+
+// Give leaves it, and its unix path, to whoever has the listener as well.
+func (ln *Listener) Give() { ln.own, ln.made = false, false }
+
+// Shutdown ends it for all processes that have it, if it is this one's own: those that the application has forked would keep the
+// address, and clients waiting.
+func (ln *Listener) Shutdown() {
+	if ln.own {
+		_ = unix.Shutdown(ln.fd, unix.SHUT_RDWR)
+	}
+}
 
 // FD returns the descriptor.
 func (ln *Listener) FD() int { return ln.fd }
@@ -387,8 +399,8 @@ func (ln *Listener) Close() error {
 	}
 	ln.closed = true
 	ln.unlink()
-	if ln.own && ln.forked != nil && ln.forked() { // a child's duplicate would keep the address, and clients waiting
-		_ = unix.Shutdown(ln.fd, unix.SHUT_RDWR)
+	if ln.forked != nil && ln.forked() {
+		ln.Shutdown()
 	}
 	return os.NewSyscallError("close", unix.Close(ln.fd))
 }

@@ -48,7 +48,7 @@ func (l *Loop) tellPeers() {
 
 // leavesToPeers reports whether a batch is not taken now, as this loop is ahead of others: listeners rest for a moment.
 func (l *Loop) leavesToPeers() bool {
-	if l.peers.all == nil {
+	if l.peers.all == nil || l.accepting.ending { // nobody may be left
 		return false
 	}
 	if l.peers.insists {

@@ -30,6 +30,9 @@ func run(args []string) int {
 			return server.Fail(err, config.ExitBoot)
 		}
 	}
+	if err := server.Orphaned(); err != nil {
+		return server.Fail(err, config.ExitBoot)
+	}
 	files := server.NewFiles(args, func(cfg *config.Config) (*server.Program, error) { return program(cfg, args) })
 	defer files.Close()
 	cfg, action, err := config.Parse(files.Args(), files.Getenv, files.Reader(), os.Stdout)

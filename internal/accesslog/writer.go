@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/gowsgi/gowsgi/internal/rules"
 )
@@ -143,6 +144,23 @@ func (w *Writer) FlushSoon() {
 	}
 }
 
+// Within is f, which may wait for the file, for who has better to do: a pipe that nobody reads may take nothing for ever. Beyond limit
+// f goes on by itself, and done is false.
+func Within(limit time.Duration, f func()) (done bool) {
+	rules.Waits("for a log file")
+	over := make(chan struct{})
+	go func() {
+		f()
+		close(over)
+	}()
+	select {
+	case <-over:
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
+
 // Waits tells whether there is something to be written.
 func (w *Writer) Waits() bool {
 	w.mu.Lock()
@@ -153,6 +171,10 @@ func (w *Writer) Waits() bool {
 // Reopen writes what is gathered to the file as it is, then opens the name again, for log rotation. When that fails,
 // the old file stays in use. A standard stream is left alone.
 func (w *Writer) Reopen() error {
+	if w.name == "-" {
+		w.FlushSoon()
+		return nil
+	}
 	w.writing.Lock()
 	news := w.flush()
 	err := w.reopen()
@@ -162,7 +184,7 @@ func (w *Writer) Reopen() error {
 }
 
 func (w *Writer) reopen() error {
-	if w.name == "-" || w.closed {
+	if w.closed {
 		return nil
 	}
 	file, err := openFile(w.name)

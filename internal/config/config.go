@@ -45,7 +45,8 @@ type Config struct {
 
 	// Listening.
 	Bind              []Bind
-	SocketActivated   bool // Bind came from systemd (LISTEN_FDS); not an option
+	SocketActivated   bool     // Bind came from systemd (LISTEN_FDS); not an option
+	Owned             []string // the descriptors in Bind that a server before this one has bound, and no one else; not an option
 	Backlog           int
 	ReusePort         bool
 	WorkerConnections int
@@ -81,7 +82,8 @@ type Config struct {
 	StatsdHost       string
 	StatsdPrefix     string
 	StatsdTags       string
-	CaptureOutput    bool // by Python, too
+	BacklogMetric    bool
+	CaptureOutput    bool // by Python, too; see Captures
 
 	// Limits.
 	LimitRequestLine      int

@@ -108,7 +108,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-var notOptions = []string{"SocketActivated", "Meinheld", "Warnings", "File", "origins"}
+var notOptions = []string{"SocketActivated", "Owned", "Meinheld", "Warnings", "File", "origins"}
 
 func addressOf(v reflect.Value) any {
 	return reflect.NewAt(v.Type(), v.Addr().UnsafePointer()).Interface()

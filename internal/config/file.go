@@ -32,12 +32,13 @@ type File struct {
 
 // fileSettings is what a FileReader returns.
 type fileSettings struct {
-	Path     string           `json:"path"`
-	Settings map[string]any   `json:"settings"`
-	Own      map[string]any   `json:"own"`
-	Hooks    []string         `json:"hooks"`
-	Lines    map[string][]int `json:"lines"`
-	Remarks  []string         `json:"remarks"`
+	Path     string            `json:"path"`
+	Settings map[string]any    `json:"settings"`
+	Own      map[string]any    `json:"own"`
+	Hooks    []string          `json:"hooks"`
+	Others   map[string]string `json:"others"` // further names: "value" or "function"
+	Lines    map[string][]int  `json:"lines"`
+	Remarks  []string          `json:"remarks"`
 }
 
 // readFile finds the configuration file that is to be read, if there is one.
@@ -91,7 +92,7 @@ func (f *fileSettings) lines(name string) string {
 // applyFile applies a configuration file to c.
 func (c *Config) applyFile(f *fileSettings) error {
 	c.File = &File{Path: f.Path, Hooks: f.Hooks}
-	c.Warnings = append(c.Warnings, f.Remarks...)
+	c.Warnings = append(append(c.Warnings, f.Remarks...), f.misnamed()...)
 	var others foreign
 	for _, name := range sortedKeys(f.Settings) {
 		if err := c.applySetting(f, name, f.Settings[name], &others); err != nil {
@@ -115,7 +116,7 @@ func (c *Config) applyFile(f *fileSettings) error {
 	return nil
 }
 
-func sortedKeys(m map[string]any) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	names := make([]string, 0, len(m))
 	for name := range m {
 		names = append(names, name)

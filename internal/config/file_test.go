@@ -130,7 +130,8 @@ func TestWhatGunicornTakesInAFile(t *testing.T) {
 			func(c *Config) { c.Preload = true }, ""},
 		{`{"user": 33, "group": "www"}`, func(c *Config) { c.User, c.GroupName = "33", "www" }, ""},
 		{`{"config": "x.py"}`, func(*Config) {}, "conf.py: config: another file is not read from here, nor does gunicorn"},
-		{`{"enable_backlog_metric": true}`, func(*Config) {}, "conf.py: enable_backlog_metric: " + saysBacklog},
+		{`{"root_path": "/x"}`, func(*Config) {}, "conf.py: root_path: " + saysASGI + "; see --mount"},
+		{`{"enable_backlog_metric": true}`, func(c *Config) { c.BacklogMetric = true }, ""},
 	} {
 		got := withFile(t, `"settings": `+test.settings)
 		var remarks []string
@@ -157,7 +158,7 @@ func TestFileRefuses(t *testing.T) {
 		`"settings": {"raw_env": ["A"]}`:                                `conf.py: raw_env does not accept "A": give NAME=VALUE`,
 		`"settings": {"header_map": "keep"}`:                            `conf.py: header_map does not accept "keep": give drop, refuse or dangerous`,
 		`"settings": {"keyfile": "k", "certfile": "c"}`:                 `conf.py: certfile: ` + saysTLS + `; conf.py: keyfile: ` + saysTLS,
-		`"settings": {"worker_class": "uvicorn.workers.UvicornWorker"}`: `conf.py: worker_class: ` + saysThreads,
+		`"settings": {"worker_class": "uvicorn.workers.UvicornWorker"}`: `conf.py: worker_class: ` + saysNoWSGI,
 		`"own": {"body_straeming": true}, "lines": {"gowsgi_body_straeming": [9]}`: `conf.py, line 9: there is no option ` +
 			`body_straeming: did you mean body_streaming?`,
 		`"own": {"python": "x"}`: `conf.py: gowsgi_python is for the command line only: remove it`,
@@ -313,6 +314,27 @@ func TestPythonKnowsTheSameSettings(t *testing.T) {
 			!strings.HasPrefix(string(worker)[i:], `"`+name+`": ""`) {
 			t.Errorf("%s: the worker of gunicorn says something else", name)
 		}
+	}
+}
+
+// TestNamesThatAreNearlySettings: what gunicorn would not say a word about.
+func TestNamesThatAreNearlySettings(t *testing.T) {
+	c := withFile(t, `"settings": {"workers": 2}, "hooks": ["worker_exit"], "own": {"temp_dir": "/tmp"}, "lines": {"treads": [4]}, "others": {
+		"treads": "value", "log_level": "value", "access_logfile": "value", "max_rss": "value", "preload": "value", "time_out": "value",
+		"post_frok": "function",
+		"worker": "value", "temp_dir": "value", "worker_exits": "function", "cores": "value", "env": "value", "bindd": "value",
+		"name": "value", "use_loglevel": "value", "keepalive_str": "value", "post_froks": "function", "max_lifetime": "function"}`)
+	want := []string{
+		"conf.py: access_logfile is no setting, so it does nothing: is accesslog meant?",
+		"conf.py: log_level is no setting, so it does nothing: is loglevel meant?",
+		"conf.py: max_rss is no setting, so it does nothing: is gowsgi_max_rss meant?",
+		"conf.py: post_frok is no setting, so it does nothing: is post_fork meant?",
+		"conf.py: preload is no setting, so it does nothing: is preload_app meant?",
+		"conf.py: time_out is no setting, so it does nothing: is timeout meant?",
+		"conf.py, line 4: treads is no setting, so it does nothing: is threads meant?",
+	}
+	if !slices.Equal(c.Warnings, want) {
+		t.Errorf("%q", c.Warnings)
 	}
 }
 

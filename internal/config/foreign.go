@@ -62,7 +62,7 @@ func (f *foreign) setting(s *setting, label, shown, value string) {
 	case s.holds != nil && s.holds(value):
 		f.idle = append(f.idle, printable(shown))
 	case s.refuses != nil && s.refuses(value):
-		f.refused = append(f.refused, about)
+		f.refused = append(f.refused, label+": "+s.refusal())
 	case !slices.Contains(f.remarks, about):
 		f.remarks = append(f.remarks, about)
 	}

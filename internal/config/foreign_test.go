@@ -8,7 +8,7 @@ import (
 
 func TestForeignOptionsAreToldTogether(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
-		{"-k asgi app:app --keyfile k --spew", "-k: " + saysThreads + "; --keyfile: " + saysTLS + "; --spew: " + saysSpew},
+		{"-k asgi app:app --keyfile k --spew", "-k: " + saysNoWSGI + "; --keyfile: " + saysTLS + "; --spew: " + saysSpew},
 		{"--certfile=c --thraeds 3 --nonsense x app:app", "--certfile: " + saysTLS + "; there is no option --thraeds: did you mean " +
 			"--threads?; there is no option --nonsense: gowsgi --help lists those there are"},
 		{"--nonsense --thraeds --host --port 1", "there are no options --host and --port: write --bind 127.0.0.1:1; " +
@@ -87,10 +87,11 @@ func TestForeignKeywords(t *testing.T) {
 }
 
 func TestSuggestionsAreClose(t *testing.T) {
-	names := []string{"--log-file", "--bind", "--threads", "--limit-request-body", "--pid"}
+	names := []string{"--log-file", "--bind", "--threads", "--limit-request-body", "--pid", "--worker-connections", "--workers"}
 	for given, want := range map[string]string{
 		"--wsgi-file": "", "--lof-file": "--log-file", "--thred": "", "--thread": "--threads", "--limit-request-b": "--limit-request-body",
-		"--limit_requst_bdy": "--limit-request-body", "--kind": "--bind", "--pod": "--pid", "--http": "", "--band": "--bind",
+		"--limit_requst_bdy": "--limit-request-body", "--kind": "--bind", "--pod": "--pid", "--worker": "--workers", "--worker-c": "--worker-connections",
+		"--http": "", "--band": "--bind",
 	} {
 		if got := nearest(given, names); got != want {
 			t.Errorf("%s: %q, want %q", given, got, want)

@@ -30,8 +30,8 @@ const (
 	saysTLS     = "gowsgi has no TLS: remove it and let a proxy in front speak TLS"
 	saysNoTLS   = "it says something about TLS, which gowsgi does not have"
 	saysDict    = "the same, for a configuration file only"
-	saysBacklog = "the queues of the listeners are not measured"
 	saysASGI    = "it is for ASGI applications, and gowsgi serves WSGI"
+	saysNoWSGI  = "this worker class is for ASGI applications, and gowsgi serves WSGI: use uvicorn for those, and leave it out for others"
 	saysHTTP1   = "gowsgi speaks HTTP/1.1"
 	saysPaste   = "gowsgi reads no files of PasteDeploy: write paste.deploy.loadapp in a module and name that as the application"
 	saysDirty   = "there are no dirty workers: what is to run aside runs by gowsgi.server.spawn, or in a queue of jobs"
@@ -58,7 +58,6 @@ var settingsOfGunicorn = []setting{
 	{name: "spew", flags: "--spew", is: switched, says: saysSpew, refuses: always},
 	{name: "default_proc_name", says: saysName},
 	{name: "logconfig_dict", says: saysDict, holds: always},
-	{name: "enable_backlog_metric", flags: "--enable-backlog-metric", is: switched, says: saysBacklog},
 	{name: "keyfile", flags: "--keyfile", says: saysTLS, refuses: always},
 	{name: "certfile", flags: "--certfile", says: saysTLS, refuses: always},
 	{name: "ca_certs", flags: "--ca-certs", says: saysNoTLS},
@@ -116,7 +115,7 @@ var optionsOfGunicorn = strings.Fields(`config wsgi_app bind backlog workers thr
 	websocket_max_message_size
 	reload reload_engine reload_extra_files daemon user group initgroups enable_stdio_inheritance proc_name
 	logger_class logconfig logconfig_json syslog syslog_addr syslog_prefix syslog_facility
-	disable_redirect_access_to_syslog statsd_host statsd_prefix dogstatsd_tags capture_output`)
+	disable_redirect_access_to_syslog statsd_host statsd_prefix dogstatsd_tags enable_backlog_metric capture_output`)
 
 var inFiles = map[string]string{
 	"config":              "It does nothing in a configuration file, as with gunicorn.",
@@ -144,6 +143,27 @@ var ofGunicorn = func() map[string]*setting {
 	}
 	return m
 }()
+
+// refusal is what the user is told who gives a value that gowsgi cannot serve.
+func (s *setting) refusal() string {
+	if s.name == "worker_class" {
+		return saysNoWSGI
+	}
+	return s.says
+}
+
+// namesOfGunicorn are all of its settings but the hooks.
+var namesOfGunicorn = func() []string {
+	names := slices.Clone(optionsOfGunicorn)
+	for i := range settingsOfGunicorn {
+		if s := &settingsOfGunicorn[i]; s.is != called {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}()
+
+func ofGunicorns(name string) bool { return slices.Contains(namesOfGunicorn, name) }
 
 // workerOfThreads: the worker classes that do what gowsgi does, its own and meinheld's among them.
 func workerOfThreads(class string) bool {

@@ -13,11 +13,11 @@ func nearest(given string, names []string) string {
 	}
 	for _, name := range names {
 		other := fold(name)
-		d := editDistance(plain, other)
+		d := 2 * editDistance(plain, other)
 		if len(plain) > 3 && strings.HasPrefix(other, plain) { // --limit-request-body as --limit-request-b
-			d = min(d, 1)
+			d = min(d, 3) // but --worker is --workers, and not --worker-connections
 		}
-		if d <= allowed && len(plain) > 1 && (best == "" || d < distance) {
+		if (d <= 2*allowed || d == 3) && len(plain) > 1 && (best == "" || d < distance) {
 			best, distance = name, d
 		}
 	}

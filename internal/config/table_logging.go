@@ -42,10 +42,17 @@ var tableOfPythonLogs = []Option{
 	{Name: "dogstatsd_tags", Flags: []string{"--dogstatsd-tags"}, Type: String, Metavar: "TAGS", Shown: "none", CLIOnly: true, Group: GroupLogging,
 		Help: "Tags for each metric, with a comma between.",
 		at:   func(c *Config) any { return &c.StatsdTags }},
+	{Name: "enable_backlog_metric", Flags: []string{"--enable-backlog-metric"}, Type: Bool, Default: "false", CLIOnly: true, Group: GroupLogging,
+		Help: "Tell statsd each second how many connections wait to be accepted, as gunicorn.backlog. Those of unix " +
+			"sockets are not known.",
+		at: func(c *Config) any { return &c.BacklogMetric }},
 	{Name: "capture_output", Flags: []string{"--capture-output"}, Type: Bool, Default: "false", CLIOnly: true, Group: GroupLogging,
 		Help: "What the application prints goes to the error log, if that is a file.",
 		at:   func(c *Config) any { return &c.CaptureOutput }},
 }
+
+// Captures reports whether what the application prints goes to a file.
+func (c *Config) Captures() bool { return c.CaptureOutput && c.ErrorLog != "-" && c.ErrorLog != "" }
 
 // LogsByPython reports whether any of it is asked for.
 func (c *Config) LogsByPython() bool {

@@ -53,7 +53,7 @@ type uwsgi struct {
 // word may be the application.
 func uwsgiArguments(name string, env func(string) string) (args, warnings []string, err error) {
 	u := new(uwsgi)
-	r := &iniReader{take: u.take, env: env, now: time.Now(), set: map[string]string{}, used: map[string]bool{}}
+	r := &iniReader{take: u.take, env: env, now: time.Now(), set: map[string]string{}, used: map[string]bool{}, wrong: map[string]error{}}
 	if err := r.read(name); err != nil {
 		return nil, nil, err
 	}
@@ -87,7 +87,14 @@ func proxyPass(bind string) string {
 
 func (u *uwsgi) option(flag, value string) { u.args = append(u.args, flag+"="+value) }
 
-func (u *uwsgi) take(key, value string) {
+// take reports whether the key is one that gowsgi reads.
+func (u *uwsgi) take(key, value string) bool {
+	before := len(u.unread)
+	u.apply(key, value)
+	return len(u.unread) == before
+}
+
+func (u *uwsgi) apply(key, value string) {
 	on, isSwitch := parseBool(value)
 	on = on || !isSwitch
 	if flag := optionsOfUWSGI[key]; flag != "" {

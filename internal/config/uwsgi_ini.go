@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,11 +19,12 @@ const deepestIni = 10
 
 // iniReader reads one file and those that it names, and calls take with each key in the order of the lines.
 type iniReader struct {
-	take  func(key, value string)
+	take  func(key, value string) (read bool)
 	env   func(string) string
 	now   time.Time
 	set   map[string]string // what keys had last, for %(key)
 	used  map[string]bool   // which were asked for so
+	wrong map[string]error  // what is wrong with the value of a key that only serves as %(key), or nobody reads
 	depth int
 }
 
@@ -56,10 +58,16 @@ func (r *iniReader) read(name string) error {
 			if !given {
 				value = "true"
 			}
-			if value, err = r.expand(value, magic); err != nil {
-				return usagef("%s, line %d: %s", path, i+1, err)
+			full, err := r.expand(value, magic)
+			switch {
+			case err == nil:
+				err = r.line(path, key, full)
+			case slices.Contains(directivesOfIni, key) || r.take(key, value):
+				err = usagef("%s, line %d: %s", path, i+1, err)
+			default: // log-format has names in such parentheses that are no placeholders
+				r.wrong[key], err = err, nil
 			}
-			if err := r.line(path, key, value); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -69,6 +77,9 @@ func (r *iniReader) read(name string) error {
 	}
 	return nil
 }
+
+// directivesOfIni are the keys that are about the file itself.
+var directivesOfIni = strings.Fields("ini include inherit set-placeholder set-ph")
 
 func (r *iniReader) line(path, key, value string) error {
 	switch key {
@@ -88,6 +99,7 @@ func (r *iniReader) line(path, key, value string) error {
 		return usagef("%s: gowsgi does not read conditions (%s): write the lines that are to hold without them", path, key)
 	}
 	r.set[key] = value
+	delete(r.wrong, key)
 	r.take(key, value)
 	return nil
 }
@@ -138,6 +150,9 @@ func (r *iniReader) lookUp(kind byte, name string) (string, error) {
 		return strings.TrimRight(string(text), "\r\n"), nil
 	}
 	value, there := r.set[name]
+	if err := r.wrong[name]; err != nil {
+		return "", err
+	}
 	if !there {
 		return "", usagef("%%(%s) stands for nothing: set %s = … above it", name, name)
 	}

@@ -83,6 +83,9 @@ func TestKeysOfUWSGI(t *testing.T) {
 		{"what is not read", "static-map = /s=/srv\ncheaper = 2\nstatic-map = /t=/srv\nhttps = :443,a,b", func(c *Config) {
 			c.Warnings = []string{"uwsgi.ini has keys that gowsgi does not read: cheaper, https and static-map"}
 		}},
+		{"variables that are no placeholders", "log-format = %(addr) %(method) @(x)\nlog-encoder = json {\"t\": \"${micros}\", \"m\": \"%(msg)\"}", func(c *Config) {
+			c.Warnings = []string{"uwsgi.ini has keys that gowsgi does not read: log-encoder and log-format"}
+		}},
 		{"placeholders", "base = /srv/%n\nset-placeholder = port=99\nwhere=%(base)/x\npidfile = %(where)/%%/$(NAME).pid\nhttp = :%(port)", func(c *Config) {
 			c.PidFile, c.Bind = "/srv/uwsgi/x/%/value.pid", []Bind{{"tcp", "0.0.0.0:99", 0}}
 		}},
@@ -137,6 +140,7 @@ func TestMistakesInFilesOfUWSGI(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"threads = many", "in uwsgi.ini, --threads does not accept \"many\": give a whole number from 1 to 4096"},
 		{"pidfile = %(nothing)", "uwsgi.ini, line 2: %(nothing) stands for nothing: set nothing = … above it"},
+		{"base = %(nothing)/a\npidfile = %(base)/pid", "uwsgi.ini, line 3: %(nothing) stands for nothing: set nothing = … above it"},
 		{"pidfile = %(nothing", "uwsgi.ini, line 2: %( has no closing parenthesis"},
 		{"http = :@(no-such-file)", "uwsgi.ini, line 2: @(no-such-file) cannot be read: make it a readable file"},
 		{"if-env = X\nhttp = :1\nendif =", "uwsgi.ini: gowsgi does not read conditions (if-env): write the lines that are to hold without them"},

@@ -67,6 +67,56 @@ func TestPost(t *testing.T) {
 	}
 }
 
+// What is offered waits for the leader, whoever is idle, unless the standby leads; a leader's call that blocks leaves it to as
+// many idle threads as there are tasks.
+func TestOffer(t *testing.T) {
+	c, h := quietCrew(5, 3)
+	c.Offer(Func(nothing))
+	c.Offer(Func(nothing))
+	if len(c.idle) != 3 || c.Queued() != 2 || h.woken.Load() != 2 {
+		t.Fatal("not left to the leader: ", len(c.idle), c.Queued(), h.woken.Load())
+	}
+	leader := c.threads[0]
+	leader.leading = true
+	leader.beginCall()
+	c.callBlocked(0, leader.word.Load())
+	if len(c.idle) != 1 || c.threads[4].state != asked || c.threads[3].state != asked {
+		t.Fatal("when its call blocks nobody looks: ", len(c.idle))
+	}
+	if !c.pooled {
+		t.Fatal("the standby does not lead")
+	}
+	c.Offer(Func(nothing))
+	if len(c.idle) != 0 || c.threads[2].gift == nil {
+		t.Fatal("not given to the idle thread while the standby leads")
+	}
+}
+
+// loud is a host with work for ever, that counts its turns.
+type loud struct {
+	quietHost
+	turns, ran int
+}
+
+func (h *loud) Turn(*Thread) bool { h.turns++; return h.turns%2 == 1 }
+func (h *loud) Finished() bool    { return h.ran >= 10*turnSteps }
+
+// However much is offered, the host has its turns.
+func TestOfferedTasksTakeTurns(t *testing.T) {
+	c, _ := quietCrew(1, 0)
+	h := &loud{}
+	c.host = h
+	for range 20 * turnSteps {
+		c.Offer(Func(func(*Thread) { h.ran++ }))
+	}
+	th := c.threads[0]
+	th.leading = true
+	th.lead()
+	if h.turns < 9 {
+		t.Fatal("turns of the host: ", h.turns)
+	}
+}
+
 // What is for one thread is done by that one only, before anything new, and it is not idle while it does it.
 func TestPostTo(t *testing.T) {
 	c, h := quietCrew(2, 1)

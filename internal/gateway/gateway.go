@@ -72,7 +72,7 @@ type Gateway struct {
 }
 
 // complaints are what is said once a minute.
-type complaints struct{ malformed, uploads, credits sparse }
+type complaints struct{ malformed, uploads sparse }
 
 type sparse struct{ next atomic.Int64 }
 

@@ -8,6 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// AdviseOnTempDir says at the start what would be found out by the first large request, as with a read-only root.
+func (s *Server) AdviseOnTempDir() {
+	fd, err := s.tempFD()
+	if err != nil {
+		s.log.Warn("no temporary file can be made, so applications wait for slow clients, and for large bodies of their requests: "+
+			"name a directory with --temp-dir", "error", err)
+		return
+	}
+	_ = unix.Close(fd)
+}
+
 // tempFile opens one.
 func (s *Server) tempFile() (*os.File, error) {
 	fd, err := s.tempFD()

@@ -32,8 +32,8 @@ type File struct {
 
 // IsForked reports whether this process is a worker that was forked with Python in it.
 func IsForked() bool {
-	p, worker := parsePlace(os.Getenv(variable), os.Getppid())
-	return worker && p.forked != nil
+	p := told()
+	return p.worker && p.forked != nil
 }
 
 // mostSettings is how much one message can hold, and more than any configuration file says.

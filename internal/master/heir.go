@@ -23,6 +23,7 @@ import (
 const (
 	parentVariable    = "GUNICORN_PID" // the master that a new one takes over from
 	listenersVariable = "GUNICORN_FD"  // its listeners
+	ownedVariable     = "GOWSGI_OWNED" // those of them that it has bound: the others are systemd's, for instance
 )
 
 // heirs is what a master knows of the one after it, and of the one before it.
@@ -53,13 +54,14 @@ func WasHeir(environ []byte) bool {
 // Inherit makes cfg listen on what the master before this process hands over, whose process id it returns; 0: there is none.
 // Once.
 func Inherit(cfg *config.Config) (before int, err error) {
-	heir, text := IsHeir(), os.Getenv(listenersVariable)
-	_ = os.Unsetenv(parentVariable)
-	_ = os.Unsetenv(listenersVariable)
+	heir, text, owned := IsHeir(), os.Getenv(listenersVariable), os.Getenv(ownedVariable)
+	for _, name := range []string{parentVariable, listenersVariable, ownedVariable} {
+		_ = os.Unsetenv(name)
+	}
 	if !heir {
 		return 0, nil
 	}
-	cfg.Bind, cfg.SocketActivated = nil, false
+	cfg.Bind, cfg.SocketActivated, cfg.Owned = nil, false, strings.Split(owned, ",")
 	for _, number := range strings.Split(text, ",") {
 		fd, err := strconv.Atoi(number)
 		if err != nil || fd < firstFD {
@@ -86,8 +88,19 @@ func KeepFromChildren() {
 func Environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
-		return slices.Contains([]string{parentVariable, listenersVariable, variable, zygoteVariable}, name)
+		return slices.Contains([]string{parentVariable, listenersVariable, ownedVariable, variable, zygoteVariable}, name)
 	})
+}
+
+// owned tells a new master which listeners are to end with it, and their unix paths.
+func (l *Listening) owned() string {
+	var numbers []string
+	for i, ln := range l.All {
+		if ln.Own() {
+			numbers = append(numbers, strconv.Itoa(firstFD+i))
+		}
+	}
+	return ownedVariable + "=" + strings.Join(numbers, ",")
 }
 
 // startHeir runs the program again with the listeners, and more for its environment.
@@ -187,8 +200,14 @@ func (m *Master) goOnWithHeir() {
 
 // fold answers WINCH, which a terminal sends as well when its window has another size.
 func (m *Master) fold() {
-	if m.heirs.after == nil || m.heirs.folded {
+	if m.heirs.after == nil {
 		m.log.Debug("WINCH is for a master that has got USR2: nothing was done")
+		return
+	}
+	if m.reading != nil {
+		m.reading.folded = true
+	}
+	if m.heirs.folded {
 		return
 	}
 	m.heirs.folded = true

@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -130,13 +131,15 @@ func TestANewMasterTakesTheOldOnesPlace(t *testing.T) {
 func TestWhatANewMasterInherits(t *testing.T) {
 	me := strconv.Itoa(os.Getppid())
 	for _, c := range []struct {
-		parent, fds string
-		before      int
-		fails       bool
-		bind        int
+		parent, fds, owned string
+		before             int
+		fails              bool
+		bind               int
 	}{
-		{"", "", 0, false, 1}, {"1234567", "3", 0, false, 1}, {me, "3,4", os.Getppid(), false, 2}, {me, "", 0, true, 0}, {me, "2", 0, true, 0},
+		{"", "", "", 0, false, 1}, {"1234567", "3", "", 0, false, 1}, {me, "3,4", "4", os.Getppid(), false, 2}, {me, "", "", 0, true, 0},
+		{me, "2", "", 0, true, 0},
 	} {
+		t.Setenv(ownedVariable, c.owned)
 		t.Setenv(parentVariable, c.parent)
 		t.Setenv(listenersVariable, c.fds)
 		cfg := config.Default()
@@ -144,7 +147,10 @@ func TestWhatANewMasterInherits(t *testing.T) {
 		if before != c.before || (err != nil) != c.fails || !c.fails && len(cfg.Bind) != c.bind {
 			t.Errorf("%+v: %d, %v, %v", c, before, err, cfg.Bind)
 		}
-		if os.Getenv(parentVariable) != "" || os.Getenv(listenersVariable) != "" {
+		if c.bind == 2 && !slices.Equal(cfg.Owned, []string{"4"}) {
+			t.Error("whose they are:", cfg.Owned)
+		}
+		if os.Getenv(parentVariable) != "" || os.Getenv(listenersVariable) != "" || os.Getenv(ownedVariable) != "" {
 			t.Error("others find the variables")
 		}
 	}
@@ -196,5 +202,15 @@ func TestAHookMayRefuseANewMaster(t *testing.T) {
 	r.gets(unix.SIGTERM)
 	if r.hears(afterAge, wordBegins); *begun != 1 {
 		t.Fatal("when all is over")
+	}
+}
+
+// Who ends right after the master before it has the listeners for itself, and what waits there.
+func TestTheEndOfTwoMastersIsThatOfTheLast(t *testing.T) {
+	r := ready(t, 1)
+	r.heirs.before, r.heirs.parentIs = 7, func() int { return 1 }
+	r.gets(unix.SIGTERM)
+	if told := r.told[1]; told[len(told)-1] != wordLast {
+		t.Errorf("the worker was told %v", told)
 	}
 }

@@ -47,9 +47,9 @@ type Orders interface {
 // Join returns the link of this process to its master, nil if it is no worker, and makes cfg listen on what the master
 // hands over. Once, before anything else opens descriptors.
 func Join(cfg *config.Config) (*Link, error) {
-	p, ok := parsePlace(os.Getenv(variable), os.Getppid())
+	p := told()
 	_ = os.Unsetenv(variable)
-	if !ok {
+	if !p.worker {
 		return nil, nil
 	}
 	f := os.NewFile(uintptr(p.link), "link")
@@ -114,6 +114,9 @@ func (l *Link) Beat() { l.tell(wordBeat) }
 
 // Retire asks for a replacement.
 func (l *Link) Retire(why string) { l.tell(wordRetire + " " + why) }
+
+// Asks has the master say how the worker is to stop, which has got SIGTERM by itself: perhaps all have, or this one alone.
+func (l *Link) Asks() { l.tell(wordAsks) }
 
 // Watch asks for a file to be watched from this version of it on.
 func (l *Link) Watch(path string, version watch.Stamp) {

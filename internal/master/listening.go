@@ -23,6 +23,8 @@ type Listener struct {
 	*reactor.Listener
 	Bind config.Bind // as the configuration names it
 
+	Owned bool // by the master before this one, which has handed it over: systemd's are not
+
 	file *os.File // for processes that are started
 }
 
@@ -216,7 +218,7 @@ func (m *Master) closeUnused() {
 			return false
 		}
 		if m.othersHave(ln) {
-			ln.LeavePath()
+			ln.Give()
 		}
 		ln.close()
 		m.log.Info("no longer listening on " + ln.URL())

@@ -7,6 +7,7 @@
 //	reread.go   the configuration file, at SIGHUP; evaluate.go how it is read
 //	listening.go  what is listened on, and other addresses at SIGHUP
 //	zygote.go   the process that workers are forked from, where the application is loaded once for all
+//	held.go     processes that are another's children
 //	announce.go what others hear of it
 //	reload.go   HUP by itself when a file changes
 //	table.go    the requests that a worker runs, for when it dies; rights.go, how the master gets them
@@ -51,6 +52,9 @@ const (
 	// pastGrace is how long after the grace a worker that stops has to be gone.
 	pastGrace = 5 * time.Second
 
+	// askTime is how long after a worker's SIGTERM the master's own may come, where all processes of a group get one.
+	askTime = 200 * time.Millisecond
+
 	// tick is how often the times of workers are looked at.
 	tick = 250 * time.Millisecond
 )
@@ -64,6 +68,7 @@ type Master struct {
 	use    func(generation int, z *Zygote, l *Listening) // what one is forked from, and accepts from
 	read   func(context.Context) (*Renewal, error)       // the configuration file; nil: there is none
 	reopen func()                                        // the log files
+	title  func(*config.Config)                          // has ps show which site this is
 	begins func()                                        // called before workers open theirs
 	up     func()                                        // to be called when the first workers serve
 	now    func() time.Time
@@ -124,6 +129,7 @@ type worker struct {
 	began      time.Time
 	ready      time.Time // zero: not yet
 	beat       time.Time // when it last told that it lives
+	asks       time.Time // when it got SIGTERM by itself; zero: it has not
 	retires    string    // why it asks for its replacement; "": it does not
 	stopBy     time.Time // zero: it is not to stop
 	stops      string    // the word for that
@@ -257,6 +263,9 @@ func (m *Master) wait(now time.Time) {
 
 // stop tells a worker to end: wordStop and wordLast gracefully, wordQuit at once.
 func (m *Master) stop(w *worker, word string) {
+	if !w.stopBy.IsZero() && w.stops == word { // a second signal would end it at once
+		return
+	}
 	by := m.now().Add(w.cfg.GracefulTimeout + pastGrace)
 	switch word {
 	case wordQuit:
@@ -315,7 +324,12 @@ func (m *Master) hear(e event) {
 		w.beat = m.now()
 		w.aborted = time.Time{}
 	case wordTable:
+		_ = w.table.Close() // nil, but for one that shows two
 		w.table = e.file
+	case wordAsks:
+		if w.asks.IsZero() {
+			w.asks = m.now()
+		}
 	case wordRetire:
 		if w.retires == "" {
 			w.retires = rest
@@ -331,14 +345,25 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	now := m.now()
 	told := !w.stopBy.IsZero()
 	how := describe(status)
-	if status.Signaled() && status.Signal() == unix.SIGKILL && !w.killed && m.ranOut() {
+	switch {
+	case !status.Signaled() || status.Signal() != unix.SIGKILL:
+	case w.killed:
+		how = "was killed by the master"
+	case m.ranOut():
 		how = memoryIsOut
 	}
-	about := append([]any{"pid", w.Pid()}, m.atWork(w)...)
+	about := m.atWork(w)
+	if pid := w.Pid(); pid != 0 { // it has not been forked, as the application could not be loaded
+		about = append([]any{"pid", pid}, about...)
+	}
 	_ = w.table.Close()
+	lost := !told && !m.stopping && w.ready.IsZero() && m.givesUp(w, status)
 	switch {
-	case told && status.Exited() && status.ExitStatus() == 0 || m.stopping && !w.killed:
+	case told && (status == 0 || status == notKnown) || m.stopping && !w.killed,
+		told && w.ready.IsZero() && status.Signaled() && status.Signal() == unix.SIGTERM: // see stop
 		m.log.Debug("worker ended", append(about, "worker", w.age, "how", how)...)
+	case lost:
+		m.log.Error(w.name()+" "+how+" before it served", about...)
 	case told:
 		m.log.Warn(w.name()+" was stopped, and "+how, about...)
 	default:
@@ -347,8 +372,12 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	if m.stopping || told {
 		return
 	}
-	if w.ready.IsZero() && m.failedToStart(w, status) {
+	if lost {
+		m.giveUp(w, status)
 		return
+	}
+	if w.ready.IsZero() && m.rolls() && m.anyReady() {
+		m.log.Error("a new worker could not start; it is tried again, and the old ones that are left go on until then")
 	}
 	if w.ready.IsZero() || now.Sub(w.ready) < young {
 		m.wait(now)
@@ -357,39 +386,50 @@ func (m *Master) ended(w *worker, status syscall.WaitStatus) {
 	}
 }
 
-// failedToStart decides what a worker means that has ended before it was ready: true, nothing more is to be done about it.
-func (m *Master) failedToStart(w *worker, status syscall.WaitStatus) bool {
-	if w.generation != m.generation {
+// givesUp decides what a worker means that has ended before it was ready: true, it is not tried again.
+func (m *Master) givesUp(w *worker, status syscall.WaitStatus) bool {
+	switch code := status.ExitStatus(); {
+	case w.generation != m.generation:
 		return true
-	}
-	if m.rolls() && m.anyReady() {
-		m.log.Error("a new worker could not start; it is tried again, and the old ones that are left go on until then")
+	case m.rolls() && m.anyReady():
 		return false
+	case m.previous >= 0:
+		return true
+	default:
+		return !m.served && (code == config.ExitBoot || code == config.ExitApp || code == config.ExitUsage)
 	}
-	if m.previous >= 0 {
+}
+
+// giveUp goes back to the old workers, or ends, for a worker that is not tried again.
+func (m *Master) giveUp(w *worker, status syscall.WaitStatus) {
+	switch {
+	case w.generation != m.generation:
+	case m.previous >= 0:
 		m.log.Error("the new workers could not start, so the old ones go on")
-		failed := m.generation
+		failed, before := m.generation, m.want
 		m.generation, m.previous = m.previous, -1
-		m.restore()
+		if m.restore(); m.want != before {
+			m.changed(m.generation, m.want, before)
+		}
 		for _, other := range m.ofGeneration(failed) {
 			m.stop(other, wordStop) // it may have come to serve
 		}
 		m.over(failed, false)
 		m.closeUnused()
-		return true
-	}
-	code := status.ExitStatus()
-	if !m.served && (code == config.ExitBoot || code == config.ExitApp || code == config.ExitUsage) {
-		m.status = code
+	default:
+		m.status = status.ExitStatus()
 		m.end(wordQuit)
-		return true
 	}
-	return false
 }
+
+// notKnown is the status of one whose end somebody else has been told of, or nobody: no process has it.
+const notKnown syscall.WaitStatus = 0xffff
 
 // describe tells how a process ended, to follow its name.
 func describe(status syscall.WaitStatus) string {
 	switch {
+	case status == notKnown:
+		return "has ended, how is not known"
 	case status.Signaled() && status.Signal() == unix.SIGKILL:
 		return "was killed (SIGKILL); the system does that when memory is short"
 	case status.Signaled():
@@ -418,6 +458,7 @@ func (m *Master) end(word string) {
 func (m *Master) signal(sig syscall.Signal) {
 	switch sig {
 	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
+		m.lookForParent() // it may have ended just now, and nobody else has the listeners
 		m.end(m.stopWord(sig))
 	case unix.SIGUSR2:
 		m.beginHeir()
@@ -426,16 +467,7 @@ func (m *Master) signal(sig syscall.Signal) {
 	case unix.SIGHUP:
 		m.hangUp()
 	case unix.SIGTTIN, unix.SIGTTOU:
-		before := m.want
-		if sig == unix.SIGTTIN {
-			m.want++
-		} else if m.want > 1 {
-			m.want--
-		}
-		if m.want != before {
-			m.changed(m.generation, m.want, before)
-		}
-		m.log.Info("the number of workers is changed", "workers", m.want)
+		m.changeWanted(sig)
 	case unix.SIGUSR1:
 		m.begins()
 		m.reopen()
@@ -445,6 +477,34 @@ func (m *Master) signal(sig syscall.Signal) {
 			}
 		}
 	}
+}
+
+// changeWanted answers TTIN and TTOU. What it is about counts for the generation before as well, which may have to go on, and
+// for the one that is to come of a file that is being read.
+func (m *Master) changeWanted(sig syscall.Signal) {
+	before := m.want
+	by := steps{1}
+	if sig == unix.SIGTTOU {
+		by = steps{-1}
+	}
+	if m.want = by.from(m.want); m.want != before {
+		m.changed(m.generation, m.want, before)
+	}
+	m.before.want = by.from(m.before.want)
+	if m.reading != nil {
+		m.reading.steps = append(m.reading.steps, by...)
+	}
+	m.log.Info("the number of workers is changed", "workers", m.want)
+}
+
+// steps are changes of the number of workers in their order, of which there is one at least.
+type steps []int
+
+func (s steps) from(workers int) int {
+	for _, by := range s {
+		workers = max(1, workers+by)
+	}
+	return workers
 }
 
 // begin has what is started from now on be of a new generation.
@@ -490,17 +550,23 @@ func (m *Master) lookAtTimes() {
 		if away > 0 {
 			w.beat = w.beat.Add(away)
 		}
-		late := w.cfg.Timeout > 0 && !w.ready.IsZero() && now.Sub(w.beat) > w.cfg.Timeout
+		late := w.late(now)
 		switch {
 		case w.killed:
+		case !w.asks.IsZero() && w.stopBy.IsZero() && now.Sub(w.asks) >= askTime:
+			m.log.Info(w.name()+" has got SIGTERM, and is replaced", "pid", w.Pid())
+			m.stop(w, wordStop)
 		case !w.stopBy.IsZero() && now.After(w.stopBy):
 			m.log.Warn(w.name()+" has not ended in time, and is killed", append([]any{"pid", w.Pid()}, m.atWork(w)...)...)
 			w.killed = true
 			w.Signal(unix.SIGKILL)
 		case !late || !w.stopBy.IsZero():
 		case w.aborted.IsZero():
-			m.log.Error(w.name()+" has not answered for --timeout: all its threads are stuck, or none gets the GIL",
-				append([]any{"pid", w.Pid(), "timeout", w.cfg.Timeout}, m.atWork(w)...)...)
+			what := " has not answered for --timeout: all its threads are stuck, or none gets the GIL"
+			if w.ready.IsZero() {
+				what = " has not come to serve in time: it hangs, or its application takes longer to load than --timeout, if that is more than 30 s"
+			}
+			m.log.Error(w.name()+what, append([]any{"pid", w.Pid(), "timeout", w.cfg.Timeout}, m.atWork(w)...)...)
 			w.aborted = now
 			w.Signal(unix.SIGABRT)
 		case now.Sub(w.aborted) > abortFor:
@@ -510,10 +576,39 @@ func (m *Master) lookAtTimes() {
 	}
 }
 
+// leastToStart is how long a worker may take to come to serve, however short its timeout is: that is for requests.
+const leastToStart = 30 * time.Second
+
+// late reports whether a worker has not answered for its timeout, or not come to serve; a warm-up may take as long again. That a
+// zygote loads is no worker's time.
+func (w *worker) late(now time.Time) bool {
+	limit := w.cfg.Timeout
+	if limit == 0 {
+		return false
+	}
+	if w.ready.IsZero() {
+		if w.Pid() == 0 {
+			w.beat = now
+		}
+		limit = max(limit, leastToStart)
+		if w.cfg.Warmup != "" {
+			limit += w.cfg.Timeout
+		}
+	}
+	return now.Sub(w.beat) > limit
+}
+
 // Signals lets the signals of a master come, from the first call on: before anybody is told that there is one.
 var Signals = sync.OnceValue(func() chan os.Signal {
-	c := make(chan os.Signal, 16)
-	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2,
-		unix.SIGWINCH)
+	c := make(chan os.Signal, 256)
+	signal.Notify(c, unix.SIGHUP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
+	// A channel that is full loses signals, but never one of these.
+	ends := make(chan os.Signal, 3)
+	signal.Notify(ends, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
+	go func() {
+		for sig := range ends {
+			c <- sig
+		}
+	}()
 	return c
 })

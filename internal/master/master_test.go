@@ -1,12 +1,14 @@
 package master
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"os"
 	"reflect"
 	"sort"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -129,6 +131,37 @@ func TestADeadWorkerIsReplacedAtOnceOrLater(t *testing.T) {
 		r.has(2, r.age)
 		r.hears(2, wordBeat)
 	}
+}
+
+// TestAWorkerThatHangsWhileItStarts: it has 30 s, or its timeout if that is more, and then the old ones go on.
+func TestAWorkerThatHangsWhileItStarts(t *testing.T) {
+	for timeout, limit := range map[time.Duration]time.Duration{time.Second: leastToStart, time.Minute: time.Minute} {
+		r := newRig(t, 1)
+		r.cfg.Timeout = timeout
+		r.passes(limit)
+		r.was(1)
+		r.passes(2 * tick)
+		r.was(1, "SIGABRT")
+		r.passes(abortFor + 2*tick)
+		r.was(1, "SIGABRT", "SIGKILL")
+		r.ends(1, syscall.WaitStatus(unix.SIGKILL))
+		r.passes(firstPause)
+		r.has(2)
+		r.hears(2, wordReady)
+		r.gets(unix.SIGHUP)
+		for left := limit + abortFor + 4*tick; left > 0; left -= tick {
+			r.hears(2, wordBeat)
+			r.passes(tick)
+		}
+		r.was(3, "SIGABRT", "SIGKILL")
+		r.ends(3, syscall.WaitStatus(unix.SIGKILL))
+		r.has(2)
+		r.was(2)
+	}
+	r := newRig(t, 1)
+	r.cfg.Timeout = 0
+	r.passes(time.Hour)
+	r.was(1)
 }
 
 func TestReplacementsAreReadyFirstAndOneAtATime(t *testing.T) {
@@ -332,5 +365,110 @@ func TestWorkersThatCannotBeStartedAtAll(t *testing.T) {
 	r.passes(time.Second)
 	if r.stopping {
 		t.Fatal("it stops")
+	}
+}
+
+// A SIGTERM that comes to a worker may be one that the master will get, too.
+func TestASIGTERMThatComesToAWorker(t *testing.T) {
+	r := ready(t, 2)
+	r.hears(1, wordAsks)
+	r.was(1)
+	r.gets(unix.SIGTERM)
+	r.gets(unix.SIGTERM) // which the process forwards that it was forked from
+	r.passes(askTime)
+	r.was(1, wordLast)
+	r = ready(t, 2)
+	r.hears(1, wordAsks)
+	r.passes(askTime)
+	r.was(1, wordStop)
+	r.was(2)
+	r.has(1, 2, 3)
+}
+
+// A second signal would end it at once.
+func TestOneWhoIsNotReadyGetsOneSignal(t *testing.T) {
+	r := newRig(t, 1)
+	r.gets(unix.SIGTERM)
+	r.gets(unix.SIGTERM)
+	r.was(1, "SIGTERM")
+}
+
+// TestWhatIsSaidOfAWorkerThatNeverServed: nobody is told that it is replaced who looks for a replacement in vain then.
+func TestWhatIsSaidOfAWorkerThatNeverServed(t *testing.T) {
+	for _, c := range []struct {
+		served bool
+		said   string
+	}{
+		{false, "worker 1 ended with status 4 before it served"}, {true, "worker 2 ended with status 4; it is replaced"},
+	} {
+		r := newRig(t, 1)
+		var log bytes.Buffer
+		r.log = slog.New(slog.NewTextHandler(&log, nil))
+		age := 1
+		if c.served {
+			r.hears(1, wordReady)
+			r.ends(1, syscall.WaitStatus(unix.SIGKILL))
+			r.passes(longestPause)
+			age = 2
+		}
+		r.ends(age, appFailed)
+		if !strings.Contains(log.String(), c.said) {
+			t.Errorf("%q is not said:\n%s", c.said, log.String())
+		}
+	}
+}
+
+// Who reads that the system kills when memory is short looks for a leak that is not there.
+func TestWhoHasKilledAWorkerIsSaid(t *testing.T) {
+	for _, test := range []struct {
+		status syscall.WaitStatus
+		killed bool
+		says   string
+	}{
+		{syscall.WaitStatus(unix.SIGKILL), true, "worker 1 was killed by the master; it is replaced"},
+		{syscall.WaitStatus(unix.SIGKILL), false, "worker 1 was killed (SIGKILL); the system does that when memory is short; it is replaced"},
+		{notKnown, false, "worker 1 has ended, how is not known; it is replaced"},
+	} {
+		r := newRig(t, 1)
+		var said strings.Builder
+		r.log = slog.New(slog.NewTextHandler(&said, nil))
+		r.hears(1, wordReady)
+		r.workers[1].killed = test.killed
+		r.ends(1, test.status)
+		if !strings.Contains(said.String(), test.says) {
+			t.Errorf("%q is not in %s", test.says, said.String())
+		}
+	}
+}
+
+// A master that is held up for a moment in a storm of others ends all the same.
+func TestASignalThatEndsIsNotLostBehindOthers(t *testing.T) {
+	c := Signals()
+	for len(c) < cap(c) {
+		if err := unix.Kill(unix.Getpid(), unix.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Kill(unix.Getpid(), unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for sig := range c {
+		if sig == unix.SIGTERM {
+			return
+		}
+	}
+}
+
+// TestAWorkerThatIsNotWantedAnyMoreIsNotWorthAWord: a second HUP ends those that the first has just started.
+func TestAWorkerThatIsNotWantedAnyMoreIsNotWorthAWord(t *testing.T) {
+	r := ready(t, 1)
+	var log bytes.Buffer
+	r.log = slog.New(slog.NewTextHandler(&log, nil))
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGHUP)
+	r.was(2, "SIGTERM")
+	r.ends(2, syscall.WaitStatus(unix.SIGTERM))
+	if strings.Contains(log.String(), "worker 2") {
+		t.Error(log.String())
 	}
 }

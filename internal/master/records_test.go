@@ -144,3 +144,36 @@ func TestTheLastGenerationIsToldThatItIs(t *testing.T) {
 		t.Errorf("%v, want %v", over, want)
 	}
 }
+
+// What was said before Python could hear it is told once, by whoever tells it.
+func TestTheFirstRecords(t *testing.T) {
+	for _, test := range []struct {
+		hears   report
+		written []string
+	}{
+		{report{Does: "logs", Logs: true}, []string{"later"}},
+		{report{Does: "logs"}, []string{"first", "second", "later"}},
+	} {
+		var out bytes.Buffer
+		log, relay := newRelay(slog.New(slog.NewTextHandler(&out, nil)))
+		relay.hold()
+		log.Info("first")
+		log.Warn("second")
+		p := &zygoteProcess{relay: relay, records: len(relay.kept())}
+		log.Info("later")
+		if out.Len() > 0 {
+			t.Errorf("it is written already: %s", out.String())
+		}
+		p.hear(test.hears)
+		relay.release(0)
+		got := strings.Count(out.String(), "\n")
+		for _, text := range test.written {
+			if strings.Count(out.String(), text) != 1 {
+				got = -1
+			}
+		}
+		if got != len(test.written) {
+			t.Errorf("%+v: %s", test.hears, out.String())
+		}
+	}
+}

@@ -24,6 +24,10 @@ type reading struct {
 	began  time.Time
 	again  bool // another HUP has come, and the file may have changed since
 	late   bool // the log tells that it takes long
+
+	// What has come since the last HUP, and is to hold after it.
+	steps  steps // TTIN and TTOU
+	folded bool  // WINCH
 }
 
 // hasRead is what comes of it.
@@ -60,7 +64,7 @@ func (m *Master) hangUp() {
 	case m.read == nil:
 		m.renew()
 	case m.reading != nil:
-		m.reading.again = true
+		m.reading.again, m.reading.steps, m.reading.folded = true, nil, false
 		m.lookAtReading()
 	default:
 		ctx, cancel := context.WithCancel(context.Background())
@@ -129,13 +133,14 @@ func (m *Master) endReading() {
 // goOnWith goes on with what was read.
 func (m *Master) goOnWith(r hasRead) {
 	again := m.reading.again || r.err == nil && r.from != m.listening // which has come back, meanwhile
-	m.reading.cancel()
+	was := m.reading
+	was.cancel()
 	m.reading = nil
 	switch {
 	case m.stopping || again:
 		go r.discard()
-		if again {
-			m.hangUp()
+		if m.hangUp(); m.reading != nil {
+			m.reading.steps, m.reading.folded = was.steps, was.folded
 		}
 	case r.err != nil:
 		m.log.Error("the configuration file cannot be used, so everything stays as it is", "error", r.err)
@@ -143,7 +148,8 @@ func (m *Master) goOnWith(r hasRead) {
 		if m.previous < 0 {
 			m.before = settings{m.cfg, m.want, m.zygote, m.listening}
 		}
-		m.cfg, m.want, m.zygote = r.Config, r.Config.WorkerCount(), r.Zygote
+		m.cfg, m.want, m.zygote = r.Config, was.steps.from(r.Config.WorkerCount()), r.Zygote
+		m.title(m.cfg)
 		for _, warning := range r.Config.Warnings {
 			m.log.Warn(warning)
 		}
@@ -154,7 +160,9 @@ func (m *Master) goOnWith(r hasRead) {
 			m.listenOn(r.listening)
 			m.log.Info("the configuration file names other addresses; new workers will be listening on " + strings.Join(m.listening.URLs(), ", "))
 		}
-		m.renew()
+		if !was.folded || !m.heirs.folded { // else workers are started again when they are wanted, by these settings
+			m.renew()
+		}
 		m.closeUnused()
 	}
 }
@@ -162,6 +170,7 @@ func (m *Master) goOnWith(r hasRead) {
 // restore goes back to the settings of the workers that serve.
 func (m *Master) restore() {
 	if m.before.cfg != nil {
+		m.title(m.before.cfg)
 		m.cfg, m.want, m.zygote, m.listening = m.before.cfg, m.before.want, m.before.zygote, m.before.listening
 	}
 }

@@ -180,3 +180,83 @@ func TestAStopWhileTheFileIsRead(t *testing.T) {
 	r.said(2, nil)
 	r.running(t)
 }
+
+// TestSignalsWhileTheFileIsRead hold after it, in the order in which they came.
+func TestSignalsWhileTheFileIsRead(t *testing.T) {
+	r := newRereads(t)
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGTTIN) // of now, and of what comes
+	r.running(t, 1, 2)
+	r.said(3, nil)
+	r.running(t, 1, 2, 3, 4, 5, 6)
+
+	r = newRereads(t)
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGTTIN)
+	r.gets(unix.SIGHUP) // sets the number again
+	r.gets(unix.SIGTTOU)
+	r.said(7, nil) // which the second one makes old
+	r.said(3, nil)
+	if r.want != 2 {
+		t.Errorf("%d workers are wanted", r.want)
+	}
+
+	r = newRereads(t)
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGTTIN)
+	r.said(0, errors.New("conf.py, line 3"))
+	if r.want != 2 {
+		t.Errorf("%d workers are wanted", r.want)
+	}
+}
+
+func TestTheNumberIsChangedForWorkersThatGoOn(t *testing.T) {
+	r := newRereads(t)
+	var heard [][3]int
+	r.changed = func(generation, workers, before int) { heard = append(heard, [3]int{generation, workers, before}) }
+	r.hup(3, nil)
+	r.gets(unix.SIGTTIN)
+	r.gets(unix.SIGTTIN)
+	r.ends(2, syscall.WaitStatus(config.ExitApp<<8))
+	r.ends(1, syscall.WaitStatus(unix.SIGKILL))
+	if want := [][3]int{{2, 4, 3}, {2, 5, 4}, {0, 3, 5}}; r.want != 3 || !reflect.DeepEqual(heard, want) {
+		t.Errorf("%d workers are wanted, and hooks hear %v, not %v", r.want, heard, want)
+	}
+}
+
+// WINCH stops the workers of a master that has one after it, also those that a HUP from before would start.
+func TestWorkersThatAreStoppedWhileTheFileIsRead(t *testing.T) {
+	r := newRereads(t)
+	withHeirs(r.rig)
+	r.gets(unix.SIGUSR2)
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGWINCH)
+	r.said(2, nil)
+	r.ends(1, exited)
+	r.running(t)
+	if r.want != 2 || r.zygote == nil {
+		t.Error("the file does not hold")
+	}
+	r.gets(unix.SIGHUP) // both again, while they are stopped
+	r.gets(unix.SIGWINCH)
+	r.said(3, nil)
+	r.running(t)
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGWINCH)
+	r.gets(unix.SIGHUP)
+	r.said(3, nil)
+	r.said(1, nil)
+	r.running(t, 2)
+
+	r = newRereads(t) // and the one after ends meanwhile
+	withHeirs(r.rig)
+	r.gets(unix.SIGUSR2)
+	r.gets(unix.SIGHUP)
+	r.gets(unix.SIGWINCH)
+	r.ends(1, exited)
+	r.hear(event{age: afterAge, exit: new(syscall.WaitStatus)})
+	r.said(2, nil)
+	if z := r.used[r.generation]; z == nil || z.App != "2" {
+		t.Errorf("the new workers are forked from %+v", z)
+	}
+}

@@ -22,7 +22,7 @@ func (r *receiver) Read(p []byte) (int, error) {
 	if m > 0 {
 		r.keep(rights[:m])
 	}
-	return n, err
+	return max(n, 0), err // -1 with an error, which no Reader may return
 }
 
 func (r *receiver) keep(rights []byte) {

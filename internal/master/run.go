@@ -22,10 +22,10 @@ func Wanted(cfg *config.Config) bool {
 }
 
 // IsWorker reports whether this process is one, before Join.
-func IsWorker() bool {
-	_, worker := parsePlace(os.Getenv(variable), os.Getppid())
-	return worker
-}
+func IsWorker() bool { return told().worker }
+
+// PrivateVariables are those by which one process of a server tells another what it is.
+func PrivateVariables() []string { return []string{variable, zygoteVariable} }
 
 // Again is a command that starts this program in dir as it was started there before.
 func Again(dir string) (*exec.Cmd, error) {
@@ -48,6 +48,11 @@ type Surroundings struct {
 	Before   int    // the master that this one takes over from, see Inherit; 0: none
 	Promoted func() // called when that one has ended
 
+	First string // the first record of the log
+
+	// Title has ps show which site this is.
+	Title func(*config.Config)
+
 	// Begins is called before workers of that configuration and user open their log files.
 	Begins func(*config.Config, *syscall.Credential)
 }
@@ -66,7 +71,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 	log, relay := newRelay(log)
 	m := newMaster(cfg, log)
 	m.started = around.Given
-	m.reopen = around.Reopen
+	m.reopen, m.title = around.Reopen, around.Title
 	m.up = around.Up
 	m.announcer.manager = systemd.Take()
 	m.watchFiles()
@@ -76,17 +81,20 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 	m.listenOn(listening)
 	defer func() {
 		for _, ln := range m.bound {
+			ln.Shutdown()
 			ln.close()
 		}
 	}()
 	m.start = func(age, _ int) (process, error) { return spawn(how, age, m.listening.forWorkers(), m.events) }
 	manager := m.announcer.manager
-	m.heirs.begin = func() (process, error) { return startHeir(again, manager.Environ(), m.listening.files(), m.events) }
+	m.heirs.begin = func() (process, error) {
+		return startHeir(again, append(manager.Environ(), m.listening.owned()), m.listening.files(), m.events)
+	}
 	m.heirs.before = around.Before
 	m.heirs.left = func() {
 		for _, ln := range m.bound {
 			if m.heirs.have.has(ln) {
-				ln.LeavePath()
+				ln.Give()
 			}
 		}
 	}
@@ -94,8 +102,8 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 		m.announcer.manager = manager
 		around.Promoted()
 		for _, ln := range m.bound {
-			if m.heirs.have.has(ln) {
-				ln.TakePath()
+			if m.heirs.have.has(ln) && ln.Owned {
+				ln.Take()
 			}
 		}
 	}
@@ -103,6 +111,7 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 		m.heirs.have = listening
 		m.announcer.manager = nil // it has the ear of the one before
 	}
+	end := func() (said bool) { return false }
 	if around.Zygote != nil {
 		all := &zygotes{
 			told: map[int]*Zygote{}, listening: map[int]*Listening{}, how: how, log: log, events: m.events, of: map[int]*zygoteProcess{},
@@ -119,21 +128,33 @@ func Run(cfg *config.Config, log *slog.Logger, around Surroundings, listening *L
 		m.up = func() {
 			around.Up()
 			switch {
-			case cfg.Daemon && cfg.KeepStdio:
+			case cfg.Daemon && (cfg.KeepStdio || cfg.Captures()):
 				all.leave(1)
 			case cfg.Daemon:
 				all.leave(3)
 			}
 		}
-		defer all.end(pastGrace)
-		defer m.endReading()
+		if cfg.LogsByPython() {
+			relay.hold()
+			defer relay.release(0)
+		}
+		end = func() bool {
+			m.endReading()
+			all.end(pastGrace)
+			return all.said()
+		}
 	}
-	return m.run(Signals()), nil
+	log.Info(around.First)
+	status := m.run(Signals())
+	if !end() {
+		log.Info(lastRecord)
+	}
+	return status, nil
 }
 
 func newMaster(cfg *config.Config, log *slog.Logger) *Master {
 	return &Master{
-		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, begins: func() {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote, *Listening) {},
+		cfg: cfg, started: cfg, log: log, now: time.Now, reopen: func() {}, begins: func() {}, title: func(*config.Config) {}, up: func() {}, over: func(int, bool) {}, use: func(int, *Zygote, *Listening) {},
 		changed: func(int, int, int) {}, readings: make(chan hasRead),
 		want: cfg.WorkerCount(), previous: -1, workers: map[int]*worker{}, events: make(chan event, 64),
 		oomKills: func() int { return -1 }, oomSeen: -1,

@@ -1,7 +1,10 @@
 package master
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -75,9 +78,10 @@ func TestAFileComesWithAWord(t *testing.T) {
 	events := make(chan event, 3)
 	c := &child{age: 7, link: ends[0], known: make(chan struct{}), heard: make(chan struct{}), events: events}
 	go c.read()
-	c.began(os.Getpid())
+	c.began(os.Getpid(), nil)
 	l := &Link{conn: ends[1]}
 	l.Ready()
+	l.Retire(strings.Repeat("x", 3*mostLine)) // who says too much is not heard, but for what follows
 	l.Table(tableOf(t, time.Now()))
 	l.Beat()
 	for _, want := range []string{wordReady, wordTable, wordBeat} {
@@ -85,5 +89,45 @@ func TestAFileComesWithAWord(t *testing.T) {
 			t.Errorf("%+v instead of %s", e, want)
 		}
 	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.tellWith(wordBeat, out) // a file that nobody asked for
+	out.Close()
+	<-events
 	ends[1].Close()
+	<-c.heard
+	_ = in.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := in.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Error("it is kept:", err)
+	}
+}
+
+func TestTheTableBeforeIsClosed(t *testing.T) {
+	r := ready(t, 1)
+	first := tableOf(t, r.time).File()
+	r.hear(event{age: 1, word: wordTable, file: first})
+	r.hear(event{age: 1, word: wordTable, file: tableOf(t, r.time).File()})
+	if err := first.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Error("it is open:", err)
+	}
+	r.hear(event{age: 1, word: wordTable}) // without one
+	r.ends(1, exited)
+}
+
+// A worker's children may have its link, so that it is read until a deadline.
+func TestALinkThatIsNotReadToItsEnd(t *testing.T) {
+	c, its, err := newChild(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer its.Close()
+	if err := c.link.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(&receiver{link: c.link.(*net.UnixConn)})
+	if line, err := nextLine(in); line != "" || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(line, err)
+	}
 }

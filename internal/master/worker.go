@@ -2,6 +2,7 @@ package master
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -22,6 +23,7 @@ const (
 	wordRetire = "retire" // it is to be replaced; why
 	wordWatch  = "watch"  // a file that --reload is to watch; a fileSeen
 	wordTable  = "table"  // with a file: the requests that it runs
+	wordAsks   = "asks"   // it has got SIGTERM, and asks how to end
 
 	wordLeave = "leave" // before stop: numbers of listeners that nobody will accept from, with commas between
 
@@ -47,9 +49,11 @@ type place struct {
 
 // Forked is what a worker is told that was forked with Python in it.
 type Forked struct {
-	Hooks  bool   // a configuration file has functions for its beginning and end
-	Log    string // a file that gets the server's own records, as JSON, in the place of the error log; "": none
-	Access bool   // requests are told to a logger in Python, and the server writes no access log
+	Hooks   bool      // a configuration file has functions for its beginning and end
+	Log     string    // a file that gets the server's own records, as JSON, in the place of the error log; "": none
+	Streams [3]string // what the standard streams were when its parent was started; see internal/server/daemon.go
+
+	Access bool // requests are told to a logger in Python, and the server writes no access log
 }
 
 // parseForked reads it, which is words with a comma between; see python/gowsgi/_forked.py.
@@ -61,6 +65,8 @@ func parseForked(text string) *Forked {
 			f.Hooks = true
 		case "log":
 			f.Log = value
+		case "streams":
+			copy(f.Streams[:], strings.Split(value, ";"))
 		case "access":
 			f.Access = true
 		}
@@ -101,6 +107,20 @@ func parsePlace(text string, parent int) (p place, ok bool) {
 	return p, err == nil
 }
 
+// told is what this process was told, as of when somebody asked first: its master may end at any time.
+var told = sync.OnceValue(func() (t struct {
+	place
+	worker, orphan bool
+}) {
+	text := os.Getenv(variable)
+	t.place, t.worker = parsePlace(text, os.Getppid())
+	t.orphan = text != "" && !t.worker
+	return t
+})
+
+// Orphan reports whether this process was started by a master that has ended since: nobody wants it. Before Join.
+func Orphan() bool { return told().orphan }
+
 // child is the master's end of a worker.
 type child struct {
 	age    int
@@ -112,9 +132,10 @@ type child struct {
 	events chan<- event
 
 	mu      sync.Mutex
-	pid     int              // 0: not known yet
-	over    bool             // the number may be another's
-	waiting []syscall.Signal // for that
+	pid     int                        // 0: not known yet
+	send    func(syscall.Signal) error // to that process, and to none that has its number after it
+	over    bool
+	waiting []syscall.Signal // for the pid
 }
 
 // newChild makes the link; the other end is the worker's, and the caller's to close.
@@ -145,14 +166,14 @@ func (c *child) Pid() int {
 	return c.pid
 }
 
-// began says which process it is.
-func (c *child) began(pid int) {
+// began says which process it is, and how a signal is sent to it.
+func (c *child) began(pid int, send func(syscall.Signal) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pid = pid
+	c.pid, c.send = pid, send
 	close(c.known)
 	for _, sig := range c.waiting {
-		_ = unix.Kill(pid, sig)
+		_ = send(sig)
 	}
 	c.waiting = nil
 }
@@ -164,7 +185,7 @@ func (c *child) Signal(sig syscall.Signal) {
 	switch {
 	case c.over:
 	case c.pid > 0:
-		_ = unix.Kill(c.pid, sig)
+		_ = c.send(sig)
 	default:
 		c.waiting = append(c.waiting, sig)
 	}
@@ -195,12 +216,38 @@ func (c *child) read() {
 	defer close(c.heard)
 	<-c.known // it may be faster than its parent, which tells that it has been forked
 	in := &receiver{link: c.link.(*net.UnixConn)}
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		e := event{age: c.age, word: lines.Text()}
+	defer func() { _ = in.take().Close() }()
+	for lines := bufio.NewReaderSize(in, mostLine); ; {
+		line, err := nextLine(lines)
+		if err != nil {
+			return
+		}
+		e := event{age: c.age, word: line}
 		if e.word == wordTable {
 			e.file = in.take()
 		}
 		c.events <- e
+	}
+}
+
+// mostLine is more than any word and its text are.
+const mostLine = 1 << 16
+
+// nextLine returns the next line without its end, and leaves out those that fill in's buffer: what comes behind them is worth
+// hearing still.
+func nextLine(in *bufio.Reader) (string, error) {
+	for whole := true; ; {
+		part, err := in.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			whole = false
+		case err != nil:
+			return "", err
+		case whole:
+			return string(part[:len(part)-1]), nil
+		default:
+			whole = true
+		}
 	}
 }
 
@@ -279,7 +326,7 @@ func spawn(how command, age int, listeners []*os.File, events chan<- event) (pro
 		_ = c.link.Close()
 		return nil, err
 	}
-	c.began(cmd.Process.Pid)
+	c.began(cmd.Process.Pid, func(sig syscall.Signal) error { return cmd.Process.Signal(sig) })
 	c.follow()
 	go func() {
 		_ = cmd.Wait()

@@ -12,7 +12,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -58,8 +60,10 @@ type order struct {
 	Before  int  `json:"before,omitempty"`
 	Last    bool `json:"last,omitempty"` // for end: the server ends
 
-	Level   string `json:"level,omitempty"` // for log: a record of the master's
+	Level   string `json:"level,omitempty"` // for log: a record of the master's; for end, if the server ends: the last one
 	Message string `json:"message,omitempty"`
+
+	Records []record `json:"records,omitempty"` // for load: what the master has said so far
 }
 
 // identity is a syscall.Credential.
@@ -91,8 +95,8 @@ type zygotes struct {
 	of        map[int]*zygoteProcess // by generation
 	want      func() int             // how many workers there are to be
 	relay     relay
-	last      *zygoteProcess // ends with the server
-	before    *int           // how many there were to be when the last one began; nil: there was none
+	ending    []*zygoteProcess // those that are to end
+	before    *int             // how many there were to be when the last one began; nil: there was none
 }
 
 // fork lets a worker be forked, which has no pid before that has happened.
@@ -118,9 +122,13 @@ func (z *zygotes) fork(age, generation int) (process, error) {
 	c.follow()
 	if err := p.send(order{Do: "fork", Age: age}, its); err != nil {
 		p.take(age)
-		go w.ended(0)
+		go w.isOver(0)
 		return nil, err
 	}
+	go func() {
+		<-w.heard // it is at its end, or has closed the link
+		w.awaitWord(pastGrace)
+	}()
 	return w, nil
 }
 
@@ -129,9 +137,7 @@ func (z *zygotes) over(generation int, last bool) {
 	if p := z.of[generation]; p != nil {
 		delete(z.of, generation)
 		p.finish(last)
-		if last {
-			z.last = p
-		}
+		z.ending = append(slices.DeleteFunc(z.ending, (*zygoteProcess).isGone), p)
 	}
 	if told := z.told[generation]; told != nil {
 		go told.Close()
@@ -165,15 +171,24 @@ func (z *zygotes) reopen() {
 	}
 }
 
-// end waits until the hook for the end of the server has been called, and no longer than that.
+// end waits until they have ended, as hooks for the end of the server may be called, and kills those that have not by then.
 func (z *zygotes) end(limit time.Duration) {
-	if z.last == nil {
-		return
+	over := time.After(limit)
+	for _, p := range z.ending {
+		select {
+		case <-p.ended:
+		case <-over:
+			for _, each := range z.ending {
+				each.kill(unix.SIGKILL)
+			}
+			return
+		}
 	}
-	select {
-	case <-z.last.ended:
-	case <-time.After(limit):
-	}
+}
+
+// said reports whether one of them has told Python's logger of the end.
+func (z *zygotes) said() bool {
+	return slices.ContainsFunc(z.ending, func(p *zygoteProcess) bool { return p.said.Load() })
 }
 
 // leave has them leave the terminal, as a daemon does: they write to so many streams no more.
@@ -200,6 +215,10 @@ func (z *zygotes) begin(told *Zygote, l *Listening, age int) (*zygoteProcess, er
 	}
 	p.log, p.relay, p.events = z.log, z.relay, z.events
 	o := told.load()
+	if o.Life != nil {
+		o.Records = z.relay.kept()
+		p.records = len(o.Records)
+	}
 	if o.Life != nil {
 		life := *o.Life
 		life.Addresses, life.Age = l.URLs(), age
@@ -273,10 +292,14 @@ type zygoteProcess struct {
 	relay   relay
 	earlier *zygoteProcess // that got the records before it; nil: none that is there
 
+	records int         // how many of the master's first ones it was told
+	said    atomic.Bool // it has told Python's logger the last one
+
 	events chan<- event
 	ended  chan struct{} // closed when it has
 
-	writing sync.Mutex // an order at a time, with its deadline
+	writing     sync.Mutex // an order at a time, with its deadline
+	keepsSilent sync.Once  // it is killed for that
 
 	mu      sync.Mutex
 	workers map[int]*forked // by age, until they have ended
@@ -289,7 +312,8 @@ type zygoteProcess struct {
 type forked struct {
 	*child
 	zygote  *zygoteProcess
-	dropped bool // it is to end, and has not begun
+	process *held // see held
+	dropped bool  // it is to end, and has not begun
 }
 
 // Signal: as long as the application is being loaded the zygote stands for its workers, when all of them are to end.
@@ -299,10 +323,29 @@ func (w *forked) Signal(sig syscall.Signal) {
 		return
 	}
 	if w.Pid() == 0 && w.zygote.isDropped(w) {
-		w.zygote.kill(sig)
+		w.zygote.breakOff(sig, false)
 		return
 	}
 	w.child.Signal(sig)
+	if sig == unix.SIGKILL {
+		go w.awaitWord(pastGrace)
+	}
+}
+
+// awaitWord gives the zygote some time to tell how the worker has ended, if it has. Who is stopped, or in a hook that does not return,
+// would keep the worker's place for ever.
+func (w *forked) awaitWord(limit time.Duration) {
+	select {
+	case <-w.done:
+	case <-time.After(limit):
+		if p := w.held(); p != nil && p.hasEnded() {
+			w.zygote.keepsSilent.Do(func() {
+				w.zygote.log.Error("the process that workers are forked from does not tell that one has ended, and is killed",
+					"pid", w.zygote.cmd.Process.Pid, "worker", w.age)
+				w.zygote.kill(unix.SIGKILL)
+			})
+		}
+	}
 }
 
 // isDropped notes that w is to end, and reports whether that is true of all whom the zygote, which is loading, has to fork.
@@ -383,11 +426,38 @@ func (p *zygoteProcess) finish(last bool) {
 	p.told = true
 	loading := !p.loaded && !p.gone
 	p.mu.Unlock()
-	if loading { // it is in the application's code
-		p.kill(unix.SIGTERM)
+	if loading {
+		p.breakOff(unix.SIGTERM, last)
 		return
 	}
-	_ = p.send(order{Do: "end", Last: last})
+	_ = p.send(endOrder(last))
+	p.endSoon()
+}
+
+const lastRecord = "stopped"
+
+func endOrder(last bool) order {
+	if !last {
+		return order{Do: "end"}
+	}
+	return order{Do: "end", Last: true, Level: slog.LevelInfo.String(), Message: lastRecord}
+}
+
+// breakOff ends one that is in the application's code, which only a signal does. If it is just through with that, it finds the order
+// before the signal; else it would take that for one that a worker has sent to its parent, and hand it on to the master.
+func (p *zygoteProcess) breakOff(sig syscall.Signal, last bool) {
+	_ = p.send(endOrder(last))
+	p.kill(sig)
+	p.endSoon()
+}
+
+// endSoon gives one that is to end, and has no workers, as long as it may take.
+func (p *zygoteProcess) endSoon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told && len(p.workers) == 0 && !p.gone {
+		time.AfterFunc(pastGrace, func() { p.kill(unix.SIGKILL) })
+	}
 }
 
 // follow hears what the zygote says until it has ended.
@@ -425,6 +495,14 @@ func (p *zygoteProcess) hear(r report) {
 		if r.Logs {
 			p.relay.take(p)
 		}
+	case "logs": // before the application is loaded
+		if r.Logs {
+			p.relay.release(p.records)
+		} else {
+			p.relay.release(0)
+		}
+	case "said":
+		p.said.Store(true)
 	case wordBegins, wordRefuses:
 		p.events <- event{age: afterAge, word: r.Does}
 	case "refused": // when it was started anew, and the file is another one by now
@@ -434,12 +512,13 @@ func (p *zygoteProcess) hear(r report) {
 		w := p.workers[r.Age]
 		p.mu.Unlock()
 		if w != nil {
-			w.began(r.Pid)
+			w.isIn(hold(r.Pid))
 		}
 	case "ended":
 		if w := p.take(r.Age); w != nil {
-			go w.ended(syscall.WaitStatus(r.Status))
+			go w.isOver(syscall.WaitStatus(r.Status))
 		}
+		p.endSoon()
 	}
 }
 
@@ -450,26 +529,46 @@ func (p *zygoteProcess) orphans(status syscall.WaitStatus) {
 	left, told := p.workers, p.told
 	p.workers = nil
 	p.mu.Unlock()
+	p.relay.release(0)
 	if !told && len(left) > 0 && p.loaded {
 		p.log.Error("the process that workers are forked from "+describe(status)+"; another one takes its place", "pid", p.cmd.Process.Pid)
 	}
 	for _, w := range left {
-		if pid := w.Pid(); pid > 0 {
-			go w.awaitEnd(pid)
+		if process := w.held(); process != nil {
+			go func() {
+				process.awaitEnd()
+				w.isOver(notKnown)
+			}()
 		} else {
 			_, _ = w.link.Write([]byte(wordQuit + "\n")) // if it was forked all the same: others go on
-			go w.ended(status)
+			go w.isOver(status)
 		}
 	}
 }
 
-// lookForEnd is how often it is looked whether a process is there that nobody here is the parent of.
-const lookForEnd = 200 * time.Millisecond
-
-// awaitEnd is for a worker without its parent: how it has ended is not known.
-func (w *forked) awaitEnd(pid int) {
-	for unix.Kill(pid, 0) == nil {
-		time.Sleep(lookForEnd)
+// isIn says in which process the worker is. The zygote is the application's, and might name any.
+func (w *forked) isIn(p *held) {
+	if w.held() != nil || !p.isChildOf(w.zygote.cmd.Process.Pid) {
+		p.close()
+		return
 	}
-	w.ended(0)
+	w.mu.Lock()
+	w.process = p
+	w.mu.Unlock()
+	w.began(p.pid, p.signal)
+}
+
+// held is its process; nil: not known yet.
+func (w *forked) held() *held {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.process
+}
+
+// isOver: it has ended.
+func (w *forked) isOver(status syscall.WaitStatus) {
+	w.ended(status)
+	if p := w.held(); p != nil {
+		p.close()
+	}
 }

@@ -54,27 +54,14 @@ const lastLines = time.Second
 // FlushLog writes what is buffered, if the log takes it. Any goroutine.
 func (s *Service) FlushLog() {
 	if s.Access != nil {
-		atMost(lastLines, s.Access.Flush)
-	}
-}
-
-// atMost waits until f returns, but no longer than d.
-func atMost(d time.Duration, f func()) {
-	done := make(chan struct{})
-	go func() {
-		f()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(d):
+		accesslog.Within(lastLines, s.Access.Flush)
 	}
 }
 
 // CloseLog ends the access log.
 func (s *Service) CloseLog() {
 	if s.Access != nil {
-		atMost(lastLines, func() { _ = s.Access.Close() })
+		accesslog.Within(lastLines, func() { _ = s.Access.Close() })
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/master"
 	"github.com/gowsgi/gowsgi/internal/systemd"
 )
 
@@ -112,7 +114,7 @@ func Command(cfg *config.Config, action config.Action, saved bridge.State, began
 func pythonSetup(cfg *config.Config) bridge.PythonSetup {
 	return bridge.PythonSetup{
 		Env: cfg.Env, PythonPath: cfg.PythonPath, ErrorLog: cfg.ErrorLog, ErrorJSON: cfg.ErrorLogJSON, Argv: []string{"gowsgi", cfg.App},
-		Unset: append([]string{detachedVariable}, systemd.Variables...),
+		Unset: slices.Concat([]string{detachedVariable}, master.PrivateVariables(), systemd.Variables),
 	}
 }
 
@@ -175,7 +177,10 @@ func (s *Server) load() (code int, err error) {
 	if err := s.become(who); err != nil {
 		return status(err), err
 	}
-	if err := bridge.LoadApp(s.cfg.App); err != nil {
+	held := holdsNow(s.listeners)
+	err = bridge.LoadApp(s.cfg.App)
+	held.check()
+	if err != nil {
 		return config.ExitApp, err
 	}
 	if s.http.Stopping() {
@@ -223,6 +228,7 @@ func (s *Server) serve(saved bridge.State, began time.Time) error {
 		}
 		s.log.Log(context.Background(), level, s.startLine(info, time.Since(began)))
 		s.http.AdviseOnProxies()
+		s.http.AdviseOnTempDir()
 		if workerOf != nil {
 			s.follow(workerOf)
 		}
@@ -251,6 +257,9 @@ func init() { bridge.SetEntry(module{}) }
 func (module) Main(argv []string, saved bridge.State) int {
 	began := time.Now()
 	if err := bridge.TakeEnviron(); err != nil {
+		return Fail(err, config.ExitBoot)
+	}
+	if err := Orphaned(); err != nil {
 		return Fail(err, config.ExitBoot)
 	}
 	files := NewFiles(argv, func(*config.Config) (*Program, error) { return &Program{}, nil })

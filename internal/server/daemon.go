@@ -98,6 +98,27 @@ func takeDetached() (up func()) {
 	}
 }
 
+// streamsAtStart are what the standard streams were when the process was started, or who it was forked from.
+var streamsAtStart = [3]string{streamOf(0), streamOf(1), streamOf(2)}
+
+// streamOf tells a stream from others, in the words of python/gowsgi/_zygote.py; "": it is closed.
+func streamOf(fd int) string {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d.%d", st.Dev, st.Ino, st.Rdev)
+}
+
+// streamsToLeave is how many of them a daemon leaves, from standard input on. What is captured is not the terminal, but may
+// be the same file.
+func streamsToLeave(cfg *config.Config) int {
+	if cfg.KeepStdio || forked() != nil && cfg.Captures() {
+		return 1
+	}
+	return 3
+}
+
 // leaveTerminal gives a daemon, which serves from now on, nothing to read and nobody to write to. Its logs follow.
 func leaveTerminal(cfg *config.Config, log *slog.Logger, others ...func() error) {
 	if !cfg.Daemon {
@@ -109,12 +130,14 @@ func leaveTerminal(cfg *config.Config, log *slog.Logger, others ...func() error)
 		return
 	}
 	defer closeFD(fd)
-	last := 2
-	if cfg.KeepStdio {
-		last = 0
+	started := streamsAtStart
+	if f := forked(); f != nil {
+		started = f.Streams
 	}
-	for n := 0; n <= last; n++ {
-		_ = unix.Dup2(fd, n)
+	for n := range streamsToLeave(cfg) {
+		if streamOf(n) == started[n] { // else the application, or who captures its output, has put something there
+			_ = unix.Dup2(fd, n)
+		}
 	}
 	if h, ok := log.Handler().(*handler); ok {
 		others = append(others, h.w.Follow)

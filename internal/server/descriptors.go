@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/reactor"
 )
 
 // InitPoller makes Go's own poller, which its timers and files need, while there are descriptors for it: made later, with none
@@ -65,6 +68,38 @@ func (r *reserve) give() {
 		closeFD(fd)
 	}
 	r.fds = nil
+}
+
+// held are descriptors that the server cannot be without, with what they are: its listeners, and Go's poller.
+type held map[int]string
+
+func holdsNow(listeners []*reactor.Listener) held {
+	h := held{}
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, entry := range entries {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && nameOf(fd) == "anon_inode:[eventpoll]" {
+			h[fd] = nameOf(fd)
+		}
+	}
+	for _, ln := range listeners {
+		h[ln.FD()] = nameOf(ln.FD())
+	}
+	return h
+}
+
+func nameOf(fd int) string {
+	name, _ := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	return name
+}
+
+// check ends the process if the application has closed one, without anything that would wait for Go's poller.
+func (h held) check() {
+	for fd, name := range h {
+		if nameOf(fd) != name {
+			_, _ = unix.Write(2, []byte("gowsgi: the application has closed descriptors of the server's, as os.closerange does\n"))
+			unix.Exit(config.ExitBoot)
+		}
+	}
 }
 
 // spareDescriptors is what a server keeps: for its log files, which are opened again one by one while the old ones are open,

@@ -41,9 +41,13 @@ func Init() int {
 		return Fail(fmt.Errorf("the server cannot be started: %w", err), config.ExitBoot)
 	}
 	servers, status := []int{cmd.Process.Pid}, 0
+	var last syscall.Signal // that is to end everything; 0: none has come
 	_ = cmd.Process.Release()
 	for sig := range signals {
 		if sig != unix.SIGCHLD {
+			if sig == unix.SIGTERM || sig == unix.SIGINT || sig == unix.SIGQUIT {
+				last = sig.(syscall.Signal)
+			}
 			for _, pid := range servers {
 				_ = unix.Kill(pid, sig.(syscall.Signal))
 			}
@@ -58,6 +62,11 @@ func Init() int {
 		if len(servers) == 0 {
 			if servers = successors(); len(servers) == 0 {
 				return status
+			}
+			if last != 0 { // it is the container's end, not only that of the master before
+				for _, pid := range servers {
+					_ = unix.Kill(pid, last)
+				}
 			}
 		}
 	}

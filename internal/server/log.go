@@ -22,6 +22,9 @@ func init() { accesslog.UTCOffset = bridge.UTCOffset }
 
 const levelCritical = slog.LevelError + 4
 
+// logTime is how long a log that takes nothing may keep who writes to it. Later records wait in memory, and some are lost.
+const logTime = 100 * time.Millisecond
+
 // OpenLog opens the error log that cfg asks for.
 func OpenLog(cfg *config.Config) (*slog.Logger, error) {
 	w, err := accesslog.OpenError(cfg.ErrorLog, nil)
@@ -38,7 +41,7 @@ func OpenLog(cfg *config.Config) (*slog.Logger, error) {
 // closeLog closes the file behind it: a program may run one server after the other.
 func closeLog(log *slog.Logger) {
 	if h, ok := log.Handler().(*handler); ok {
-		_ = h.w.Close()
+		accesslog.Within(logTime, func() { _ = h.w.Close() })
 	}
 }
 
@@ -75,7 +78,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	if bridge.HoldsGIL() {
 		go h.w.Flush() // nobody waits for a disk with it
 	} else {
-		h.w.Flush()
+		accesslog.Within(logTime, h.w.Flush)
 	}
 	return nil
 }

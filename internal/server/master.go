@@ -5,9 +5,11 @@ package server
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +20,14 @@ import (
 	"github.com/gowsgi/gowsgi/internal/inflight"
 	"github.com/gowsgi/gowsgi/internal/master"
 )
+
+// Orphaned is an error if a master started this process and has ended since: it is not to become one itself.
+func Orphaned() error {
+	if master.Orphan() {
+		return errors.New("the master of this process has ended, so it ends as well")
+	}
+	return nil
+}
 
 // WantsMaster reports whether cfg asks for workers, and this process is none of them.
 func WantsMaster(cfg *config.Config) bool { return master.Wanted(cfg) }
@@ -82,7 +92,6 @@ func Master(cfg *config.Config, files *Files) int {
 		return Fail(err, status(err))
 	}
 	defer func() { removePidFile(pidFile) }()
-	log.Info(fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, listeningOn(listeners), cfg.WorkerCount(), os.Getpid()))
 	var read func(context.Context) (*master.Renewal, error)
 	if reads {
 		read = files.again
@@ -91,13 +100,17 @@ func Master(cfg *config.Config, files *Files) int {
 	if err != nil {
 		return Fail(err, config.ExitBoot)
 	}
+	for i, ln := range listening.All {
+		ln.Owned = slices.Contains(cfg.Owned, cfg.Bind[i].Address)
+	}
 	status, err := master.Run(cfg, log, master.Surroundings{
-		Dir: dir, Environ: files.children, Given: &given, As: who, Zygote: zygote, Read: read, Listen: listenLater, Before: before, Up: func() {
+		First: fmt.Sprintf("gowsgi %s %s (%d workers, pid %d)", config.Version, serving(cfg, listeningOn(listeners), len(listeners) > 0), cfg.WorkerCount(), os.Getpid()),
+		Dir:   dir, Environ: files.children, Given: &given, As: who, Zygote: zygote, Read: read, Listen: listenLater, Before: before, Up: func() {
 			leaveTerminal(cfg, log)
 			up()
 		}, Promoted: func() {
 			pidFile = promotePidFile(pidFile, cfg.PidFile, log)
-		}, Begins: func(cfg *config.Config, as *syscall.Credential) {
+		}, Title: func(cfg *config.Config) { setTitle("master", cfg) }, Begins: func(cfg *config.Config, as *syscall.Credential) {
 			if err := giveLogs(as, cfg); err != nil {
 				log.Warn("the workers may be unable to open their logs", "error", err)
 			}
@@ -109,7 +122,6 @@ func Master(cfg *config.Config, files *Files) int {
 	if err != nil {
 		return Fail(err, status)
 	}
-	log.Info("stopped")
 	return status
 }
 
@@ -231,6 +243,22 @@ func (o orders) Orphaned() {
 		o.Stop(false)
 	} else {
 		o.last()
+	}
+}
+
+// answerTime is how long the master may take to say how this worker is to stop.
+const answerTime = 2 * time.Second
+
+// askMaster is for a SIGTERM that came to this process: if the master has got one, too, as systemd, shells and timeout(1) send it to
+// whole groups, this is the end of the server, with its delay and its queues, and else that of one worker.
+func (s *Server) askMaster(link *master.Link) {
+	link.Asks()
+	select {
+	case <-s.stopped:
+	case <-time.After(answerTime):
+		if !s.http.Stopping() && !s.draining.Load() {
+			s.Stop(s.cfg.GracefulTimeout)
+		}
 	}
 }
 

@@ -52,7 +52,18 @@ func (m *mongrel2) subscribed(yes bool) {
 	}
 }
 
-func (m *mongrel2) String() string { return "Mongrel2 at " + m.requests.Endpoint }
+// serving is where requests come from, in words: listening is the same for listeners, of which there are some if some is set.
+func serving(cfg *config.Config, listening string, some bool) string {
+	if cfg.Mongrel2 == "" {
+		return listening
+	}
+	requests, _, _ := config.ParseMongrel2(cfg.Mongrel2)
+	here := "serving Mongrel2 at " + requests.Endpoint
+	if !some {
+		return here
+	}
+	return listening + " and " + here
+}
 
 // begin makes the gateway. Before anybody leads.
 func (m *mongrel2) begin(s *Server, plain uint8) {

@@ -26,7 +26,7 @@ func checkPidFile(path string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	} else if err != nil {
-		return fmt.Errorf("the pid file cannot be read: %w", err)
+		return fmt.Errorf("the pid file cannot be read: %w; choose another file with --pid", err)
 	}
 	content := strings.TrimSpace(string(text))
 	pid, err := strconv.Atoi(content)
@@ -87,7 +87,7 @@ func writePidFile(path string) error {
 	text := []byte(strconv.Itoa(os.Getpid()) + "\n")
 	err := replaceFile(path, text)
 	if err != nil && writeOver(path, text) != nil {
-		return fmt.Errorf("the pid file cannot be written: %w", err)
+		return fmt.Errorf("the pid file cannot be written: %w; choose another file with --pid", err)
 	}
 	return nil
 }

@@ -146,13 +146,7 @@ func listeningOn(listeners []*reactor.Listener) string {
 
 // listeningOn is where requests come from, in words.
 func (s *Server) listeningOn() string {
-	switch {
-	case s.mongrel2 == nil:
-		return listeningOn(s.listeners)
-	case len(s.listeners) == 0:
-		return "serving " + s.mongrel2.String()
-	}
-	return listeningOn(s.listeners) + " and serving " + s.mongrel2.String()
+	return serving(s.cfg, listeningOn(s.listeners), len(s.listeners) > 0)
 }
 
 // addTemplates makes the environ template of each listener and, behind it, the one for requests that a trusted proxy got by

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/accesslog"
 	"github.com/gowsgi/gowsgi/internal/crew"
 )
 
@@ -182,6 +183,8 @@ func (s *Server) signal(b byte) {
 	case sig == syscall.SIGUSR1:
 		go s.reopenLogs()
 	case sig == syscall.SIGWINCH && isTerminal(2): // its window has another size
+	case workerOf != nil: // of somebody who signals all processes by their name
+		s.log.Info(unix.SignalName(sig) + " is for the master, and this is a worker: nothing was done")
 	default:
 		s.log.Warn(unix.SignalName(sig) + " is for servers with worker processes (--workers), and this is not one: nothing was done")
 	}
@@ -211,6 +214,8 @@ func (s *Server) stopSignal(sig syscall.Signal) {
 			switch delay := s.cfg.DrainDelay; {
 			case sig == syscall.SIGINT && hooked():
 				s.interrupt()
+			case sig == syscall.SIGTERM && workerOf != nil && s.accepts.Load():
+				go s.askMaster(workerOf)
 			case delay > 0 && sig == syscall.SIGTERM && s.accepts.Load():
 				s.drain(delay, func() { s.Stop(s.cfg.GracefulTimeout) })
 			default:
@@ -247,10 +252,15 @@ func (s *Server) reopenLogs() {
 }
 
 func reopenLog(log *slog.Logger) error {
-	if h, ok := log.Handler().(*handler); ok {
-		return h.w.Reopen()
+	h, ok := log.Handler().(*handler)
+	if !ok {
+		return nil
 	}
-	return nil
+	result := make(chan error, 1)
+	if !accesslog.Within(logTime, func() { result <- h.w.Reopen() }) {
+		return errors.New("it takes nothing, as a pipe that nobody reads")
+	}
+	return <-result
 }
 
 // ------------------------------------------------------------------------------------------------ without a reactor

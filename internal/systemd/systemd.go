@@ -5,6 +5,7 @@ package systemd
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,8 +19,8 @@ var Variables = []string{
 	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
 }
 
-// sendLimit is how long systemd may be in taking a message.
-const sendLimit = 5 * time.Second
+// mostWaiting is how many messages wait for a systemd that takes none. Of more the oldest goes that is of no use any more.
+const mostWaiting = 64
 
 // Manager is the service manager of this process. A nil one is none, and everything may be told to it. Any goroutine.
 type Manager struct {
@@ -27,8 +28,9 @@ type Manager struct {
 	fd       int
 	watchdog time.Duration
 
-	mu     sync.Mutex
-	status string
+	mu      sync.Mutex
+	status  string
+	waiting []string // that found no room, the oldest first; somebody sends them as long as there are any
 }
 
 // Take returns the service manager that the environment names, nil if there is none, and removes its variables, so that
@@ -51,8 +53,6 @@ func Take() *Manager {
 		return nil
 	}
 	unix.CloseOnExec(m.fd)
-	limit := unix.NsecToTimeval(sendLimit.Nanoseconds())
-	_ = unix.SetsockoptTimeval(m.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit)
 	return m
 }
 
@@ -117,13 +117,55 @@ func (m *Manager) words(status string) string {
 	return "STATUS=" + status
 }
 
-// tell sends one datagram. That systemd is not there, or does not listen to this process, is no reason to do anything.
+// tell sends one datagram, and does not wait for room. That systemd is not there, or does not listen to this process, is no
+// reason to do anything.
 func (m *Manager) tell(lines ...string) {
 	if m == nil {
 		return
 	}
 	text := strings.Join(lines, "\n") + "\n"
-	_ = unix.Sendto(m.fd, []byte(text), 0, &unix.SockaddrUnix{Name: m.socket})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.waiting)
+	switch {
+	case n == 0 && m.send(text, unix.MSG_DONTWAIT) == unix.EAGAIN:
+		m.waiting = append(m.waiting, text)
+		go m.sendWaiting()
+	case n == 0 || m.waiting[n-1] == text:
+	case n == mostWaiting:
+		oldest := max(0, slices.IndexFunc(m.waiting, passes))
+		m.waiting = append(slices.Delete(m.waiting, oldest, oldest+1), text)
+	default:
+		m.waiting = append(m.waiting, text)
+	}
+}
+
+// passes reports whether a message is of no use when another one has come.
+func passes(text string) bool {
+	return strings.HasPrefix(text, "STATUS=") || strings.HasPrefix(text, "WATCHDOG=")
+}
+
+func (m *Manager) send(text string, flags int) error {
+	for {
+		if err := unix.Sendto(m.fd, []byte(text), flags, &unix.SockaddrUnix{Name: m.socket}); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// sendWaiting waits for room, beside everybody else.
+func (m *Manager) sendWaiting() {
+	m.mu.Lock()
+	for len(m.waiting) > 0 {
+		text := m.waiting[0]
+		m.mu.Unlock()
+		_ = m.send(text, 0)
+		m.mu.Lock()
+		if len(m.waiting) > 0 && m.waiting[0] == text {
+			m.waiting = m.waiting[1:]
+		}
+	}
+	m.mu.Unlock()
 }
 
 // Successor tells that another process is the service now, while this one ends.

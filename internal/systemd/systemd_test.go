@@ -92,3 +92,39 @@ func TestTheWatchdogOfAnotherProcess(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// A systemd that takes nothing holds nobody up, and has the last word when it does.
+func TestASystemdThatIsBusy(t *testing.T) {
+	next := manager(t, filepath.Join(t.TempDir(), "notify"))
+	m := Take()
+	m.Ready("up")
+	const many = 5000 // more than any queue of datagrams has room for
+	for i := range many {
+		m.Status(fmt.Sprint(i))
+	}
+	m.Alive()
+	m.Alive()
+	m.Stopping("over")
+	last, lost := -1, 0
+	if got := next(); !strings.HasPrefix(got, "READY=1\n") {
+		t.Errorf("first %q", got)
+	}
+	for {
+		text := next()
+		var n int
+		if _, err := fmt.Sscanf(text, "STATUS=%d\n", &n); err != nil {
+			if text != "WATCHDOG=1\n" {
+				t.Fatalf("%q after %d", text, last)
+			}
+			break
+		}
+		if n <= last {
+			t.Fatalf("%d after %d", n, last)
+		}
+		lost += n - last - 1
+		last = n
+	}
+	if got := next(); got != "STOPPING=1\nSTATUS=over\n" || last != many-1 || lost == 0 {
+		t.Errorf("%q, %d, %d lost", got, last, lost)
+	}
+}

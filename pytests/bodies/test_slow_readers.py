@@ -1,12 +1,12 @@
 """Clients that read slowly or not at all: they cost buffers, then a file, then patience, never a thread."""
 
-import os
 import sys
 from urllib.parse import quote
 
 import pytest
 
 from harness.client import Truncated
+from harness.server import opened
 from harness.waiting import settled, wait_until
 
 
@@ -51,8 +51,7 @@ def test_waiting_for_a_slow_reader_leaves_no_descriptor_open(serve):
     server = serve("stream", "--threads", "1", "--response-buffer", "64k", "--response-spool", "0")
 
     def alarms():
-        folder = f"/proc/{server.pid}/fd/"
-        return sum("[eventfd]" in os.readlink(folder + name) for name in os.listdir(folder))
+        return sum("[eventfd]" in target for target in opened(server.pid))
 
     before = alarms()
     client = sleepy(server, "/?count=300&size=65536")

@@ -146,6 +146,12 @@ def test_half_of_a_small_disk_is_left(serve, tmp_path):
         assert len(client.response().body) == 6_000_000
 
 
+def test_a_directory_that_takes_no_files_is_told_of_at_the_start(serve):
+    server = serve("every", *SMALL, "--temp-dir", "/proc")
+    assert server.stderr.wait_for(rb"\[WARNING\] no temporary file can be made, [^\n]* with --temp-dir error=")
+    upload(server, "length")
+
+
 def test_without_a_spool_the_application_waits(serve):
     """--response-spool 0 uses no file."""
     server = serve("every", "--threads", "2", *SMALL, "--response-spool", "0")

@@ -109,7 +109,7 @@ def test_the_memory_of_bodies_is_given_back(serve):
     assert server.request("POST", "/stash/keep?name=b", [], DATA[:500_000]).body == b"kept"
     assert held() == 1
     assert server.request("GET", "/stash/recall?name=b").body == DATA[:500_000]
-    assert held() == 0
+    wait_until(lambda: held() == 0, "it is given back")
 
 
 def test_a_spooled_body_is_readable_after_the_request(serve):

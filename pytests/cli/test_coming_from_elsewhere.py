@@ -12,15 +12,16 @@ def test_what_cannot_be_served_is_told_at_once(gowsgi):
     assert (status, stdout, stderr.count("\n")) == (USAGE, "", 1), stderr
     for option in ("--certfile: ", "--keyfile: ", "-k: "):
         assert stderr.count(option) == 1, option
+    assert "-k: this worker class is for ASGI applications" in stderr
 
 
 def test_options_of_gunicorn_that_do_something_else_are_accepted(serve):
-    line = "--worker-class gevent --control-socket x --enable-backlog-metric"
+    line = "--worker-class gevent --control-socket x --root-path /x"
     server = serve("hello", *line.split(), env={"GUNICORN_CMD_ARGS": "--threads 3 --ciphers x"})
     assert server.get("/").text.startswith("Hello")
     said = server.stderr.since().decode()
     assert said.count("WARN") == 4, said
-    for option in ("--worker-class", "--control-socket", "--enable-backlog-metric", "in GUNICORN_CMD_ARGS, --ciphers"):
+    for option in ("--worker-class", "--control-socket", "--root-path", "in GUNICORN_CMD_ARGS, --ciphers"):
         assert len(re.findall(rf"\] {option}: ", said)) == 1, said
     assert "3 threads" in said
 

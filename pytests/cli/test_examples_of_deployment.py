@@ -94,6 +94,12 @@ def test_the_image(configured, gowsgi):
     assert gowsgi("--check-config", *command, cwd=EXAMPLES)[0] == 0
 
 
+def test_an_image_is_not_built_from_gigabytes_of_tests():
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    made = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/")]
+    assert {".git", *made} <= set(ignored)
+
+
 def test_the_manifest(configured):
     deployment, service = manifests()
     (_, *image), _ = dockerfile()

@@ -74,8 +74,8 @@ def test_the_virtual_environment_is_honoured(serve, form):
 
 def test_sys_path_is_that_of_the_interpreter(serve, form):
     own = [p for p in eval(ask(form, "sys.path")) if p]
-    missing = [p for p in own if p not in who(serve("who"))["path"]]
-    assert missing == []
+    path = who(serve("who"))["path"]
+    assert [p for p in own if p not in path] == []
 
 
 def test_one_process_and_a_main_thread(serve):

@@ -132,12 +132,12 @@ def test_a_dribbled_head_gets_no_more_time(serve):
 
 def test_an_idle_connection_is_closed_after_keep_alive(serve):
     server = serve("hello", "--keep-alive", "0.4")
+    started = time.monotonic()
     with server.connect() as client:
         client.request("GET", "/")
         assert client.response().status == 200
-        started = time.monotonic()
         client.expect_end()
-        assert time.monotonic() - started > 0.2
+    assert time.monotonic() - started > 0.3
 
 
 def test_keep_alive_0_closes_after_each_response(serve):

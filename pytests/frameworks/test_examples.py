@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import re
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 
 import pytest
 
@@ -272,3 +274,64 @@ def test_plot(start):
     ws = open_websocket(server, "/points")
     numbers = [json.loads(ws.message())[0] for _ in range(5)]
     assert numbers == list(range(numbers[0], numbers[0] + 5))
+
+
+def series(text):
+    """What /metrics says, by name with labels."""
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+def test_metrics_traces_and_errors_of_two_workers(start, tmp_path):
+    for package in ("prometheus-client", "sentry-sdk", "opentelemetry-sdk", "opentelemetry-instrumentation-flask"):
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError:
+            pytest.skip(f"{package} is not to be had for this Python")
+    files, errors = tmp_path / "metrics", tmp_path / "errors"
+    env = {"PROMETHEUS_MULTIPROC_DIR": str(files), "SENTRY_FILE": str(errors)}
+    server = start("observed", "--max-requests", "0", WORK_SECONDS="0.05", **env)
+    server.expect_errors = True
+    serves = rb"worker \d+ serves pid=(\d+)"
+    assert server.stderr.wait_for(rb"(?s)(" + serves + rb".*){2}")
+    server._resources = server.resources()  # the links to them included
+    workers = {int(pid) for pid in re.findall(serves, server.stderr.since())}
+    asked, answered = 0, set()
+
+    def ask():
+        """Ten clients that keep their connections, all at once, so that one worker does not get them all."""
+        nonlocal asked
+        clients = [server.connect() for _ in range(10)]
+        for path in ("/", "/fail"):
+            for client in clients:
+                client.request("GET", path)
+            for client in clients:
+                answer = client.response()
+                assert answer.status == (200 if path == "/" else 500)
+                if path == "/":
+                    answered.add(json.loads(answer.text)["pid"])
+        asked += len(clients)
+        return answered == workers
+
+    wait_until(ask, "both workers have answered")
+
+    def counts():
+        found = series(server.get("/metrics").text)
+        requests = [found[f'site_requests_total{{path="{path}"}}'] for path in ("/", "/fail")]
+        return [*requests, found["site_seconds_count"], found["site_working"]]
+
+    assert counts() == [asked, asked, asked, 0]
+    gone = min(workers)
+    os.kill(gone, signal.SIGTERM)
+    assert server.stderr.wait_for(rb"(?s)(" + serves + rb".*){3}")
+    wait_until(lambda: not list(files.glob(f"*_{gone}.db")), "it has left no file")
+    assert counts() == [asked, asked, asked, 0]
+    told = [json.loads(line) for line in errors.read_text().splitlines()]
+    assert {error["pid"] for error in told} == workers and len(told) == asked
+    for error in told:
+        assert error["event"]["exception"]["values"][-1]["value"] == f"an error in process {error['pid']}"
+    server.stop()
+    spans = [json.loads(line) for line in server.stdout.since().decode().splitlines()]
+    by_worker = {(span["resource"]["attributes"]["process.pid"], span["name"]) for span in spans}
+    assert by_worker == {(pid, name) for pid in workers for name in ("work", "GET /", "GET /fail")}
+    assert len(spans) == 3 * asked

@@ -113,7 +113,7 @@ def test_a_worker_ignores_winch(gunicorn):
 @pytest.mark.parametrize("way", ["/sleep?600", "/hold"])
 def test_a_stuck_worker_is_replaced(gunicorn, way):
     """All threads wait, or one of them keeps the GIL."""
-    server = gunicorn("--threads=2", "--timeout=1", conf="python:hooks")
+    server = gunicorn("--threads=2", "--timeout=2", conf="python:hooks")
     (before,) = server.workers()
     for _ in range(1 if way == "/hold" else 2):
         server.begun(way)
@@ -128,13 +128,13 @@ def test_a_stuck_worker_is_replaced(gunicorn, way):
 @pytest.mark.parametrize("kind", ["Beating", "BeatingMeinheld"])
 def test_a_worker_that_works_has_a_heartbeat(gunicorn, kind):
     """Though no thread is ever free, and more requests wait than it can answer in its timeout."""
-    server = gunicorn("-k", f"gextra.{kind}", "--threads=2", "--timeout=1")
+    server = gunicorn("-k", f"gextra.{kind}", "--threads=2", "--timeout=2")
     assert server.notes("beat"), "the first one, before there is any request"
     (before,) = server.workers()
     wait_until(lambda: len(server.notes("beat")) >= 3, "an idle worker's heartbeat")
     load = Load(server, "/sleep?0.3", clients=8)
     now = len(server.notes("beat"))
-    load.until(lambda: len(server.notes("beat")) >= now + 6, "a busy worker's heartbeat").end()
+    load.until(lambda: len(server.notes("beat")) >= now + 5, "a busy worker's heartbeat").end()
     assert server.workers() == [before]
     assert b"WORKER TIMEOUT" not in server.stderr.since()
 

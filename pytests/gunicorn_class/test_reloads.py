@@ -17,7 +17,7 @@ def test_hup(gunicorn):
     before = server.workers()
     load = Load(server).more()
     server.signal(signal.SIGHUP)
-    load.until(lambda: others(server, before), "new workers").more()
+    load.until(lambda: others(server, before), "new workers").more(200)  # all clients have asked them
     assert set(load.end()[-8:]) <= {str(pid) for pid in server.workers()}
 
 

@@ -5,7 +5,7 @@ import threading
 import requests
 
 
-def in_parallel(count, work, timeout=50):
+def in_parallel(count, work, timeout=100):
     """Run work(number) in count threads; the first thing that went wrong in any of them is raised here."""
     problems = []
 

@@ -33,6 +33,15 @@ SHIELDED = (
 )
 
 
+def opened(pid):
+    """What a process has open, by the names that the system gives. Some of it may be closed while it is looked at."""
+    folder, targets = f"/proc/{pid}/fd", []
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            targets.append(os.readlink(os.path.join(folder, name)))
+    return targets
+
+
 class Stream:
     """Everything a pipe has said so far, with bounded waits for more."""
 
@@ -193,12 +202,7 @@ class Server:
     def resources(self):
         """Descriptors that a leak would show in: sockets, pipes and files, deleted ones (spools) apart."""
         count = {"socket": 0, "pipe": 0, "file": 0, "deleted": 0}
-        folder = f"/proc/{self.pid}/fd"
-        for name in os.listdir(folder):
-            try:
-                target = os.readlink(os.path.join(folder, name))
-            except FileNotFoundError:
-                continue
+        for target in opened(self.pid):
             kind = target.split(":")[0]
             if target.endswith(" (deleted)"):
                 count["deleted"] += 1

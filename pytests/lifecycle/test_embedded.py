@@ -54,7 +54,7 @@ def program(form):
     if form.kind != "pip":
         pytest.skip("the binary is no module")
 
-    def run(text, timeout=50):
+    def run(text, timeout=100):
         done = subprocess.run(
             [form.interpreter.python, "-c", COMMON + text],
             env=environment(),
@@ -214,7 +214,7 @@ answers = []
 with reserved_port() as port:
     visitor = threading.Thread(target=lambda: answers.append(get(port)[-2:]))
     visitor.start()
-    options = ["--graceful-timeout", "0.1", "--chdir", {str(tmp_path)!r}]
+    options = ["--graceful-timeout", "0.5", "--chdir", {str(tmp_path)!r}]
     status = main(["-b", f"127.0.0.1:{{port}}", *options, "site_of_mine"])
     visitor.join()
 time.sleep(2)  # a second more than the process would have

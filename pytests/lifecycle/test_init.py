@@ -91,6 +91,15 @@ def test_a_new_master_takes_over(serve):
     assert container.server.stderr.since().count(b"] stopped\n") == 6  # two masters, four workers
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["TERM", "QUIT"])
+def test_the_end_is_that_of_both_masters(serve, number):
+    container = Container(serve, "--workers", "2")
+    os.kill(container.first, signal.SIGUSR2)
+    assert container.server.stderr.wait_for(rb"(?s)(serves pid.*){4}")
+    assert container.end(number) == 0
+    assert container.server.stderr.since().count(b"] stopping workers=2\n") == 2
+
+
 def test_an_interrupt_of_a_terminal_comes_twice(serve):
     """To the process group, and handed on: it is one."""
     container = Container(serve)

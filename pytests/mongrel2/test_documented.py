@@ -1,4 +1,4 @@
-"""docs/mongrel2.md's example, changed in nothing but ports and directories."""
+"""docs/m2wsgi.md's example, changed in nothing but ports and directories."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ from harness.server import Server, environment
 from harness.waiting import LIMIT, wait_until
 
 CONFIGURATION, LOADING, SERVING = re.findall(
-    r"^```(?:sh)?\n(.*?)^```$", (ROOT / "docs" / "mongrel2.md").read_text(), re.MULTILINE | re.DOTALL
+    r"^```(?:sh)?\n(.*?)^```$", (ROOT / "docs" / "m2wsgi.md").read_text(), re.MULTILINE | re.DOTALL
 )[:3]
 
 HELLO = """

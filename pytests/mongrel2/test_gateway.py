@@ -1,115 +1,213 @@
-"""Large bodies through the gateway, and gowsgi processes that die and join under load."""
+"""gowsgi --mongrel2: the applications of the other tests, behind a real Mongrel2."""
 
+import contextlib
 import hashlib
+import json
+import os
 import signal
-import threading
 
-from harness.behind import Behind
-from harness.client import Client, Truncated
+import pytest
+
+from harness.client import head
 from harness.mongrel2 import Handler
-from harness.server import Server
-from harness.waiting import wait_until
+from harness.waiting import LIMIT, wait_until
+from harness.websocket import WebSocket
 
-APP = """
-import hashlib, os
-
-def application(environ, start_response):
-    path, size = environ["PATH_INFO"], int(environ["QUERY_STRING"] or 0)
-    if path == "/up":
-        digest, stream = hashlib.sha256(), environ["wsgi.input"]
-        for block in iter(lambda: stream.read(100000), b""):
-            digest.update(block)
-        start_response("200 OK", [])
-        return [digest.hexdigest().encode()]
-    if path == "/down":
-        start_response("200 OK", [])
-        return (b"%07d\\n" % n * 8192 for n in range(size))
-    start_response("200 OK", [("Content-Length", str(len(str(os.getpid()))))])
-    return [str(os.getpid()).encode()]
-"""
+# What environ says of the way to the server, and not of the request.
+OF_THE_WAY = {"SERVER_NAME", "SERVER_PORT", "HTTP_HOST", "REMOTE_PORT", "HTTP_X_FORWARDED_FOR"}
 
 
-def test_large_bodies_both_ways(form, mongrel2, tmp_path):
-    (tmp_path / "large.py").write_text(APP)
-    server = Behind(form, "large:application", "--threads", "2", settings={"download.flow_control": 1}, cwd=tmp_path)
-    try:
-        block = bytes(range(256)) * 4096
-        expected = hashlib.sha256()
-        with server.connect() as client:
-            client.send(b"POST /up HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (40 * len(block)))
-            for _ in range(40):
-                client.send(block)
-                expected.update(block)
-            assert client.response("POST").body == expected.hexdigest().encode()
-        wait_until(lambda: not list((server.mongrel2.root / "uploads").iterdir()), "its file is unlinked")
-        before = server.rss()
-        with server.connect() as client:
-            client.request("GET", "/down?640")
-            body = client.response("GET").body
-        assert body == b"".join(b"%07d\n" % n * 8192 for n in range(640))
-        assert server.peak_rss() - before < 30 << 20  # of 40 MB
-    finally:
-        server.stop()
+@pytest.fixture
+def behind(mongrel2, serve):
+    """behind(app, *options, settings=, **of_handler): (Mongrel2, gowsgi), which listens by itself as well."""
 
-
-class Load:
-    """Clients that ask one after the other, each on connections of its own."""
-
-    def __init__(self, port, clients):
-        self.port, self.over, self.lock = port, False, threading.Lock()
-        self.pids, self.lost, self.answers = {}, 0, 0
-        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
-
-    def _run(self):
-        while not self.over:
-            try:
-                with Client(("127.0.0.1", self.port), timeout=2) as client:
-                    client.request("GET", "/")
-                    pid = int(client.response("GET").body)
-            except (AssertionError, Truncated, OSError):
-                with self.lock:
-                    self.lost += 1
-                continue
-            with self.lock:
-                self.answers += 1
-                self.pids[pid] = self.pids.get(pid, 0) + 1
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *about):
-        self.over = True
-        for thread in self.threads:
-            thread.join(20)
-
-
-def test_processes_join_leave_and_die_under_load(form, mongrel2, tmp_path):
-    """One that is told to end loses nothing that it was running; one that is killed only what it had."""
-    (tmp_path / "large.py").write_text(APP)
-    front = mongrel2(Handler("/"))
-    handler = front.handlers[0]
-
-    def join():
+    def start(app, *options, settings=None, bind=("127.0.0.1:0",), path="/", protocol="json"):
+        front = mongrel2(Handler(path, protocol=protocol), settings=settings or {"download.flow_control": 1})
+        handler = front.handlers[0]
         specs = f"{handler.send_spec},{handler.recv_spec}"
-        server = Server(form, "large:application", "--mongrel2", specs, "--threads", "2", bind=(), cwd=tmp_path)
-        server._resources["socket"] += 2 + 2 * 16  # see Behind
-        return server
+        server = serve(app, "--mongrel2", specs, "--mongrel2-chroot", front.root, *options, bind=bind)
+        # The connections to Mongrel2, and two sockets for each of the requests at once, stay.
+        server._resources["socket"] += 20
+        return front, server
 
-    first = join()
-    with Load(front.port, 6) as load:
-        wait_until(lambda: load.pids.get(first.pid, 0) > 50, "the first one answers")
-        second = join()
-        wait_until(lambda: load.pids.get(second.pid, 0) > 50, "the second one answers as well")
-        first.kill()
-        seen = load.pids[second.pid]
-        wait_until(lambda: load.pids[second.pid] > seen + 100, "the second one goes on alone")
-        third = join()
-        wait_until(lambda: load.pids.get(third.pid, 0) > 50, "the third one answers")
-        second.signal(signal.SIGTERM)
-        assert second.wait() == 0
-        seen = load.pids[third.pid]
-        wait_until(lambda: load.pids[third.pid] > seen + 100, "the third one goes on alone")
-    assert load.lost <= 2 * len(load.threads), load.lost
-    assert third.stop() == 0
+    return start
+
+
+def environ(response):
+    return json.loads(response.body)["environ"]
+
+
+@pytest.mark.parametrize("protocol", ["json", "tnetstring"])
+def test_environ_is_that_of_a_socket(behind, protocol):
+    front, server = behind("show_environ", protocol=protocol)
+    headers = [("X-Twice", "1"), ("X-Twice", "2"), ("X_Under", "dropped"), ("X-Quote", 'a"b\\c'), ("Cookie", "a=b")]
+    for method, target, body in ("GET", "/a%20b/%2F?x=%41&y", b""), ("POST", "/", b"text"):
+        one = environ(front.request(method, target, headers, body))
+        other = environ(server.request(method, target, headers, body))
+        for key in OF_THE_WAY:
+            one.pop(key, None), other.pop(key, None)
+        differ = {k: (one.get(k), other.get(k)) for k in set(one) | set(other) if one.get(k) != other.get(k)}
+        assert {k: v for k, v in differ.items() if "object at" not in str(v)} == {}
+
+
+def test_what_mongrel2_says_itself(behind):
+    front, _server = behind("show_environ", path="/app")
+    with front.connect() as client:
+        client.send(
+            b"GET /app/x?y HTTP/1.1\r\nHost: example.org:1234\r\nremote_addr: 1.2.3.4\r\nRemote-Addr: 5.6.7.8\r\n\r\n"
+        )
+        said = environ(client.response())
+    assert said["SCRIPT_NAME"] == "/app" and said["PATH_INFO"] == "/x" and said["QUERY_STRING"] == "y"
+    assert said["REMOTE_ADDR"] == said["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"
+    assert said["SERVER_PORT"] == "1234" and said["HTTP_REMOTE_ADDR"] == "5.6.7.8"
+
+
+def test_answers_and_connections(behind):
+    front, server = behind("every", "--threads", "2", "--access-logfile", "-")
+    with front.connect() as client:
+        client.request("GET", "/stream/?count=200&size=5000")
+        answer = client.response()
+        assert answer.get("Transfer-Encoding") == "chunked" and len(answer.body) == 1000000
+        client.request("HEAD", "/echo/")
+        assert client.response("HEAD").body == b""
+        client.request("GET", "/stream/?count=3&size=4&length=1")
+        answer = client.response()
+        assert answer.get("Content-Length") == "12" and len(answer.body) == 12
+        client.request("GET", "/stream/?count=30&size=4", version="HTTP/1.0")
+        assert len(client.response().body) == 120
+        client.expect_end()
+    with front.connect() as client:
+        client.send(head("GET", "/stream/", [("Connection", "close")]))
+        assert client.response().closes
+        client.expect_end()
+    assert server.stdout.wait_for(rb'127\.0\.0\.1 - - .* "GET /stream/\?count=30&size=4 HTTP/1\.0" 200 120')
+
+
+def test_an_error_is_told_and_ends_the_connection(behind):
+    front, server = behind("raises")
+    start = server.stderr.position()
+    with front.connect() as client:
+        client.request("GET", "/call")
+        assert client.response().status == 500
+        client.expect_end()
+    server.expect_error(rb"Traceback", start)
+
+
+def test_a_pipeline_is_answered_in_order(behind):
+    front, _server = behind("stream", "--threads", "4")
+    sizes = [50000, 10, 30000, 1, 20, 7]
+    with front.connect() as client:
+        client.send(b"".join(head("GET", f"/?count=3&size={n}") for n in sizes))
+        assert [len(client.response().body) for _ in sizes] == [3 * n for n in sizes]
+
+
+def test_a_client_that_reads_nothing_holds_little(behind):
+    front, server = behind("stream", "--threads", "2")
+    with front.connect(receive_buffer=4096) as client:
+        client.request("GET", "/?count=400&size=250000")
+        client.read_some(10000)
+        server.reset_peak_rss()
+        assert len(front.request("GET", "/?count=1&size=10").body) == 10
+    assert server.peak_rss() < server.rss() + 60e6
+
+
+def test_large_downloads_come_whole(behind, tmp_path):
+    front, _server = behind("every", "--threads", "2")
+    answer = front.request("GET", "/stream/?count=300&size=100000&length=1")
+    assert len(answer.body) == 30000000 and answer.body[251 * 40000 : 251 * 40001] == bytes(range(251))
+
+
+def test_a_client_that_leaves_is_gone(behind):
+    front, server = behind("disconnect", "--threads", "3")
+    with front.connect() as client:
+        client.request("GET", "/watch?name=a&key=gowsgi.client_disconnected")
+        assert server.get("/started?name=a").json() is True
+    assert server.get("/seen?name=a").json() == [False, True]
+
+
+BODY = os.urandom(1 << 16) * 48
+DIGEST = f"{len(BODY)} {hashlib.sha256(BODY).hexdigest()}".encode()
+
+
+@pytest.mark.parametrize("options", [(), ("--body-streaming",)], ids=["gathered", "streaming"])
+@pytest.mark.parametrize(
+    "how", [{"upload.temp_store": "/uploads/up.XXXXXX"}, {"upload.stream": 1}], ids=["file", "pieces"]
+)
+def test_large_uploads(behind, how, options):
+    front, _server = behind("every", *options, settings=dict(how, **{"download.flow_control": 1}))
+    assert front.request("POST", "/digest/", body=BODY).body == DIGEST
+    with front.connect() as client:
+        client.send(head("POST", "/digest/", [("Transfer-Encoding", "chunked")]))
+        for at in range(0, len(BODY), 10000):
+            piece = BODY[at : at + 10000]
+            client.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+        client.send(b"0\r\n\r\n")
+        assert client.response().body == DIGEST
+    assert front.request("POST", "/digest/", body=b"small").body.startswith(b"5 ")
+    assert os.listdir(front.root / "uploads") == []
+
+
+def test_a_file_that_a_client_names_is_not_read(behind, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    front, server = behind("every", settings={"upload.temp_store": "/uploads/up.XXXXXX"})
+    start = server.stderr.position()
+    for forged in (
+        [("X-Mongrel2-Upload-Start", str(secret))],
+        [("X-Mongrel2-Upload-Start", str(secret)), ("X-Mongrel2-Upload-Done", str(secret))],
+        [("X-Mongrel2-Upload-Done", str(secret))],
+    ):
+        for body in b"", b"text":
+            assert front.request("POST", "/digest/", forged, body).status == 400
+    answer = front.request("POST", "/digest/", [("X-Mongrel2-Upload-Done", str(secret))], BODY)
+    assert answer.status == 400
+    assert secret.read_text() == "secret"
+    assert server.stderr.wait_for(rb"names a file for its body", start)
+
+
+def test_websockets(behind):
+    front, server = behind("websockets:everything", "--threads", "2")
+    with contextlib.closing(WebSocket(("127.0.0.1", front.port), timeout=LIMIT)) as ws:
+        ws.upgrade("/echo?name=a")
+        for message in "text", b"bytes", "x" * 70000:
+            ws.say(message)
+            assert ws.message() == message
+        ws.leave(1000, b"done")
+    wait_until(lambda: server.get("/ends").json().get("a", "running") != "running", "the application to see the end")
+    assert server.get("/ends").json()["a"] == {"code": 1000, "reason": "done", "closed": True}
+
+
+def test_workers_share(behind):
+    front, server = behind("worker", "--workers", "2")
+    server._resources["deleted"] += 8  # memory that the workers share with their master
+    seen = set()
+
+    def both():
+        seen.add(front.request("GET", "/pid").body)
+        return len(seen) == 2
+
+    wait_until(both, "both workers to have answered")
+
+
+def test_a_stop_answers_what_runs(behind):
+    front, server = behind("disconnect", "--threads", "3")
+    with front.connect() as client:
+        client.request("GET", "/seen?name=a")  # waits for what /watch has seen
+        with front.connect() as other:
+            other.request("GET", "/watch?name=a&key=gowsgi.client_disconnected")
+            assert server.get("/started?name=a").json() is True
+            server.signal(signal.SIGTERM)
+            assert server.stderr.wait_for(rb"stopping")
+        assert json.loads(client.response().body) == [False, True]
+    assert server.wait() == 0
+
+
+def test_alone_it_listens_nowhere(behind):
+    front, server = behind("hello", bind=())
+    assert "serving Mongrel2 at" in server.start_line and server.port is None
+    assert front.request("GET", "/").status == 200
+
+
+def test_usage(gowsgi):
+    status, _, said = gowsgi("--mongrel2", "localhost:9997", "hello")
+    assert status == 2 and "no place of a ZeroMQ socket" in said and "Traceback" not in said

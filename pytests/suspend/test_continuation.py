@@ -158,7 +158,7 @@ def test_a_client_that_leaves(server, leave, it):
     getattr(client, leave)()
     wait_until(lambda: ask(server, f"/ends/{it}") == "Disconnected", "the request has noticed")
     assert ask(server, f"/closed/{it}") is True
-    assert ask(server, f"/ends/{it} finally") is True
+    wait_until(lambda: ask(server, f"/ends/{it} finally") is True, "it has cleaned up")
 
 
 def test_a_client_whose_leaving_ends_nothing(server, it):

@@ -33,7 +33,7 @@ def test_the_system_knows_the_names(serve):
 
 
 EMBEDDED = """
-import threading
+import socket, threading, time
 from gowsgi import server
 
 before = threading.enumerate()
@@ -42,10 +42,17 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return []
 
+def stop(port):
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+        s.recv(1)
+    server.stop()
+
 for _ in range(3):
-    stopper = threading.Timer(0.2, server.stop)
+    server.listen(("127.0.0.1", 0))
+    stopper = threading.Thread(target=stop, args=(server.addresses()[0][1],))
     stopper.start()
-    server.run(application, bind="127.0.0.1:0", threads=4)
+    server.run(application, threads=4)
     stopper.join()
 assert threading.enumerate() == before, threading.enumerate()
 """

@@ -107,7 +107,7 @@ def test_the_server_goes_on_while_an_extension_keeps_the_gil(serve, tmp_path, th
     """Output, accepting, refusing and deadlines; also after bytes of the application's have been sent, which only those
     who have the GIL can let go of."""
     fifo = make_fifo(tmp_path / "fifo")
-    server = serve("holds_gil", "--threads", threads, "--head-timeout", "0.3", env={"FIFO": fifo})
+    server = serve("holds_gil", "--threads", threads, "--head-timeout", "1", env={"FIFO": fifo})
     size = 20_000_000
     readers = [server.connect(receive_buffer=4096) for _ in range(4)]
     for client, path in zip(readers, ["big", "file", "big", "file"]):

@@ -129,13 +129,22 @@ def test_a_body_of_chunks_of_one_byte(serve, read):
     assert len(beside.result()) >= 20
 
 
-@pytest.mark.parametrize("what", ["generator?count=300&size=1000000", "write?count=1&size=300000000"])
+@pytest.mark.parametrize("what", ["generator?count=30000&size=100000", "write?count=1&size=300000000"])
 def test_a_response_that_goes_to_a_file(serve, what):
-    server = serve("heavy", "--threads", "2")
+    """The generator goes on until there have been enough answers beside it, or three gigabytes are there."""
+    server = serve("heavy", "--threads", "2", "--response-spool", "4g", "--response-spool-total", "4g")
     heavy = server.connect(receive_buffer=4096)
-    beside = Beside(server, lambda response: int(response.body))
+    meanwhile = []
+
+    def so_far(response):
+        if int(response.body) >= 0:
+            meanwhile.append(response.body)
+
+    beside = Beside(server, so_far)
     heavy.request("GET", "/" + what)
     assert server.get("/started").text == "yes"
+    wait_until(lambda: len(meanwhile) >= 10 or server.get("/so_far").text == "-1", "answers beside it, or its end")
+    assert server.get("/enough").text == "yes"
     wait_until(lambda: server.get("/so_far").text == "-1", "the application has given everything")
-    meanwhile = [so_far for so_far in beside.result() if so_far >= 0]
+    beside.result()
     assert len(meanwhile) >= 10

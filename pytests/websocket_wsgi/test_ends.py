@@ -149,13 +149,16 @@ def test_a_client_whose_messages_are_always_there(serve):
 
 @pytest.mark.core
 def test_pings(serve):
-    server = serve("websockets:everything", "--websocket-ping-interval", "0.2", "--websocket-ping-timeout", "0.2")
+    server = serve("websockets:everything", "--websocket-ping-interval", "0.1", "--websocket-ping-timeout", "1.5")
     alive, dead = open_websocket(server, "/echo?name=alive"), open_websocket(server, "/echo?name=dead")
-    for _ in range(5):
+
+    def ends_beside_pings():
         assert alive.frame() == (PING, b"")
         alive.send(frame(PONG))
-    wait_until(lambda: server.get("/ends").json()["dead"] != "running", "it is dead")
-    ends = server.get("/ends").json()
+        ends = server.get("/ends").json()
+        return ends["dead"] != "running" and ends
+
+    ends = wait_until(ends_beside_pings, "it is dead")
     assert ends["dead"] == {"code": 1006, "reason": "", "closed": True}
     assert ends["alive"] == "running"
     assert dead.frame() == (PING, b"")

@@ -290,8 +290,12 @@ def test_the_access_log_and_the_counters(serve):
     assert client.message() == "hello"
     during = server.get("/stats").json()
     client.leave()
-    wait_until(lambda: server.get("/stats").json()["websockets"] == 0, "it is closed")
-    after = server.get("/stats").json()
+
+    def over():
+        stats = server.get("/stats").json()
+        return stats["websockets"] == stats["websocket_objects"] == 0 and stats
+
+    after = wait_until(over, "it is closed")
     assert (before["websockets"], during["websockets"], after["websockets"]) == (0, 1, 0)
     grown = {name: after[name] - before[name] for name in after if name.startswith("websocket")}
     assert grown == {

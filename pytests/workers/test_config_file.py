@@ -116,8 +116,10 @@ def test_it_is_a_program(read, tmp_path):
         },
         "own": {"body_streaming": True},
         "hooks": ["nworkers_changed", "post_fork", "post_request"],
+        "others": {"cores": "value", "worker": "value"},
         "lines": {
             "bind": [2],
+            "cores": [4],
             "workers": [5],
             "threads": [7, 9],
             "raw_env": [10],
@@ -127,6 +129,7 @@ def test_it_is_a_program(read, tmp_path):
             "forwarded_allow_ips": [15],
             "forwarder_headers": [16],
             "proxy_protocol": [17],
+            "worker": [18],
             "gowsgi_body_streaming": [19],
             "logger_class": [22],
             "worker_class": [26],
@@ -209,6 +212,7 @@ def test_mistakes_are_one_sentence_with_the_line(read):
         told = read(text)
         assert isinstance(told, str) and sentence in told and told.startswith("gunicorn.conf.py") and "\n" not in told
     assert read("", "nix.py") == "the configuration file nix.py does not exist"
+    assert read("", "gunicorn.conf.py/x") == "the configuration file gunicorn.conf.py/x cannot be read: Not a directory"
     assert read("", "python:nix") == "python:nix: there is no such module, ModuleNotFoundError: No module named 'nix'"
 
 

@@ -9,7 +9,7 @@ import socket
 import pytest
 import requests
 
-from harness.server import run
+from harness.server import opened, run
 from harness.waiting import LIMIT, gone, wait_until
 
 SITE = """
@@ -84,7 +84,7 @@ def test_a_file_from_top_to_bottom(configured, directory):
         pidfile = os.path.abspath("pid")
         chdir = "sub"
         pythonpath = os.getcwd()
-        enable_backlog_metric = True
+        root_path = "/there"
         gowsgi_server_header = "mine"
         os.environ["MADE_BY_THE_FILE"] = "yes"
         """
@@ -100,10 +100,7 @@ def test_a_file_from_top_to_bottom(configured, directory):
     wait_until(lambda: "200 /page\n" in (directory / "access.log").read_text(), "the request is logged")
     assert int((directory / "pid").read_text()) == server.pid
     said = server.stderr.since().decode()
-    assert (
-        said.count("gunicorn.conf.py, line 18: enable_backlog_metric: the queues of the listeners are not measured")
-        == 1
-    )
+    assert said.count("gunicorn.conf.py, line 18: root_path: it is for ASGI applications") == 1
     assert said.count("WARN") == 1, said
 
 
@@ -183,13 +180,11 @@ def test_a_mistake_ends_the_start_with_one_sentence(form, directory):
 
 
 def test_check_config_loads_the_application_where_the_file_was_evaluated(form, directory):
-    (directory / "gunicorn.conf.py").write_text(
-        "import os\nos.environ['SITE'] = 'fine'\nenable_backlog_metric = True\n"
-    )
+    (directory / "gunicorn.conf.py").write_text("import os\nos.environ['SITE'] = 'fine'\nroot_path = '/there'\n")
     status, _, stderr = run(form, "--check-config", "site_app:site", cwd=directory)
     assert status == 0, stderr
     assert stderr.splitlines() == [
-        "gowsgi: gunicorn.conf.py, line 3: enable_backlog_metric: the queues of the listeners are not measured",
+        "gowsgi: gunicorn.conf.py, line 3: root_path: it is for ASGI applications, and gowsgi serves WSGI; see --mount",
         "gowsgi: the configuration is valid and the application site_app:site can be loaded",
     ]
     (directory / "gunicorn.conf.py").write_text("import os\nos.environ['SITE'] = 'broken'\n")
@@ -325,7 +320,7 @@ def test_sockets_that_were_handed_over_are_not_kept(configured, directory):
         address = taken.getsockname()
         inode = os.stat(fd).st_ino
     zygote = ask(server)["parent"]
-    held = [os.readlink(f"/proc/{zygote}/fd/{name}") for name in os.listdir(f"/proc/{zygote}/fd")]
+    held = opened(zygote)
     assert held.count(f"socket:[{inode}]") == 1, held  # the one that it hands on
     server.stop()
     with socket.socket() as again:

@@ -60,6 +60,39 @@ def test_its_logs(daemon, tmp_path, options):
     assert "stopped" in errors.read_text() and "GET / " in accesses.read_text()
 
 
+SAYS = """
+import os, sys
+
+if "INSTEAD" in os.environ:
+    os.dup2(os.open(os.environ["INSTEAD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), 1)
+
+def application(environ, start_response):
+    os.system("echo from a child")
+    print("from the application", flush=True)
+    start_response("200 OK", [])
+    return [str(os.getpid()).encode()]
+"""
+
+
+@pytest.mark.parametrize("options", [*KINDS, ("--capture-output",)])
+def test_what_an_application_prints_is_not_lost_if_it_goes_elsewhere(daemon, tmp_path, options):
+    (tmp_path / "says.py").write_text(SAYS)
+    errors, instead = tmp_path / "errors", tmp_path / "instead"
+    more = () if "--capture-output" in options else ("--env", f"INSTEAD={instead}")
+    status, said, _ = daemon("says", "--chdir", tmp_path, "--error-logfile", errors, *options, *more)
+    assert (status, said) == (0, "")
+    out = errors if "--capture-output" in options else instead
+    port = int(re.search(r"http://127\.0\.0\.1:(\d+)", errors.read_text()).group(1))
+    ours = [int(requests.get(f"http://127.0.0.1:{port}/", timeout=LIMIT).text)]
+    assert "from a child\nfrom the application\n" in out.read_text()
+    if options:
+        os.kill(ours[0], signal.SIGKILL)  # one that comes later does not leave the terminal any more
+        count = options.count("2") + 2
+        wait_until(lambda: f" worker {count} serves" in errors.read_text(), "another one serves")
+        requests.get(f"http://127.0.0.1:{port}/", timeout=LIMIT)
+        assert out.read_text().count("from a child\nfrom the application\n") == 2
+
+
 @pytest.mark.parametrize("options", KINDS)
 def test_why_it_does_not_come_up(daemon, tmp_path, options):
     status, said, pid = daemon("no_such_app", *options)
@@ -109,6 +142,29 @@ def test_the_title(serve, options):
     os.kill(answer["pid"], signal.SIGKILL)
     assert server.stderr.wait_for(b"worker 2 serves")
     assert server.get("/").json()["title"] == "gowsgi: worker [a site]"
+
+
+def test_the_title_of_a_file_that_has_changed(serve, tmp_path):
+    conf = tmp_path / "conf.py"
+    conf.write_text("proc_name = 'one'\n")
+    server = serve("ids", "-c", conf, expect_errors=True)
+    assert server.stderr.wait_for(b"worker 1 serves")
+
+    def titles():
+        with open(f"/proc/{server.pid}/cmdline") as file:
+            return file.read().rstrip("\0"), server.get("/").json()["title"]
+
+    assert titles() == ("gowsgi: master [one]", "gowsgi: worker [one]")
+    for text, outcome, name in (
+        ("proc_name = 'two'\n", b"the new workers serve", "two"),
+        ("proc_name = 'three'\ndef post_fork(server, worker):\n    raise ValueError\n", b"the old ones go on", "two"),
+    ):
+        conf.write_text(text)
+        server.signal(signal.SIGHUP)
+        assert server.stderr.wait_for(outcome)
+        expected = (f"gowsgi: master [{name}]", f"gowsgi: worker [{name}]")
+        wait_until(lambda expected=expected: titles() == expected, "that is the title")
+    server._resources = server.resources()
 
 
 def test_the_title_of_one_process(serve):

@@ -52,10 +52,15 @@ def test_one_that_is_killed_takes_only_its_own_along(workers):
         os.kill(first[0], signal.SIGKILL)
         server.wait_for(3)
         crowd.more()
-        assert crowd.pids == set(server.started())
+        wait_until(lambda: crowd.pids == set(server.started()), "the third takes part")
         # Each connection that it had, once; of a new one nobody knows whose it was.
         assert {pid for _, pid in crowd.problems} <= {first[0], None}
         assert 0 < len(crowd.problems) <= 200
         known = len(crowd.problems)
         crowd.more()
         assert len(crowd.problems) == known
+
+
+def test_the_application_does_not_have_what_its_worker_was_told(workers):
+    """A server that it starts, with the environment that it has, is no part of this one whose master is gone."""
+    assert workers(count=1).get("/environ?name=GOWSGI_WORKER").text == ""

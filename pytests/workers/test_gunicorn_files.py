@@ -90,7 +90,7 @@ def ran(tmp_path_factory):
             name: [pool.submit(run, command, base / str(n) / name / "home", name) for n, command in enumerate(commands)]
             for name in CONFS
         }
-    yield pending
+        yield pending  # each test waits for its own two
     with contextlib.suppress(OSError):
         shutil.rmtree(base)
 

@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from harness.beside import FILES, Beside
+from harness.forms import APPS
 from harness.server import run
 from harness.waiting import wait_until
 
@@ -122,7 +123,7 @@ def test_the_life_of_a_server(beside):
 
 def test_a_worker_that_hangs(beside):
     """worker_abort runs in the main thread, and shows what that does."""
-    for server in beside("every_hook.py", "-k", "sync", "--threads", "1", "--workers", "1", "--timeout", "1"):
+    for server in beside("every_hook.py", "-k", "sync", "--threads", "1", "--workers", "1", "--timeout", "2"):
         server.wait_for("post_worker_init")
         connection = server.begun("/hang")
         server.wait_for("child_exit")
@@ -183,6 +184,7 @@ def test_a_signal_to_a_worker(form, tmp_path, number):
         first = server.wait_for("post_worker_init")["pid"]
         wait_until(server.listens, "it listens")
         assert server.get("/")[0] == 200
+        server.wait_for("post_request")  # which comes behind the answer
         server.signal(number, first)
         server.wait_for("child_exit")
         server.wait_for("post_worker_init", 2)
@@ -270,3 +272,30 @@ def test_gunicorn_need_not_be_installed(form, tmp_path):
     assert "util" in forked["error"]
     assert [note["path"] for note in server.seen("access")] == ["/"]
     assert (tmp_path / "home" / "requests").read_text() == "/ http\n"
+
+
+HANGS = """
+import os, time
+
+def nworkers_changed(server, new, old):
+    if (new, old) == (3, 2):
+        open("hangs", "w").close()
+        while not os.path.exists("goes on"):
+            time.sleep(0.01)
+"""
+
+
+def test_a_hook_that_hangs_keeps_nobody(workers, tmp_path):
+    """Neither the workers that are there, nor the master, nor new workers of a HUP."""
+    (tmp_path / "conf.py").write_text(HANGS)
+    server = workers("-c", tmp_path / "conf.py", "--pythonpath", APPS, cwd=tmp_path)
+    server.signal(signal.SIGTTIN)
+    wait_until((tmp_path / "hangs").exists, "the hook is called")
+    old = server.started()
+    assert server.answering() in old
+    server.signal(signal.SIGUSR1)
+    server.signal(signal.SIGHUP)
+    assert server.stderr.wait_for(rb"the new workers serve")
+    wait_until(lambda: server.answering() not in old, "a new one answers")
+    (tmp_path / "goes on").write_text("")
+    server.server._resources = server.resources()

@@ -1,5 +1,6 @@
 """What hooks are called with, and in which order, without a server; gunicorn's own objects are the measure."""
 
+import json
 import logging
 import os
 import socket
@@ -11,6 +12,7 @@ import pytest
 
 from gowsgi._gunicorn_cfg import DEFAULTS, Cfg
 from gowsgi._hooks import HookError, Hooks
+from gowsgi._zygote import Zygote
 from gowsgi._zygote_life import Life
 
 
@@ -355,6 +357,8 @@ class File:
         self.values = values or {}
 
 
+END = {"do": "end", "last": True, "level": "INFO", "message": "stopped"}
+
 TOLD = {
     "master": 4711,
     "app": "site:app",
@@ -382,7 +386,7 @@ def test_without_a_configuration_nothing_is_done():
         life.begins(TOLD, file, os.getcwd())
         life.loaded(TOLD, len, [])
         assert life.hooks is None and life.forks(1) is None and life.inside(None, None) is None
-        for order in ({"do": "end", "last": True}, {"do": "workers", "workers": 1, "before": 2}, {"do": "reopen"}):
+        for order in (END, {"do": "workers", "workers": 1, "before": 2}, {"do": "reopen"}):
             life.ordered(order)
         life.ended(7)
         life.ends()
@@ -405,7 +409,7 @@ def test_a_start_and_a_reload():
         life.ordered({"do": "workers", "workers": 4, "before": 2})
         life.ended(12)
         life.ended(13)
-        life.ordered({"do": "end", "last": not reload})
+        life.ordered({**END, "last": not reload})
         life.ordered({"do": "end"})  # its master is gone
         life.ends()
         expected = [*names, "nworkers_changed", "child_exit"] + ([] if reload else ["on_exit"])
@@ -433,6 +437,51 @@ def test_a_pre_fork_that_fails_leaves_nothing_open():
     with pytest.raises(HookError):
         life.forks(1)
     assert os.listdir("/proc/self/fd") == open_before
+
+
+def test_a_fork_that_fails_leaves_nothing_open(monkeypatch, capsys):
+    def fork():
+        raise OSError(11, "Resource temporarily unavailable")
+
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    zygote = Zygote(ours, None)
+    zygote.life.begins(TOLD, File({"pre_fork": len_of_two}, {"errorlog": "/dev/null"}), os.getcwd())
+    open_before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "fork", fork)
+    assert not zygote.fork(3, os.dup(0))
+    assert os.listdir("/proc/self/fd") == open_before
+    assert json.loads(its.recv(1000)) == {"does": "ended", "age": 3, "status": 3 << 8}
+    assert "a worker cannot be forked: [Errno 11]" in capsys.readouterr().err
+    ours.close()
+    its.close()
+
+
+def len_of_two(_server, _worker):
+    pass
+
+
+class Broken:
+    """A logger, or a stream, that fails whatever is asked of it."""
+
+    def __getattr__(self, name):
+        raise ValueError(f"no {name} today")
+
+
+@pytest.mark.parametrize("stream", [None, Broken()], ids=["none", "broken"])
+def test_a_logger_that_raises_ends_nothing(monkeypatch, capfd, stream):
+    life = Life()
+    life.begins(TOLD, File({"child_exit": failing, "pre_exec": failing}, {}), os.getcwd())
+    life.hooks.log = Broken()
+    monkeypatch.setattr(sys, "stderr", stream)
+    life.ordered({"do": "reopen"})
+    life.ordered({"do": "log", "level": "INFO", "message": "what is said"})
+    life.forked(life.forks(1), 17)
+    life.ended(17)
+    assert not life.execs()
+    said = capfd.readouterr().err
+    for name in ("reopen_files", "info", "debug", "exception", "error"):
+        assert f"ValueError: no {name} today" in said
+    assert "gowsgi: what is said\n" in said
 
 
 def test_what_asks_for_pythons_logging(monkeypatch):

@@ -27,6 +27,7 @@ def test_new_workers(workers, options):
             assert server.stderr.wait_for(b"(?s)(the new workers serve.*){%d}" % turn)
         crowd.more()
         wait_until(lambda: all(map(gone, old)), "the old ones have ended")
+        crowd.more()
         assert crowd.pids > set(old)
         unharmed(crowd)
 

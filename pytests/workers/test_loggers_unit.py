@@ -64,6 +64,14 @@ def access(log, environ=ENVIRON):
     log.access(Response(request, "201 Created", [("X-Two", "2")], 3), request, environ, TOOK)
 
 
+@pytest.mark.parametrize("setting, name", [("errorlog", "error"), ("accesslog", "access")])
+def test_a_file_that_cannot_be_opened(tmp_path, setting, name):
+    with pytest.raises(RuntimeError) as raised:
+        Logger(Cfg({setting: str(tmp_path)}))
+    sentence = f"the {name} log cannot be opened: {tmp_path}: Is a directory; name another file with --{name}-logfile"
+    assert str(raised.value) == sentence
+
+
 def test_all_levels_and_the_access_log(classes, tmp_path):
     error, requests = tmp_path / "error", tmp_path / "access"
     form = "%(h)s %(l)s %(u)s %(r)s %(s)s %(m)s %(U)s %(q)s %(H)s %(b)s %(B)s %(f)s %(a)s %(T)s %(D)s %(M)s %(L)s %(p)s"
@@ -261,7 +269,16 @@ def test_a_statsd_that_is_away_is_told_of_once(tmp_path):
     for _ in range(4):  # every other one hears of the one before
         log.increment("x", 1)
     log.sock.close()
-    assert 1 <= (tmp_path / "log").read_text().count("Error sending message to statsd") <= 2
+    assert (tmp_path / "log").read_text().count("Error sending message to statsd") == 1
+
+
+def test_a_statsd_that_was_never_there_is_told_of(tmp_path):
+    log = Statsd(Cfg({"statsd_host": f"unix://{tmp_path}/none", "errorlog": str(tmp_path / "log")}))
+    log.increment("x", 1)
+    assert log.sock is None
+    assert f"statsd_host {tmp_path}/none cannot be reached, so nothing is sent" in (tmp_path / "log").read_text()
+    Statsd(Cfg({"errorlog": str(tmp_path / "other")}))
+    assert not (tmp_path / "other").read_text()
 
 
 def test_which_class_it_is(tmp_path, monkeypatch):

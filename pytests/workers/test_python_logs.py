@@ -1,6 +1,7 @@
 """What gowsgi's own master and workers log goes to Python's loggers where gunicorn's settings for that are given."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -10,7 +11,7 @@ import pytest
 
 from harness.masters import connect
 from harness.server import environment, run
-from harness.waiting import wait_until
+from harness.waiting import LIMIT, wait_until
 
 CLASS = """
 import os
@@ -62,6 +63,36 @@ def test_a_logger_class_hears_of_requests_errors_and_what_the_server_says(worker
     assert any(re.match(rf"info (?!{server.pid})\d+ worker 1 serves pid={worker} ", line) for line in said())
     server.signal(signal.SIGUSR1)
     wait_until(lambda: len([line for line in said() if line.startswith("reopened")]) >= 2, "zygote and worker")
+    server.stop()
+    assert f"info {worker} stopped" in said()
+    # All that the master says, from the first line to the last, and only there.
+    heard = [line.partition(" ")[2].partition(" ")[2] for line in said() if line.startswith("info ")]
+    assert re.match(rf"gowsgi \S+ listening on http://\S+ \(1 workers, pid {server.pid}\)$", heard[0]), heard
+    assert heard[-1] == "stopped" and heard.count("stopped") == 2 and heard.count("stopping workers=1") == 1
+    assert b"[%d] [" % server.pid not in server.stderr.since()
+
+
+PATCHES = """
+import _thread, sys, threading, types
+
+# As gevent: a thread is a greenlet of the one that starts it. This one is never left when it waits.
+originals = {"start_new_thread": _thread.start_new_thread}
+monkey = types.ModuleType("gevent.monkey")
+monkey.get_original = lambda module, name: originals.get(name) or getattr(sys.modules[module], name)
+sys.modules["gevent"] = types.ModuleType("gevent")
+sys.modules["gevent.monkey"] = monkey
+_thread.start_new_thread = lambda function, args, kwargs={}: function(*args, **kwargs)
+threading.Thread.start = threading.Thread.run
+
+from logger_of_mine import Mine as logger_class
+"""
+
+
+def test_a_file_that_has_patched_threads(workers, said, tmp_path):
+    (tmp_path / "conf.py").write_text(PATCHES)
+    server = workers("-c", tmp_path / "conf.py", count=1, env=mine(tmp_path))
+    (worker,) = server.started()
+    assert server.get("/").status_code == 200
     server.stop()
     assert f"info {worker} stopped" in said()
 
@@ -124,6 +155,24 @@ def test_syslog_and_statsd(workers):
         )
         while not all(re.search(pattern, got) for pattern in wanted):
             got += receiver.recv(65536).decode() + "\n"
+
+
+def test_how_many_wait_to_be_accepted(workers):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(LIMIT)
+        address = "127.0.0.1:%d" % receiver.getsockname()[1]
+        server = workers("--enable-backlog-metric", "--statsd-host", address, count=1)
+        os.kill(server.started()[0], signal.SIGSTOP)
+        clients = [server.connect() for _ in range(3)]
+        for client in clients:
+            client.request("GET", "/")
+        while b"gunicorn.backlog:3|h" not in receiver.recv(65536).split(b"\n"):
+            pass
+        os.kill(server.started()[0], signal.SIGCONT)
+        assert [client.response().status for client in clients] == [200] * 3
+        while receiver.recv(65536) != b"gunicorn.backlog:0|h":
+            pass
 
 
 PRINTS = """

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from harness.server import opened
 from harness.waiting import wait_until
 
 APP = """
@@ -86,8 +87,7 @@ def test_a_new_file_beside_the_others(reloading, site):
 
 def test_without_it_nothing_is_watched(serve, site):
     def watching(server):
-        folder = f"/proc/{server.pid}/fd"
-        return "anon_inode:inotify" in [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+        return "anon_inode:inotify" in opened(server.pid)
 
     server = serve("site_app", "--workers", "1", cwd=site)
     assert server.stderr.wait_for(b"serves")

@@ -128,9 +128,17 @@ def test_an_old_one_that_is_killed_harms_nobody(upgrade):
     assert new.server.wait() == -signal.SIGKILL
 
 
-def test_a_path_is_the_new_ones(serve, tmp_path):
+@pytest.mark.parametrize("bound_by", ["it", "systemd"])
+def test_a_path_is_the_new_ones_if_it_was_the_old_ones(serve, tmp_path, bound_by):
     path = tmp_path / "socket"
-    server = serve("worker", "--workers", "1", bind=(f"unix:{path}",))
+    with socket.socket(socket.AF_UNIX) as listener:
+        bind, numbers = f"unix:{path}", []
+        if bound_by == "systemd":
+            listener.bind(str(path))
+            listener.listen(10)
+            numbers.append(listener.fileno())
+            bind = f"fd://{numbers[0]}"
+        server = serve("worker", "--workers", "1", bind=(bind,), pass_fds=numbers)
     assert server.stderr.wait_for(rb"worker 1 serves")
     server.signal(signal.SIGUSR2)
     match = server.stderr.wait_for(rb"a new master is started.* pid=(\d+)")
@@ -144,7 +152,7 @@ def test_a_path_is_the_new_ones(serve, tmp_path):
     assert server.stderr.wait_for(rb"takes its place")
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: gone(pid), "it has ended")
-    assert not path.exists()
+    assert path.exists() == (bound_by == "systemd")
     assert server.wait() == 0
 
 

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import socket
 
 import pytest
 
-from harness.server import run
+from harness.server import opened, run
 from harness.waiting import gone, wait_until
 
 
@@ -46,6 +47,95 @@ def test_a_graceful_stop_waits_for_what_runs(workers):
         client.request("GET", "/sleep?s=0.5")
     server.signal(signal.SIGTERM)
     assert [client.response().status for client in clients] == [200] * 4
+    assert server.wait() == 0
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["loaded by each", "preloaded"])
+def test_a_graceful_stop_serves_what_waits_to_be_accepted(workers, tmp_path, options):
+    """A worker whose only thread is busy lets others accept, of which there are none in the end."""
+    server = workers("--threads", "1", *options, count=1)
+    free = tmp_path / "free"
+    clients = [server.connect()]
+    clients[0].request("GET", f"/hold?file={free}")
+    wait_until((tmp_path / "free.holds").exists, "the thread is busy")
+    for _ in range(3):
+        clients.append(server.connect())
+        clients[-1].request("GET", "/")
+    server.signal(signal.SIGTERM)
+    assert server.stderr.wait_for(rb"\[%d\] \[INFO\] stopping" % server.started()[0])
+    free.touch()
+    assert [client.response().status for client in clients] == [200] * 4
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["loaded by each", "preloaded"])
+@pytest.mark.parametrize("by", ["--chdir", "PWD"])
+def test_a_reload_goes_where_a_symbolic_link_points_to_now(workers, tmp_path, by, options):
+    """As Capistrano and its like deploy: current is moved to another release."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        text = f"def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{name}']\n"
+        (tmp_path / name / "released.py").write_text(text)
+    current = tmp_path / "current"
+    current.symlink_to("first")
+    if by == "--chdir":
+        server = workers(by, current, *options, count=1, app="released:app")
+    else:
+        server = workers(*options, count=1, app="released:app", cwd=current, env={by: current})
+    assert server.get("/").text == "first"
+    (tmp_path / "next").symlink_to("second")
+    (tmp_path / "next").replace(current)
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: server.get("/").text == "second", "the new one serves")
+    wait_until(lambda: gone(server.started()[0]), "the old one has ended")
+
+
+def test_signals_for_the_master_do_nothing_to_a_worker(workers):
+    """pkill sends them to all."""
+    server = workers()
+    pids = server.started()
+    for name in ("HUP", "TTIN", "USR2"):
+        os.kill(pids[0], getattr(signal, f"SIG{name}"))
+        assert server.stderr.wait_for(rb"\[%d\] \[INFO\] SIG%s is for the master" % (pids[0], name.encode()))
+    assert server.answering() in pids
+
+
+FORKS = """
+import os, time
+
+def application(environ, start_response):
+    if os.fork() == 0:  # as a multiprocessing.Process that goes on
+        while os.path.exists("goes_on"):
+            time.sleep(0.01)
+        os._exit(0)
+    start_response("200 OK", [])
+    return [b"forked"]
+"""
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_a_process_that_a_worker_has_forked_keeps_no_address(serve, tmp_path, upgraded):
+    (tmp_path / "forks.py").write_text(FORKS)
+    (tmp_path / "goes_on").touch()
+    server = serve("forks", "--workers", "1", cwd=tmp_path, bind=("127.0.0.1:0", f"unix:{tmp_path / 'socket'}"))
+    assert server.get("/").text == "forked"
+    if upgraded:
+        server.signal(signal.SIGUSR2)
+        assert server.stderr.wait_for(rb"(?s)(worker 1 serves.*){2}")
+        pid = int(server.stderr.wait_for(rb"a new master is started.* pid=(\d+)").group(1))
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert server.stderr.wait_for(rb"takes its place")
+        assert server.get("/").text == "forked"
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: gone(pid), "the new one has ended")
+    else:
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), 10)
+    (tmp_path / "goes_on").unlink()
     assert server.wait() == 0
 
 
@@ -117,7 +207,7 @@ def test_a_worker_that_takes_too_much_memory_is_replaced(workers):
 
 @pytest.mark.parametrize("path, threads", [("/sleep?s=1000", 2), ("/gil", 2)])
 def test_a_worker_that_is_stuck_is_replaced(workers, path, threads):
-    server = workers("--timeout", "0.5", "--threads", threads, count=1, expect_errors=True)
+    server = workers("--timeout", "1", "--threads", threads, count=1, expect_errors=True)
     server.expect_errors = True
     clients = [server.connect() for _ in range(threads)]
     for client in clients:
@@ -131,33 +221,33 @@ def test_a_worker_that_is_stuck_is_replaced(workers, path, threads):
 
 
 def test_a_call_that_lasts_while_another_thread_is_free_is_none(workers):
-    server = workers("--timeout", "0.4", "--threads", "2", count=1)
+    server = workers("--timeout", "1", "--threads", "2", count=1)
     client = server.connect()
-    client.request("GET", "/sleep?s=1.5")
+    client.request("GET", "/sleep?s=2.5")
     assert client.response().status == 200
     assert len(server.started()) == 1
 
 
 def test_a_response_that_comes_slowly_is_none(workers):
     """Each block is a call of its own."""
-    server = workers("--timeout", "0.4", count=1)
-    assert server.get("/blocks?s=0.15").text == 10 * "block"
+    server = workers("--timeout", "1", count=1)
+    assert server.get("/blocks?s=0.25").text == 10 * "block"
     assert len(server.started()) == 1
 
 
 def test_a_thread_that_waits_for_another_request_is_none(workers, tmp_path):
     (tmp_path / "greenlet.py").write_text("raise ImportError('none here')\n")
-    server = workers("--timeout", "0.4", count=1, app="waits", env={"PYTHONPATH": str(tmp_path)})
-    assert server.get("/wait?name=a&timeout=1.5").text == "Timeout"
+    server = workers("--timeout", "1", count=1, app="waits", env={"PYTHONPATH": str(tmp_path)})
+    assert server.get("/wait?name=a&timeout=2.5").text == "Timeout"
     assert len(server.started()) == 1
 
 
 def test_threads_that_talk_to_clients_are_none(workers):
     """As Flask-Sock's do, one for each client: a worker with as many clients as threads is full, and not stuck."""
-    server = workers("--timeout", "0.4", "--threads", "2", count=1)
+    server = workers("--timeout", "1", "--threads", "2", count=1)
     clients = [server.connect() for _ in range(2)]
     for client in clients:
-        client.request("GET", "/talk?s=1.5")
+        client.request("GET", "/talk?s=2.5")
     for client in clients:
         assert client.rest() == b"said"
     assert len(server.started()) == 1
@@ -179,11 +269,21 @@ def test_connections_are_spread(workers):
 def test_a_crowd_is_spread(workers, options):
     """Who runs already takes no more than its part, although the kernel wakes nobody else while it does."""
     server = workers(*options)
-    clients = [server.connect() for _ in range(128)]
-    for client in clients:
-        client.send(b"GET / HTTP/1.1\r\nHost: site\r\n\r\n")
-    pids = [client.response().text.split()[0] for client in clients]
-    assert sorted(map(pids.count, set(pids)))[0] >= 0.4 * 128, pids
+
+    def sockets():
+        return [sum(target.startswith("socket:") for target in opened(pid)) for pid in server.started()]
+
+    before, shares = sockets(), []
+    for _ in range(5):
+        clients = [server.connect() for _ in range(128)]
+        for client in clients:
+            client.send(b"GET / HTTP/1.1\r\nHost: site\r\n\r\n")
+        pids = [client.response().text.split()[0] for client in clients]
+        shares.append(min(pids.count(str(pid)) for pid in server.started()))
+        server.close_clients()
+        wait_until(lambda: sockets() == before, "the connections are gone")
+    # Nobody waits for a worker that has no CPU for 20 ms, which a busy machine may do to one of them.
+    assert sorted(shares)[2] >= 0.4 * 128, shares
 
 
 def test_a_worker_without_a_free_thread_leaves_connections_to_the_others(workers, tmp_path):
@@ -209,6 +309,12 @@ def test_more_and_fewer_workers(workers):
     wait_until(lambda: sum(map(gone, pids)) == 2, "two have ended")
     assert server.answering() in pids
     server.server._resources = server.resources()
+
+
+@pytest.mark.parametrize("told", [{"GOWSGI_WORKER": "1:2:3:4:"}, {"GOWSGI_ZYGOTE": "1:3:4"}], ids=["worker", "zygote"])
+def test_who_finds_its_master_gone_becomes_none_itself(form, told):
+    status, out, err = run(form, "--workers", "2", "--bind", "127.0.0.1:0", "hello", env=told)
+    assert (status, out, err) == (3, "", "gowsgi: the master of this process has ended, so it ends as well\n")
 
 
 def test_logs_are_opened_again(workers, tmp_path):

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Callable, Iterator
 
 from gowsgi._config_values import HOOKS, KINDS, Mistake, hook, plain
@@ -42,6 +42,7 @@ class ConfigFile:
     values      the settings and what they were given as; classes that a function was to return are here
     own         gowsgi's own options by their names, which have gowsgi_ in front in the file
     hooks       the hooks, each a function of as many arguments as gunicorn calls it with
+    others      what else the file has made, by name: "value" or "function"
     """
 
     def __init__(self, path: str, names: dict[str, Any], lines: dict[str, list[int]]) -> None:
@@ -49,6 +50,7 @@ class ConfigFile:
         self.values: dict[str, Any] = {}
         self.own: dict[str, Any] = {}
         self.hooks: dict[str, Callable[..., Any]] = {}
+        self.others: dict[str, str] = {}
         self._lines = lines
         self._plain: dict[str, Any] = {}
         for name, value in names.items():
@@ -69,6 +71,10 @@ class ConfigFile:
                 self.own.update(normal.options)
         elif name.startswith(OWN) and not callable(value) and not isinstance(value, ModuleType):
             self.own[name[len(OWN) :]] = value
+        elif type(value) is FunctionType:
+            self.others[name] = "function"
+        elif type(value) in (str, int, float, bool, list, tuple, dict):
+            self.others[name] = "value"
 
     def place(self, name: str) -> str:
         """Where a setting stands, in front of what is said about it."""
@@ -85,6 +91,7 @@ class ConfigFile:
         settings    values by setting, where None is the default
         own         values by option
         hooks       the names of those that are there
+        others      as above, of the names that have lines
         lines       the lines that give a name its value, by name
         remarks     sentences for the log
         """
@@ -100,12 +107,14 @@ class ConfigFile:
             settings["access_log_format"] = " ".join(line.strip() for line in layout.splitlines())
             where = self.place("access_log_format")
             remarks.append(f"{where}access_log_format has line breaks, which are spaces here: a record is one line")
-        known = [*settings, *self.hooks, *(OWN + name for name in self.own)]
+        others = {name: kind for name, kind in self.others.items() if name in self._lines}
+        known = [*settings, *self.hooks, *(OWN + name for name in self.own), *others]
         return {
             "path": self.path,
             "settings": settings,
             "own": {name: plain(value) for name, value in self.own.items()},
             "hooks": sorted(self.hooks),
+            "others": others,
             "lines": {name: self._lines[name] for name in known if name in self._lines},
             "remarks": remarks,
         }
@@ -157,8 +166,12 @@ def _find(name: str) -> Any:
 
 
 def _from_file(path: str) -> ConfigFile:
-    if not os.path.exists(path):
-        raise ConfigError(f"the configuration file {path} does not exist")
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        raise ConfigError(f"the configuration file {path} does not exist") from None
+    except OSError as error:
+        raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror}") from None
     name = "__config__"
     loader = None
     if not path.endswith((".py", ".pyc")):

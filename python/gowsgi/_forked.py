@@ -8,6 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from gowsgi import _gunicorn_settings as _settings
+from gowsgi._attempts import attempt
 from gowsgi._gunicorn_logs import Failures, Records
 from gowsgi._hooks import HookError, Hooks
 
@@ -41,7 +42,7 @@ class Forked:
         self._accesses = _settings.accesses(hooks.cfg, hooks.log) and not _settings.native_access(hooks.cfg, hooks.log)
         self._ended = False
 
-    def begins(self) -> str:
+    def begins(self) -> list[str]:
         """Before Go is started. What Go is to know; see internal/master/link.go."""
         try:
             self.hooks.post_fork(self.worker)
@@ -52,7 +53,7 @@ class Forked:
             told.append("log=" + self._records.path)
         if self._accesses:
             told.append("access")
-        return ",".join(told)
+        return told
 
     def loaded(self, app: WSGIApplication, native: Any) -> WSGIApplication:
         """The application is; what is to serve is returned."""
@@ -76,7 +77,7 @@ class Forked:
             self._records.close()
 
     def reopen(self) -> None:
-        self.hooks.log.reopen_files()
+        attempt(self.hooks.log, "reopen_files")
 
     def _beat(self) -> None:
         """Called by the server as long as its threads live."""
@@ -102,7 +103,7 @@ class Forked:
         self._leave(1)
 
     def _refuse(self, error: HookError) -> None:
-        self.hooks.log.error("%s", error, exc_info=error.__cause__)
+        attempt(self.hooks.log, "error", "%s", error, exc_info=error.__cause__)
         self._leave(EXIT_BOOT)
 
     def _leave(self, status: int) -> None:

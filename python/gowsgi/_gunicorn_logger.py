@@ -240,7 +240,13 @@ class Logger:
         if output == "-":
             handler = logging.StreamHandler(stream)
         else:
-            handler = logging.FileHandler(output)
+            try:
+                handler = logging.FileHandler(output)
+            except OSError as error:
+                what, flag = ("access", "--access-logfile") if log is self.access_log else ("error", "--error-logfile")
+                raise RuntimeError(
+                    f"the {what} log cannot be opened: {output}: {error.strerror}; name another file with {flag}"
+                ) from None
             try:  # so that a worker, which may be another user, can reopen it
                 os.chown(handler.baseFilename, self.cfg.uid, self.cfg.gid)
             except OSError:
@@ -261,6 +267,10 @@ class Logger:
         log.addHandler(handler)
 
 
+# How many seconds nothing more is said of a statsd that is away.
+TOLD_AGAIN = 60.0
+
+
 class Statsd(Logger):
     """Counts and measures, too, for the statsd at statsd_host, under gunicorn's names."""
 
@@ -274,13 +284,16 @@ class Statsd(Logger):
         else:
             family = socket.AF_INET6 if host and ":" in host[0] else socket.AF_INET
         self.sock: socket.socket | None = None
-        self._failing = False
+        self._told: float | None = None
         found = socket.socket(family, socket.SOCK_DGRAM)
         try:
             found.connect(host)
             self.sock = found
-        except (OSError, TypeError):  # it is not there, or nowhere
+        except TypeError:  # there is none
             found.close()
+        except OSError as error:
+            found.close()
+            Logger.warning(self, "statsd_host %s cannot be reached, so nothing is sent there: %s", host, error)
 
     def critical(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         super().critical(msg, *args, **kwargs)
@@ -346,11 +359,11 @@ class Statsd(Logger):
         try:
             self.sock.send((self.prefix + text).encode("ascii"))
         except (OSError, ValueError) as error:
-            if not self._failing:  # gunicorn says so each time
+            now = time.monotonic()
+            # gunicorn says so each time. That one could be sent says little by UDP: the next is refused again.
+            if self._told is None or now - self._told > TOLD_AGAIN:
+                self._told = now
                 Logger.warning(self, "Error sending message to statsd: %s", error)
-            self._failing = True
-        else:
-            self._failing = False
 
 
 def _items(pairs: Any) -> Iterable[Any]:

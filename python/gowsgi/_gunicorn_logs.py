@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any
 
 from gowsgi import _gunicorn_settings as _settings
+from gowsgi._attempts import attempt
+from gowsgi._unpatched import unpatched
 
 __all__ = ["Failures", "Records", "tell"]
 
@@ -33,8 +35,16 @@ class Records:
             return
         read, self._write = os.pipe()
         self.path = f"/proc/self/fd/{self._write}"
-        self._thread = threading.Thread(target=self._pump, args=(read,), name="gowsgi-log", daemon=True)
-        self._thread.start()
+        self._over = unpatched("_thread", "allocate_lock")()
+        self._over.acquire()
+        unpatched("_thread", "start_new_thread")(self._run, (read,))
+
+    def _run(self, read: int) -> None:
+        threading.current_thread().name = "gowsgi-log"
+        try:
+            self._pump(read)
+        finally:
+            self._over.release()
 
     def _pump(self, read: int) -> None:
         with open(read, encoding="utf-8", errors="backslashreplace") as lines:
@@ -42,7 +52,7 @@ class Records:
                 try:
                     self._tell(json.loads(line))
                 except Exception:  # a logger's mistake is not the server's
-                    self._log.exception("gowsgi: the logger has refused a record")
+                    attempt(self._log, "exception", "gowsgi: the logger has refused a record")
 
     def _tell(self, record: dict[str, Any]) -> None:
         level, message = record.pop("level"), record.pop("message")
@@ -55,7 +65,7 @@ class Records:
         if self._write >= 0:
             os.close(self._write)
             self._write = -1
-            self._thread.join(1)
+            self._over.acquire(timeout=1)
 
 
 class Failures:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gowsgi import _gunicorn_settings as _settings
+from gowsgi._attempts import attempt
 from gowsgi._logged import Logged, Record
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class _Seen(Record):
         try:
             self._after(self._worker, self._request, environ, response)
         except Exception:
-            self._worker.log.exception("Exception in post_request hook")
+            attempt(self._worker.log, "exception", "Exception in post_request hook")
 
 
 class Request:

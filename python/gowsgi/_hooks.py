@@ -7,9 +7,12 @@ does in a worker, in the worker.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
+from gowsgi._attempts import attempt
 from gowsgi._hook_objects import App, Listener, Server, Worker
+from gowsgi._queues import queued
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -32,7 +35,7 @@ def hooks_for(functions: Mapping[str, Any], cfg: Any, master_pid: int, app: str)
     """
     from gowsgi._gunicorn_settings import asks_for_python
 
-    if not functions and not asks_for_python(cfg):
+    if not functions and not asks_for_python(cfg) and not cfg.enable_backlog_metric:
         return None
     return Hooks(functions, cfg, cfg.logger_class(cfg), master_pid, app=app)
 
@@ -67,6 +70,7 @@ class Hooks:
         self.app = App(cfg, app)
         self.server = Server(cfg, log, master_pid, self.app)
         self._hooks = hooks
+        self._next_look = 0.0
         self._told: int | None = None  # how many workers there are, as the log was told
         self.listens(addresses, fds)
 
@@ -131,7 +135,18 @@ class Hooks:
         if count != self._told:
             self._told = count
             measured = {"metric": "gunicorn.workers", "value": count, "mtype": "gauge"}
-            self.log.debug(f"{count} workers", extra=measured)
+            attempt(self.log, "debug", f"{count} workers", extra=measured)
+
+    def looks(self, listeners: Sequence[int]) -> None:
+        """What statsd hears of the queues, once a second."""
+        now = time.monotonic()
+        if not self.cfg.enable_backlog_metric or now < self._next_look:
+            return
+        self._next_look = now + 1
+        count = queued(listeners)
+        if count is not None:
+            measured = {"metric": "gunicorn.backlog", "value": count, "mtype": "histogram"}
+            attempt(self.log, "debug", f"socket backlog: {count}", extra=measured)
 
     # In the worker.
 
@@ -187,4 +202,4 @@ class Hooks:
             try:
                 hook(*arguments)
             except Exception:
-                self.log.exception("Exception in the hook %s", name)
+                attempt(self.log, "exception", "Exception in the hook %s", name)

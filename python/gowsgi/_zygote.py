@@ -16,10 +16,13 @@ import select
 import signal
 import socket
 import sys
+import threading
 import types
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from gowsgi._attempts import complain
+from gowsgi._collector import Collector
 from gowsgi._zygote_life import Life
 
 if TYPE_CHECKING:
@@ -34,6 +37,12 @@ STARTED_IN = "GOWSGI_STARTED_IN"
 
 # As config.ExitUsage, ExitBoot and ExitApp.
 EXIT_USAGE, EXIT_BOOT, EXIT_APP = 2, 3, 4
+
+# A status that no process has (internal/master/master.go).
+NOT_KNOWN = 0xFFFF
+
+# How many seconds hooks and atexit functions have when all workers have ended, as the master waits (zygotes.end).
+LAST = 5
 
 # What a worker sends to its parent is meant for the master.
 FORWARDED = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2", "SIGWINCH")
@@ -55,10 +64,11 @@ forking = forked = False
 
 
 def begin() -> None:
-    """For `python -m gowsgi`, in place of serving. Returns in each forked worker, and where this is not wanted."""
+    """For `python -m gowsgi`, in place of serving. Returns in each forked worker."""
     parent, _, rest = os.environ.pop(VARIABLE).partition(":")
     if parent != str(os.getppid()):
-        return
+        print("gowsgi: the master of this process has ended, so it ends as well", file=sys.stderr)
+        sys.exit(3)
     link, told_fd = rest.split(":")
     with open(int(told_fd), "rb") as file:
         told = json.loads(file.read().split(b"\0")[-1].decode())
@@ -88,20 +98,24 @@ class Zygote:
         self.life = Life()
         self.listeners: list[int] = []
         self.signals: Signals | None = None
-        self.collects = gc.isenabled()
+        self.caught: list[int] = []  # signals, before the orders were looked at
+        self.cut = False  # the last order came without all of its descriptors
+        self.collector: Collector | None = None
         self.settings = ""
         self.started_in = os.getcwd()
         self.master = os.getppid()
         self.ending = False
+        self.streams = [stream(number) for number in range(3)]
 
     def run(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         while True:
             order, fds = self.receive()
             if order is None:
+                for number in self.caught:
+                    self.forward(number)
                 if self.ending and not self.workers:
-                    self.life.ends()
-                    sys.exit(0)
+                    self.finish()
                 if self.signals is None:
                     sys.exit(0)
                 self.wait(self.signals)
@@ -110,12 +124,16 @@ class Zygote:
             elif order["do"] == "leave":
                 self.leave(order["streams"])
             elif order["do"] == "load":
+                if self.cut:
+                    self.fail(no_descriptors(), EXIT_BOOT)
                 self.listeners = fds
                 self.load(order)
             elif order["do"] == "exec":
                 self.tell(does="begins" if self.life.execs() else "refuses")
             elif order["do"] == "fork":
-                if self.fork(order["age"], fds[0]):
+                if self.cut:
+                    self.cannot_fork(order["age"], no_descriptors())
+                elif self.fork(order["age"], fds[0]):
                     return
             else:
                 self.life.ordered(order)
@@ -125,9 +143,11 @@ class Zygote:
     def wait(self, signals: Signals) -> None:
         # Whatever the application has done to SIGCHLD and select, the end of a worker is seen.
         signals.wait(self.link, 500 if self.workers else None)
-        for number in signals.taken():
-            self.forward(number)
+        # The master may have ordered an end before it has sent one: all orders that are there come first.
+        self.caught = signals.taken()
         self.reap()
+        if not self.ending:
+            self.life.looks(self.listeners)
 
     def receive(self) -> tuple[dict[str, Any] | None, list[int]]:
         """An order and its descriptors; None: there is none now. The end of the master is an order to end."""
@@ -138,7 +158,8 @@ class Zygote:
         if self.signals is not None:
             flags |= socket.MSG_DONTWAIT
         try:
-            data, ancillary, _, _ = self.link.recvmsg(1 << 20, socket.CMSG_SPACE(253 * size), flags)
+            data, ancillary, about, _ = self.link.recvmsg(1 << 20, socket.CMSG_SPACE(253 * size), flags)
+            self.cut = bool(about & socket.MSG_CTRUNC)
         except BlockingIOError:
             return None, []
         except OSError:
@@ -180,18 +201,26 @@ class Zygote:
     def load(self, order: dict[str, Any]) -> None:
         """Loads the application, if that is to be done here."""
         global app
+        held = [self.link.fileno(), *self.listeners]
+        files = list(map(file_of, held))
         try:
             self.prepare(order)
             self.life.begins(order.get("life"), config_file, self.started_in)
+            if order.get("records"):
+                self.tell(does="logs", logs=self.life.says(order["records"]))
             for name in ("atexit", "faulthandler", "functools", "threading"):  # which each worker wants
                 importlib.import_module(name)
             if order["app"]:
-                # Less is copied later when nothing was freed between what stays (gc.freeze in Python's documentation).
-                gc.disable()
+                self.collector = Collector()
                 self.support.load_app(order["app"])
                 app = self.support.app
                 gc.collect()
             self.life.loaded(order.get("life"), app, self.listeners)
+            fill_standard()
+            if list(map(file_of, held)) != files:
+                raise RuntimeError("the application has closed descriptors of the server's, as os.closerange does")
+            self.signals = signals = Signals()
+            os.register_at_fork(after_in_child=signals.forget)
         except self.support.Told as mistake:
             self.fail(str(mistake), EXIT_APP)
         except (OSError, RuntimeError) as error:
@@ -199,16 +228,15 @@ class Zygote:
             self.fail(str(error), EXIT_BOOT)
         except BaseException as error:  # of a logger's class, or sys.exit in a hook
             self.fail(f"the server cannot start: {type(error).__name__}: {error}", EXIT_BOOT)
-        self.collects = self.collects or gc.isenabled()
         gc.freeze()
-        self.signals = Signals()
         self.tell(does="loaded", logs=self.life.takes_records())
 
     def leave(self, streams: int) -> None:
         """Leaves the terminal, for a daemon."""
         nothing = os.open("/dev/null", os.O_RDWR)
         for number in range(streams):
-            os.dup2(nothing, number)
+            if stream(number) == self.streams[number]:  # else the application has put something there
+                os.dup2(nothing, number)
         os.close(nothing)
 
     def forward(self, number: int) -> None:
@@ -231,7 +259,7 @@ class Zygote:
         self.support.prepare(order["setup"])
 
     def fail(self, sentence: str, status: int) -> None:
-        print("gowsgi: " + sentence, file=sys.stderr, flush=True)
+        complain(sentence)
         sys.exit(status)
 
     def fork(self, age: int, link_fd: int) -> bool:
@@ -241,8 +269,9 @@ class Zygote:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except Exception:  # what the application has put there may raise anything
+            except BaseException:  # what the application has put there may raise anything
                 pass
+        seen = None
         try:
             seen = self.life.forks(age)
             with warnings.catch_warnings():
@@ -252,8 +281,9 @@ class Zygote:
         except (OSError, RuntimeError) as error:
             self.life.explain(error)
             os.close(link_fd)
-            print(f"gowsgi: a worker cannot be forked: {error}", file=sys.stderr, flush=True)
-            self.tell(does="ended", age=age, status=EXIT_BOOT << 8)
+            if seen is not None:
+                seen.tmp.close()
+            self.cannot_fork(age, str(error))
             return False
         if pid:
             os.close(link_fd)
@@ -262,18 +292,22 @@ class Zygote:
             self.life.forked(seen, pid)
             return False
         self.link.close()
-        if self.signals is not None:
-            self.signals.forget()
-        if self.collects:
-            gc.enable()
+        disown()
+        if self.collector is not None:
+            self.collector.wakes()
         worker = self.life.inside(seen, self.support)
-        told = "" if worker is None else worker.begins()
+        told = ["streams=" + ";".join(self.streams)] + ([] if worker is None else worker.begins())
         listeners = ",".join(map(str, self.listeners))
-        os.putenv(WORKER, f"{parent}:{age}:{link_fd}:{listeners}:forked{told}")  # Go's business, not the application's
+        # Go's business, not the application's.
+        os.putenv(WORKER, f"{parent}:{age}:{link_fd}:{listeners}:forked{','.join(told)}")
         os.putenv(STARTED_IN, self.started_in)
         if self.settings:
             os.putenv(FILE, self.settings)
         return True
+
+    def cannot_fork(self, age: int, why: str) -> None:
+        complain(f"a worker cannot be forked: {why}")
+        self.tell(does="ended", age=age, status=EXIT_BOOT << 8)
 
     def reap(self) -> None:
         """Tells of workers that have ended. Other children are the application's."""
@@ -281,7 +315,7 @@ class Zygote:
             try:
                 ended, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:  # somebody else has waited for it
-                ended, status = pid, 0
+                ended, status = pid, NOT_KNOWN
             if ended:
                 del self.workers[pid]
                 self.tell(does="ended", age=age, status=status)
@@ -293,8 +327,61 @@ class Zygote:
             sys.exit(0)
         self.ending = True
         for fd in self.listeners:
-            os.close(fd)
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # somebody has closed it
         self.listeners = []
+
+    def finish(self) -> NoReturn:
+        """Ends. Nobody needs the process any more, so neither a thread of the application's nor what hangs keeps it."""
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+        signal.alarm(LAST)
+        if self.life.says_last():
+            self.tell(does="said")
+        self.life.ends()
+        here = threading.current_thread()
+        if any(thread is not here and not thread.daemon for thread in threading.enumerate()):
+            self.support.late("run_atexit")("")
+            os._exit(0)
+        sys.exit(0)
+
+
+def file_of(fd: int) -> tuple[int, int] | None:
+    try:
+        about = os.fstat(fd)
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def disown() -> None:
+    """In a worker: multiprocessing's children are its parent's. It would end them, at its own end, for all workers."""
+    children = getattr(sys.modules.get("multiprocessing.process"), "_children", None)
+    if isinstance(children, set):
+        children.clear()
+
+
+def fill_standard() -> None:
+    """Standard descriptors that are closed would be given to what is opened next."""
+    for fd in range(3):
+        if file_of(fd) is None:
+            os.open("/dev/null", os.O_RDWR)
+
+
+def no_descriptors() -> str:
+    limit = os.sysconf("SC_OPEN_MAX")
+    return f"there are not enough file descriptors: the limit of the process is {limit} (ulimit -n)"
+
+
+def stream(number: int) -> str:
+    """Which file or device a descriptor is of, as streamOf in internal/server/daemon.go has it."""
+    try:
+        info = os.fstat(number)
+    except OSError:
+        return ""
+    return f"{info.st_dev}.{info.st_ino}.{info.st_rdev}"
 
 
 class Signals:
@@ -317,7 +404,7 @@ class Signals:
 
     def wait(self, link: socket.socket, ms: int | None) -> None:
         """Until there is a signal, or something on the link, or so many milliseconds have passed."""
-        poll = select.poll()
+        poll = select.poll()  # which needs no descriptor
         poll.register(self._read, select.POLLIN)
         if link.fileno() >= 0:
             poll.register(link, select.POLLIN)
@@ -332,11 +419,14 @@ class Signals:
         return caught
 
     def forget(self) -> None:
-        """In a worker: signals mean what they meant before."""
+        """In a forked process: signals mean what they meant before, as SIGTERM has to for one of multiprocessing's."""
+        if not self._before:
+            return
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._before.items():
             if number == signal.SIGINT and handler == signal.SIG_DFL:
                 handler = signal.default_int_handler
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before = {}
         os.close(self._read)
         os.close(self._write)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from gowsgi._attempts import attempt, complain
+
 if TYPE_CHECKING:
     from gowsgi._forked import Forked
     from gowsgi._hook_objects import Worker
@@ -21,7 +23,7 @@ class Life:
 
     def __init__(self) -> None:
         self.hooks: Hooks | None = None
-        self._last = False
+        self._last: dict[str, str] | None = None  # what is to be said at the end, if the server ends
 
     def begins(self, told: dict[str, Any] | None, file: Any, started_in: str) -> None:
         """Before the application is loaded. file is a ConfigFile, or None.
@@ -60,10 +62,19 @@ class Life:
         else:
             hooks.when_ready()
 
+    def says(self, records: list[dict[str, str]]) -> bool:
+        """What the master has said before anybody could hear it; false if the logger is none that takes that."""
+        if self.hooks is None or not self.takes_records():
+            return False
+        return all(attempt(self.hooks.log, record["level"].lower(), "%s", record["message"]) for record in records)
+
+    def says_last(self) -> bool:
+        return self._last is not None and self.says([self._last])
+
     def explain(self, error: Exception) -> None:
         """Where an exception in a hook comes from, for the log."""
         if self.hooks is not None and error.__cause__ is not None:
-            self.hooks.log.error("Exception in a hook", exc_info=error.__cause__)
+            attempt(self.hooks.log, "error", "Exception in a hook", exc_info=error.__cause__)
 
     def takes_records(self) -> bool:
         """Whether the master's records are to go to a logger in Python."""
@@ -77,17 +88,21 @@ class Life:
         """What the master tells of itself."""
         hooks = self.hooks
         if order["do"] == "end":
-            self._last = self._last or order.get("last", False)
+            if order.get("last"):
+                self._last = {"level": order["level"], "message": order["message"]}
         elif hooks is None:
             return
         elif order["do"] == "workers":
             hooks.nworkers_changed(order["workers"], order["before"])
         elif order["do"] == "reopen":
-            hooks.log.reopen_files()
-        elif order["do"] == "log":
-            from gowsgi._gunicorn_logs import tell
+            attempt(hooks.log, "reopen_files")
+        elif order["do"] == "log" and not attempt(hooks.log, order["level"].lower(), "%s", order["message"]):
+            complain(order["message"])
 
-            tell(hooks.log, order["level"], order["message"])
+    def looks(self, listeners: list[int]) -> None:
+        """Called again and again while workers run."""
+        if self.hooks is not None:
+            self.hooks.looks(listeners)
 
     def execs(self) -> bool:
         """Before another master is started, which takes over; false if none is to be."""
@@ -129,5 +144,5 @@ class Life:
 
     def ends(self) -> None:
         """The last worker has."""
-        if self.hooks is not None and self._last:
+        if self.hooks is not None and self._last is not None:
             self.hooks.on_exit()

@@ -1,7 +1,7 @@
 """Heavy requests that count how far they are, and /so_far, which answers with that: bytes, or -1 before and after.
 
-/generator?count=&size= gives blocks, each time the same, /fresh new ones; /write gives them by write(), /list as a
-list; /body?size= reads the body to its end. /started waits for one of them to have begun.
+/generator?count=&size= gives blocks, each time the same, /fresh new ones, until /enough; /write gives them by write(),
+/list as a list; /body?size= reads the body to its end. /started waits for one of them to have begun.
 """
 
 import threading
@@ -11,6 +11,7 @@ LIMIT = 10
 changed = threading.Condition()
 begun = running = 0
 so_far = 0
+enough = False
 
 
 def begin():
@@ -36,6 +37,8 @@ class Blocks:
         global so_far
         block = bytes(self.size)
         for _ in range(self.count):
+            if enough:
+                break
             so_far += self.size
             yield bytes(self.size) if self.fresh else block
 
@@ -44,7 +47,7 @@ class Blocks:
 
 
 def application(environ, start_response):
-    global so_far
+    global enough, so_far
     path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"])
     count, size = int(query.get("count", ["1"])[0]), int(query.get("size", ["1"])[0])
     headers = [("Content-Type", "text/plain")]
@@ -75,6 +78,8 @@ def application(environ, start_response):
             so_far = got
         end()
         body = b"%d" % got
+    elif path == "/enough":
+        enough, body = True, b"yes"
     elif path == "/started":
         with changed:
             body = b"yes" if changed.wait_for(lambda: begun, LIMIT) else b"no"

@@ -110,10 +110,10 @@ def spawned(count):
 
 def timers():
     order, done = [], _gowsgi.Waiter()
-    cancelled = _gowsgi.schedule(0.02, order.append, ("cancelled",))
+    cancelled = _gowsgi.schedule(0.3, order.append, ("cancelled",))
     at_once = _gowsgi.schedule(0, order.append, ("at once",))
     dropped = _gowsgi.schedule(0, order.append, ("dropped",))
-    last = _gowsgi.schedule(0.05, lambda: (order.append("last"), done.wake()))
+    last = _gowsgi.schedule(0.35, lambda: (order.append("last"), done.wake()))
     cancelled.cancel()
     dropped.cancel()
     done.wait()

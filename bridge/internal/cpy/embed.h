@@ -16,6 +16,12 @@
 #define GW_EXIT_BOOT 3
 
 /*
+ * Ends the process, with one sentence and GW_EXIT_BOOT, if its address space is limited to less than Go needs to start.
+ * 1: it is limited; 0: it is not. GIL: not needed. Blocks: no.
+ */
+int gw_check_space(void);
+
+/*
  * sys.flags.utf8_mode of a Python (up to 3.14) that starts in this environment without PYTHONUTF8. Before any other
  * thread runs C: the locale changes for a moment. GIL: not needed. Blocks: no.
  */

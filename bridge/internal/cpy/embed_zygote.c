@@ -47,8 +47,10 @@ __attribute__((constructor)) static void run_zygote(int argc, char **argv, char 
 	const char *variable = getenv("GOWSGI_ZYGOTE"), *text[TEXTS];
 	size_t len;
 
-	if (!variable || sscanf(variable, "%d:%d:%d", &parent, &link, &told) != 3 || parent != (int)getppid())
+	if (!variable || sscanf(variable, "%d:%d:%d", &parent, &link, &told) != 3)
 		return;
+	if (parent != (int)getppid())
+		fail("the master of this process has ended, so it ends as well");
 	char *p = contents(told, &len), *end = p + len;
 	if (!p)
 		fail("what the master has to tell cannot be read");
@@ -73,5 +75,6 @@ __attribute__((constructor)) static void run_zygote(int argc, char **argv, char 
 		fail(err);
 	if (gw_embed_run(text[CODE]) < 0) /* what it raised is printed */
 		_exit(GW_EXIT_BOOT);
+	(void)gw_check_space(); /* the application may have set a limit, and Go is still to start */
 	/* A worker: texts stay where they are, for Python has pointers to some. */
 }

@@ -6,7 +6,7 @@ import threading
 
 import gowsgi
 
-PATIENCE = 5
+PATIENCE = 20
 SHORT = 0.02
 
 

@@ -1,0 +1,337 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/request"
+	"github.com/gowsgi/gowsgi/internal/zeromq"
+)
+
+// nobody is a host whose crew never begins: what is offered waits in its queue.
+type nobody struct{}
+
+func (nobody) Begin(*crew.Thread)     {}
+func (nobody) Turn(*crew.Thread) bool { return false }
+func (nobody) Wait(*crew.Thread)      {}
+func (nobody) Wake()                  {}
+func (nobody) Idle(*crew.Thread)      {}
+func (nobody) Finished() bool         { return true }
+func (nobody) End(*crew.Thread)       {}
+func (nobody) Clock() int64           { return 0 }
+
+// paper is where answers go in tests.
+type paper struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (p *paper) Send(parts ...[]byte) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, string(bytes.Join(parts, nil)))
+	return true, nil
+}
+
+func (p *paper) Room(<-chan struct{}) bool { return true }
+
+// taken is what has been sent since the last time.
+func (p *paper) taken() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.all
+	p.all = nil
+	return all
+}
+
+type rig struct {
+	*Gateway
+	out *paper
+	log *bytes.Buffer
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{out: &paper{}, log: &bytes.Buffer{}}
+	cfg := config.Default()
+	lines := request.MakeLines(time.Unix(0, 0), "")
+	var number uint32
+	r.Gateway = New(cfg, slog.New(slog.NewTextHandler(r.log, nil)), Server{
+		Crew: crew.New(1, nobody{}), Requests: &request.Service{Log: slog.New(slog.NewTextHandler(io.Discard, nil))},
+		Limits: httpparse.DefaultLimits(), Lines: func() *request.Lines { return lines }, Wake: func() {},
+		Number: func() uint32 { number++; return number },
+		Admit:  func(*request.Request, netip.Addr, []byte, uint32) (int, string, time.Duration) { return 0, "", 0 },
+	}, r.out, func() {})
+	t.Cleanup(func() {
+		r.Over()
+		r.Close()
+	})
+	return r
+}
+
+func message(id int, headers, body string) string {
+	return fmt.Sprintf("uuid %d / %d:%s,%d:%s,", id, len(headers), headers, len(body), body)
+}
+
+// asks is a request with more fields than it has to have, as JSON.
+func asks(id int, more string) string {
+	return message(id, `{"PATH":"/","host":"x",`+more+`"METHOD":"GET","VERSION":"HTTP/1.1","URI":"/","REMOTE_ADDR":"192.0.2.1"}`, "")
+}
+
+func aside(id int, headers, kind string) string {
+	return strings.Replace(message(id, headers, `{"type":"`+kind+`"}`), " / ", " @* ", 1)
+}
+
+// offered is the next request that waits for a thread, begun; nil if there is none.
+func (r *rig) offered() *exchange {
+	task := r.srv.Crew.Take()
+	if task == nil {
+		return nil
+	}
+	x := task.(*exchange)
+	x.begins(r.srv.Crew.Threads()[0])
+	return x
+}
+
+// answers sends this as the whole answer of x.
+func (x *exchange) answers(text string) {
+	x.keep = true
+	x.out = append(x.out, text...)
+	x.send(false)
+	x.answered()
+}
+
+func TestOneRequestAtATime(t *testing.T) {
+	r := newRig(t)
+	for range 3 {
+		r.take([]byte(asks(7, "")))
+	}
+	r.take([]byte(asks(8, "")))
+	first, other := r.offered(), r.offered()
+	if r.offered() != nil {
+		t.Fatal("a second request of a client runs beside its first")
+	}
+	other.answers("other")
+	first.answers("first")
+	second := r.offered()
+	second.keep = false
+	second.out = append(second.out, "second"...)
+	second.send(false)
+	second.answered()
+	want := []string{"uuid 1:8, other", "uuid 1:7, first", "uuid 1:7, second", "uuid 1:7, "}
+	if got := r.out.taken(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%q", got)
+	}
+	if r.offered() != nil || r.busy.Load() != 0 {
+		t.Error("who has been hung up on is still served")
+	}
+}
+
+func TestCredits(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(asks(7, `"DOWNLOAD_CREDITS":"50000",`)))
+	x := r.offered()
+	x.answers(strings.Repeat("x", 120000))
+	sent := func() (n int) {
+		for _, m := range r.out.taken() {
+			body := strings.TrimPrefix(m, "uuid 1:7, ")
+			if len(body) > creditPiece || body == m || body == "" {
+				t.Errorf("a message of %d bytes", len(body))
+			}
+			n += len(body)
+		}
+		return n
+	}
+	total := sent()
+	if total == 0 || total > 50000 {
+		t.Errorf("%d bytes for 50000 credits", total)
+	}
+	if r.needy.Load() != 1 {
+		t.Error("nobody knows that credits are wanted")
+	}
+	for total < 120000 {
+		r.take([]byte(aside(7, `{"METHOD":"JSON","DOWNLOAD_CREDITS":"32768"}`, "credits")))
+		n := sent()
+		if n == 0 {
+			t.Fatalf("nothing follows %d bytes", total)
+		}
+		total += n
+	}
+	if total != 120000 || r.needy.Load() != 0 || r.busy.Load() != 0 {
+		t.Errorf("%d bytes, needy %d, busy %d", total, r.needy.Load(), r.busy.Load())
+	}
+	// They are the connection's: the next request says nothing of them.
+	r.take([]byte(asks(7, "")))
+	r.offered().answers(strings.Repeat("x", 200000))
+	if n := sent(); n > 120000 {
+		t.Errorf("%d bytes of the next answer at once", n)
+	}
+}
+
+func TestWhatIsSmallIsPutTogether(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(asks(7, "")))
+	x := r.offered()
+	for range 1000 {
+		x.out = append(x.out, "0123456789"...)
+		x.send(true)
+	}
+	x.answers("end")
+	got := r.out.taken()
+	n := 0
+	for _, m := range got {
+		n += len(m) - len("uuid 1:7, ")
+	}
+	if n != 10003 || len(got) > 16 {
+		t.Errorf("%d bytes in %d messages", n, len(got))
+	}
+}
+
+func TestWhoHasGone(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(asks(7, "")))
+	r.take([]byte(asks(7, "")))
+	x := r.offered()
+	if x.Gone() {
+		t.Fatal("gone before")
+	}
+	r.take([]byte(aside(7, `{"METHOD":"JSON"}`, "disconnect")))
+	if !x.Gone() {
+		t.Error("nobody has told")
+	}
+	x.answers("late")
+	if got := r.out.taken(); len(got) > 0 || r.offered() != nil || r.busy.Load() != 0 || len(r.links) != 0 {
+		t.Errorf("%q, busy %d, %d links", got, r.busy.Load(), len(r.links))
+	}
+}
+
+func TestHead(t *testing.T) {
+	r := newRig(t)
+	long := `{"PATH":"/","host":"x","a":["1","2"],"transfer-encoding":"gzip","METHOD":"POST","VERSION":"HTTP/1.1","URI":"/b?c",` +
+		`"REMOTE_ADDR":"::1","METHOD":"PUT","content-length":"99"}`
+	for headers, want := range map[string]string{
+		`{"PATH":"/","host":"x","a":["1","2"],"content-length":"99","METHOD":"PUT","VERSION":"HTTP/1.1","URI":"/b?c","REMOTE_ADDR":"::1"}`: "" +
+			"PUT /b?c HTTP/1.1\r\nhost: x\r\na: 1\r\na: 2\r\ncontent-length: 4\r\n\r\n",
+		long: "400", // its body would have to end in two ways
+		`{"METHOD":"GET","VERSION":"HTTP/1.1","URI":"/","host":"x","a":"b\r\nc: d"}`: "",
+		`{"METHOD":"GET","VERSION":"HTTP/1.1","URI":"/","host":"x","a b":"c"}`:       "",
+		`{"METHOD":"GET","VERSION":"HTTP/1.1","URI":"/","host":"x/y"}`:               "400",
+		`{"METHOD":"GET","VERSION":"HTTP/1.1","URI":"/"}`:                            "400",
+		`{"METHOD":"GET","VERSION":"HTTP/9","URI":"/","host":"x"}`:                   "400",
+		`{"METHOD":"JSON","PATH":"@x"}`:                                              "",
+		`{"host":"x"}`:                                                               "",
+	} {
+		r.take([]byte(message(7, headers, "text")))
+		x := r.offered()
+		got := ""
+		switch {
+		case x == nil:
+		case x.refusal != 0:
+			got = fmt.Sprint(x.refusal)
+		default:
+			got = string(x.Req.Arena)
+		}
+		if got != want {
+			t.Errorf("%s\n is %q", headers, got)
+		}
+		if x != nil {
+			x.answers("")
+		}
+	}
+	if strings.Count(r.log.String(), "\n") != 1 {
+		t.Errorf("the log says:\n%s", r.log)
+	}
+}
+
+func TestForgedUploads(t *testing.T) {
+	for headers, want := range map[string]int{
+		`"x-mongrel2-upload-start":"/a",`:                                                             400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a",`:                               400,
+		`"x-mongrel2-upload-done":"/a","content-length":"5",`:                                         400,
+		`"x-mongrel2-upload-start":"/a","content-length":"0",`:                                        400,
+		`"x-mongrel2-upload-start":"/a","content-length":"4294967296",`:                               400,
+		`"x-mongrel2-upload-start":"/a","content-length":" 7",`:                                       400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/b","content-length":"99999",`:      400,
+		`"x-mongrel2-upload-start":"/a","UPLOAD_STREAM":"0","content-length":"99999",`:                400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/b","transfer-encoding":"chunked",`: 400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","transfer-encoding":"chunked",`: 0,
+		`"x-mongrel2-upload-start":"/a","transfer-encoding":"chunked",`:                               -1, // the other one counts
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","content-length":"99999",`:      -1,
+	} {
+		r := newRig(t)
+		r.take([]byte(asks(7, headers)))
+		got := -1
+		if x := r.offered(); x != nil {
+			got = x.refusal
+		}
+		if got != want {
+			t.Errorf("%s: %d", headers, got)
+		}
+	}
+}
+
+func TestPieces(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(asks(7, `"UPLOAD_STREAM":"0","content-length":"6",`)))
+	x := r.offered()
+	if !x.open() || x.Req.Body != bridge.BodyStream {
+		t.Fatal("it is not read as it comes")
+	}
+	buf := make([]byte, 100)
+	if n := x.Read(buf, false); n != bridge.ReadNothing {
+		t.Fatal(n)
+	}
+	done := make(chan int64)
+	go func() { done <- x.Read(buf, true) }()
+	r.take([]byte(message(7, `{"UPLOAD_STREAM":"0"}`, "abc")))
+	if n := <-done; n != 3 || string(buf[:3]) != "abc" {
+		t.Error(n)
+	}
+	r.take([]byte(message(7, `{"UPLOAD_STREAM":"3","UPLOAD_STREAM_DONE":"1"}`, "def")))
+	if n := x.Read(buf, true); n != 3 || string(buf[:3]) != "def" {
+		t.Error(n)
+	}
+	if n := x.Read(buf, true); n != 0 {
+		t.Error(n)
+	}
+	for _, m := range r.out.taken() {
+		if !strings.Contains(m, "7:credits,") {
+			t.Errorf("%q", m)
+		}
+	}
+	// A piece that is missing can never come.
+	r.take([]byte(asks(8, `"UPLOAD_STREAM":"0","content-length":"6",`)))
+	y := r.offered()
+	r.take([]byte(message(8, `{"UPLOAD_STREAM":"3"}`, "def")))
+	if n := y.Read(buf, true); n != bridge.ReadGone {
+		t.Error(n)
+	}
+}
+
+// FuzzMessages: whatever comes, nothing of it is more than a line in the log or a request.
+func FuzzMessages(f *testing.F) {
+	f.Add([]byte(asks(7, "")))
+	f.Add([]byte(asks(7, `"UPLOAD_STREAM":"0","content-length":"6",`)))
+	f.Add([]byte(asks(7, `"x-mongrel2-upload-start":"/a","transfer-encoding":"chunked",`)))
+	f.Add([]byte(aside(7, `{"METHOD":"JSON","DOWNLOAD_CREDITS":"32768"}`, "credits")))
+	f.Add([]byte(aside(7, `{"METHOD":"JSON"}`, "disconnect")))
+	f.Add([]byte(message(7, `{"METHOD":"WEBSOCKET","FLAGS":"0x81"}`, "text")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := newRig(t)
+		r.take([]byte(asks(7, "")))
+		r.Receive(zeromq.Message{b})
+		for x := r.offered(); x != nil; x = r.offered() {
+			x.answers("answer")
+		}
+	})
+}
