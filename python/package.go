@@ -7,5 +7,5 @@ import "embed"
 // Package is every module below gowsgi, and carried.py, which imports them from here. A pattern for each depth: directories
 // would bring along what is built and cached in them. package_test.go tells when a file is missing.
 //
-//go:embed carried.py gowsgi/*.py gowsgi/*/*.py gowsgi/*/*/*.py
+//go:embed carried.py gowsgi/*.py gowsgi/*/*.py gowsgi/*/*/*.py gowsgi/*/*/*/*.py
 var Package embed.FS

@@ -217,6 +217,7 @@ gw_job *gw_client_job(PyObject *client);
 int gw_head_lines(PyObject *headers, const char *what, char **buf, size_t *len);
 
 int gw_websocket_init(PyObject *module);
+int gw_exchange_init(PyObject *module);
 
 /* Makes the type Waiter, and the functions that go with it. 0, or -1 with an exception set. GIL: held. */
 int gw_wait_init(PyObject *module);

@@ -235,7 +235,7 @@ int gw_module_exec(PyObject *module) {
 	};
 	if (gw_add_functions(module, functions) < 0 || gw_input_init(module) < 0 || gw_file_init(module) < 0 ||
 		gw_start_init(module) < 0 || gw_client_init(module) < 0 || gw_wait_init(module) < 0 ||
-		gw_later_init(module) < 0 || gw_websocket_init(module) < 0)
+		gw_later_init(module) < 0 || gw_websocket_init(module) < 0 || gw_exchange_init(module) < 0)
 		return -1;
 	py.Py_IncRef(module);
 	gw_native = module;

@@ -13,7 +13,10 @@ import sys
 __all__ = ["PACKAGES", "alias", "from_environment"]
 
 # The packages there are, with their modules.
-PACKAGES = {"meinheld": ("server", "common", "middleware", "patch", "msocket", "mlogging")}
+PACKAGES = {
+    "meinheld": ("server", "common", "middleware", "patch", "msocket", "mlogging"),
+    "m2wsgi": ("util", "base", "io", "io.base", "io.standard", "middleware"),
+}
 
 
 def alias(name: str) -> None:

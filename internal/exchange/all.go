@@ -1,0 +1,89 @@
+package exchange
+
+import (
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/rules"
+)
+
+// exchanges are those that Python has, by number.
+type exchanges struct {
+	mu   rules.Short
+	last uint64
+	all  map[uint64]*exchange
+}
+
+func init() { bridge.SetExchanges(&exchanges{all: map[uint64]*exchange{}}) }
+
+func (e *exchanges) get(number uint64) *exchange {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.all[number]
+}
+
+func (e *exchanges) Open(options string) (uint64, error) {
+	x, err := open(options)
+	if err != nil {
+		return 0, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.last++
+	e.all[e.last] = x
+	return e.last, nil
+}
+
+func (e *exchanges) Take(number uint64) ([]byte, int) {
+	if x := e.get(number); x != nil {
+		return x.take()
+	}
+	return nil, bridge.ExchangeOver
+}
+
+func (e *exchanges) Send(number uint64, data []byte) int {
+	if x := e.get(number); x != nil {
+		return x.send(data)
+	}
+	return bridge.ExchangeOver
+}
+
+func (e *exchanges) Await(number uint64, what bridge.Awaited, w *bridge.Waiter) uint64 {
+	if x := e.get(number); x != nil {
+		return x.await(what, w)
+	}
+	return 0
+}
+
+func (e *exchanges) Forget(number, waiter uint64) bool {
+	x := e.get(number)
+	return x != nil && x.forget(waiter)
+}
+
+func (e *exchanges) Pass(number uint64) {
+	if x := e.get(number); x != nil {
+		x.pass()
+	}
+}
+
+func (e *exchanges) Interrupt(number uint64) {
+	if x := e.get(number); x != nil {
+		x.interrupt()
+	}
+}
+
+func (e *exchanges) Shutdown(number uint64, limit time.Duration) {
+	if x := e.get(number); x != nil {
+		x.shutdown(limit)
+	}
+}
+
+// Close waits, for linger at most.
+func (e *exchanges) Close(number uint64, linger time.Duration) {
+	if x := e.get(number); x != nil {
+		x.close(linger)
+	}
+	e.mu.Lock()
+	delete(e.all, number)
+	e.mu.Unlock()
+}

@@ -1,0 +1,379 @@
+// Package exchange is the ZeroMQ end of a handler that a Python program is: requests come out of one socket, answers go into
+// another. It is what gowsgi.compat.m2wsgi is made of, knows nothing of the messages' form, and needs no server.
+//
+// A request is taken from its peer only when a receiver asks for it, apart from the one that waits; so the others of a peer
+// with many handlers get what this one has no time for. Python's calls (bridge.Exchanges) never wait here: who wants to is
+// written down by Await, and woken.
+package exchange
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/rules"
+	"github.com/gowsgi/gowsgi/internal/zeromq"
+)
+
+// spec is one endpoint of a socket.
+type spec struct {
+	Type     string
+	Address  string
+	Identity string
+	Bind     bool
+}
+
+// options are what Open gets as JSON. Dispatched: the peer is m2wsgi's dispatcher, requests come and answers go through the
+// first socket, and the second one has its pings.
+type options struct {
+	Requests, Answers spec
+	Dispatched        bool
+}
+
+var types = map[string]zeromq.Type{
+	"PULL": zeromq.Pull, "SUB": zeromq.Sub, "PUB": zeromq.Pub, "PUSH": zeromq.Push, "XREQ": zeromq.Dealer,
+}
+
+// item is a request that nobody has asked for yet; taken is closed when somebody has.
+type item struct {
+	data  []byte
+	taken chan struct{}
+}
+
+// awaiting is who waits, and for what.
+type awaiting struct {
+	number      uint64
+	what        bridge.Awaited
+	waiter      *bridge.Waiter
+	woken       bool
+	interrupted bool
+}
+
+type exchange struct {
+	dispatched        bool
+	requests, answers *zeromq.Socket
+	free              chan struct{} // closed when requests are taken without anybody asking: it leaves, or is closed
+	end               chan struct{} // closed when it is
+
+	mu          rules.Short
+	in          []item
+	waiting     []*awaiting
+	last        uint64 // number of a waiter
+	interrupted bool   // while nobody waited
+	leaving     bool   // no more requests are wanted
+	left        bool   // and none will come
+	closed      bool
+	probing     bool // a goroutine waits for room
+}
+
+func open(text string) (*exchange, error) {
+	var o options
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return nil, err
+	}
+	x := &exchange{dispatched: o.Dispatched, free: make(chan struct{}), end: make(chan struct{})}
+	kinds := [2]zeromq.Type{}
+	for i, name := range []string{o.Requests.Type, o.Answers.Type} {
+		kind, ok := types[name]
+		if !ok {
+			return nil, fmt.Errorf("%q is no type of a socket", name)
+		}
+		kinds[i] = kind
+	}
+	log := func(line string) { fmt.Fprintln(os.Stderr, "m2wsgi: "+line) }
+	first := zeromq.Options{Identity: []byte(o.Requests.Identity), Receive: x.receive, Log: log}
+	second := zeromq.Options{Identity: []byte(o.Answers.Identity), Log: log}
+	switch {
+	case x.dispatched:
+		second.Receive = func(zeromq.Message) { x.greet() }
+	case kinds[1] == zeromq.Pub:
+		// What is answered before the peer has subscribed would be lost, so nothing is asked of it before.
+		first.Paused = true
+		second.Subscribed = func(yes bool) {
+			if yes {
+				x.requests.Start()
+			} else {
+				x.requests.Pause()
+			}
+		}
+	}
+	x.requests = zeromq.New(kinds[0], first)
+	x.answers = zeromq.New(kinds[1], second)
+	for _, each := range []struct {
+		socket *zeromq.Socket
+		kind   zeromq.Type
+		spec   spec
+	}{{x.answers, kinds[1], o.Answers}, {x.requests, kinds[0], o.Requests}} {
+		if each.kind == zeromq.Sub {
+			each.socket.Subscribe(nil)
+		}
+		if err := attach(each.socket, each.spec); err != nil {
+			x.answers.Close(0)
+			x.requests.Close(0)
+			return nil, err
+		}
+	}
+	x.greet()
+	return x, nil
+}
+
+func attach(s *zeromq.Socket, at spec) error {
+	if !at.Bind {
+		return s.Connect(at.Address)
+	}
+	_, err := s.Bind(at.Address)
+	return err
+}
+
+// greet tells a dispatcher that this handler is here, or that it leaves.
+func (x *exchange) greet() {
+	if !x.dispatched {
+		return
+	}
+	x.mu.Lock()
+	word := []byte(nil)
+	if x.leaving {
+		word = leave
+	}
+	x.mu.Unlock()
+	_, _ = x.requests.Send(nil, word)
+}
+
+// leave is what a handler tells the dispatcher when it wants no more requests, and what it is told when none will come.
+var leave = []byte("X")
+
+// receive is called by the socket, which reads nothing more from that peer until it returns.
+func (x *exchange) receive(m zeromq.Message) {
+	if x.dispatched && len(m) > 1 && len(m[0]) == 0 {
+		m = m[1:]
+	}
+	data := m[0]
+	i := item{data, make(chan struct{})}
+	x.mu.Lock()
+	if x.dispatched && x.leaving && string(data) == string(leave) {
+		x.mu.Unlock()
+		x.hasLeft()
+		return
+	}
+	if x.closed {
+		x.mu.Unlock()
+		return
+	}
+	x.in = append(x.in, i)
+	wake := x.first(bridge.AwaitRequest)
+	x.mu.Unlock()
+	wake.wake()
+	select {
+	case <-i.taken:
+	case <-x.free:
+	}
+}
+
+// first marks one that waits for this as woken; x.mu is held.
+func (x *exchange) first(what bridge.Awaited) *awaiting {
+	for _, a := range x.waiting {
+		if a.what == what && !a.woken {
+			a.woken = true
+			return a
+		}
+	}
+	return nil
+}
+
+// all marks all that wait for one of these; x.mu is held.
+func (x *exchange) all(what ...bridge.Awaited) []*awaiting {
+	var found []*awaiting
+	for _, each := range what {
+		for a := x.first(each); a != nil; a = x.first(each) {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// wake is called without a lock. The waiter is there until Forget, which whoever waits calls when it has been woken.
+func (a *awaiting) wake() {
+	if a != nil {
+		a.waiter.Wake(-1)
+	}
+}
+
+func wakeAll(some []*awaiting) {
+	for _, a := range some {
+		a.wake()
+	}
+}
+
+func (x *exchange) take() ([]byte, int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.closed:
+		return nil, bridge.ExchangeOver
+	case x.interrupted:
+		x.interrupted = false
+		return nil, bridge.ExchangeInterrupted
+	case len(x.in) > 0:
+		i := x.in[0]
+		x.in[0] = item{}
+		x.in = x.in[1:]
+		close(i.taken)
+		return i.data, bridge.ExchangeOK
+	case x.left:
+		return nil, bridge.ExchangeOver
+	}
+	return nil, bridge.ExchangeNothing
+}
+
+func (x *exchange) send(data []byte) int {
+	x.mu.Lock()
+	closed := x.closed
+	x.mu.Unlock()
+	if closed {
+		return bridge.ExchangeOver
+	}
+	var room bool
+	var err error
+	if x.dispatched {
+		room, err = x.requests.Send(nil, data)
+	} else {
+		room, err = x.answers.Send(data)
+	}
+	switch {
+	case errors.Is(err, zeromq.ErrClosed):
+		return bridge.ExchangeOver
+	case !room:
+		return bridge.ExchangeNothing
+	}
+	return bridge.ExchangeOK
+}
+
+func (x *exchange) await(what bridge.Awaited, w *bridge.Waiter) uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed || what == bridge.AwaitRequest && (x.interrupted || x.left || len(x.in) > 0) ||
+		what == bridge.AwaitLeft && x.left {
+		return 0
+	}
+	x.last++
+	x.waiting = append(x.waiting, &awaiting{number: x.last, what: what, waiter: w})
+	if what == bridge.AwaitRoom && !x.probing {
+		x.probing = true
+		go x.probe()
+	}
+	return x.last
+}
+
+// probe waits for room in place of those that do.
+func (x *exchange) probe() {
+	s := x.answers
+	if x.dispatched {
+		s = x.requests
+	}
+	s.Room(x.end)
+	x.mu.Lock()
+	x.probing = false
+	woken := x.all(bridge.AwaitRoom)
+	x.mu.Unlock()
+	wakeAll(woken)
+}
+
+func (x *exchange) forget(number uint64) (interrupted bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i, a := range x.waiting {
+		if a.number == number {
+			x.waiting = append(x.waiting[:i], x.waiting[i+1:]...)
+			return a.interrupted
+		}
+	}
+	return false
+}
+
+// pass has another one look for what the caller was woken for and does not want any more.
+func (x *exchange) pass() {
+	x.mu.Lock()
+	var a *awaiting
+	if len(x.in) > 0 {
+		a = x.first(bridge.AwaitRequest)
+	}
+	x.mu.Unlock()
+	a.wake()
+}
+
+func (x *exchange) interrupt() {
+	x.mu.Lock()
+	woken := x.all(bridge.AwaitRequest)
+	for _, a := range woken {
+		a.interrupted = true
+	}
+	x.interrupted = len(woken) == 0
+	x.mu.Unlock()
+	wakeAll(woken)
+}
+
+// shutdown has no more requests come, apart from those that are on their way.
+func (x *exchange) shutdown(limit time.Duration) {
+	x.mu.Lock()
+	again := x.leaving || x.closed
+	x.leaving = true
+	if !again {
+		close(x.free)
+	}
+	x.mu.Unlock()
+	if again {
+		return
+	}
+	if x.dispatched {
+		x.greet()
+		return // the dispatcher says when it is over
+	}
+	go func() {
+		x.requests.Drain(limit)
+		x.requests.Close(0)
+		x.hasLeft()
+	}()
+}
+
+func (x *exchange) hasLeft() {
+	x.mu.Lock()
+	x.left = true
+	woken := x.all(bridge.AwaitRequest, bridge.AwaitLeft)
+	x.mu.Unlock()
+	wakeAll(woken)
+}
+
+// close sends what is queued, for linger at most.
+func (x *exchange) close(linger time.Duration) {
+	x.mu.Lock()
+	again := x.closed
+	x.closed = true
+	var woken []*awaiting
+	if !again {
+		if !x.leaving {
+			x.leaving = true
+			close(x.free)
+		}
+		close(x.end)
+		woken = x.all(bridge.AwaitRequest, bridge.AwaitRoom, bridge.AwaitLeft)
+	}
+	x.mu.Unlock()
+	if again {
+		return
+	}
+	wakeAll(woken)
+	rules.Waits("answers to Mongrel2 to be sent")
+	var both sync.WaitGroup
+	for _, s := range []*zeromq.Socket{x.requests, x.answers} {
+		both.Add(1)
+		go func() {
+			defer both.Done()
+			s.Close(linger)
+		}()
+	}
+	both.Wait()
+}

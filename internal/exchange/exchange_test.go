@@ -1,0 +1,224 @@
+package exchange
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/zeromq"
+)
+
+const limit = 20 * time.Second
+
+// server is a Mongrel2: it pushes requests and hears what is published.
+type server struct {
+	requests, answers    *zeromq.Socket
+	requestsAt, answerAt string
+	heard                chan string
+}
+
+func newServer(t *testing.T, subscribed bool) *server {
+	t.Helper()
+	s := &server{heard: make(chan string, 100)}
+	s.requests = zeromq.New(zeromq.Push, zeromq.Options{})
+	s.answers = zeromq.New(zeromq.Sub, zeromq.Options{Receive: func(m zeromq.Message) { s.heard <- string(m[0]) }})
+	if subscribed {
+		s.answers.Subscribe(nil)
+	}
+	var err error
+	if s.requestsAt, err = s.requests.Bind("tcp://127.0.0.1:*"); err != nil {
+		t.Fatal(err)
+	}
+	if s.answerAt, err = s.answers.Bind("tcp://127.0.0.1:*"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.requests.Close(0)
+		s.answers.Close(0)
+	})
+	return s
+}
+
+func (s *server) handler(t *testing.T) *exchange {
+	t.Helper()
+	return opened(t, options{
+		Requests: spec{Type: "PULL", Address: s.requestsAt},
+		Answers:  spec{Type: "PUB", Address: s.answerAt},
+	})
+}
+
+func opened(t *testing.T, o options) *exchange {
+	t.Helper()
+	text, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := open(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { x.close(0) })
+	return x
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// take waits for a request.
+func take(t *testing.T, x *exchange) string {
+	t.Helper()
+	var data []byte
+	eventually(t, "a request", func() bool {
+		var result int
+		data, result = x.take()
+		return result == bridge.ExchangeOK
+	})
+	return string(data)
+}
+
+func TestRequestsAndAnswers(t *testing.T) {
+	s := newServer(t, true)
+	x := s.handler(t)
+	for i := range 3 {
+		_, _ = s.requests.Send([]byte(fmt.Sprint("request ", i)))
+	}
+	for i := range 3 {
+		if got := take(t, x); got != fmt.Sprint("request ", i) {
+			t.Fatal(got)
+		}
+		if result := x.send([]byte(fmt.Sprint("answer ", i))); result != bridge.ExchangeOK {
+			t.Fatal(result)
+		}
+	}
+	for i := range 3 {
+		if got := <-s.heard; got != fmt.Sprint("answer ", i) {
+			t.Fatal(got)
+		}
+	}
+}
+
+// What is published before the server has subscribed would be lost, so nothing is pulled.
+func TestNothingIsPulledBeforeAnswersAreHeard(t *testing.T) {
+	s := newServer(t, false)
+	x := s.handler(t)
+	_, _ = s.requests.Send([]byte("a request"))
+	eventually(t, "the server has a handler", func() bool { return x.answers.Queued() == 0 })
+	if _, result := x.take(); result != bridge.ExchangeNothing {
+		t.Fatal(result)
+	}
+	s.answers.Subscribe(nil)
+	if got := take(t, x); got != "a request" {
+		t.Fatal(got)
+	}
+}
+
+// Requests that are on their way when the handler leaves are its own.
+func TestShutdownGivesOutWhatHasCome(t *testing.T) {
+	s := newServer(t, true)
+	x := s.handler(t)
+	for i := range 20 {
+		_, _ = s.requests.Send([]byte(fmt.Sprint(i)))
+	}
+	eventually(t, "all are sent", func() bool { return s.requests.Queued() == 0 })
+	if got := take(t, x); got != "0" { // it is connected
+		t.Fatal(got)
+	}
+	x.shutdown(limit)
+	for i := 1; i < 20; i++ {
+		if got := take(t, x); got != fmt.Sprint(i) {
+			t.Fatal(got)
+		}
+	}
+	eventually(t, "over", func() bool { _, result := x.take(); return result == bridge.ExchangeOver })
+	if x.send([]byte("the last")) != bridge.ExchangeOK || <-s.heard != "the last" {
+		t.Fatal("an answer after the shutdown")
+	}
+}
+
+func TestAnInterruptIsForOneTake(t *testing.T) {
+	x := newServer(t, true).handler(t)
+	x.interrupt()
+	x.interrupt()
+	if _, result := x.take(); result != bridge.ExchangeInterrupted {
+		t.Fatal(result)
+	}
+	if _, result := x.take(); result != bridge.ExchangeNothing {
+		t.Fatal(result)
+	}
+}
+
+func TestAHandlerOfADispatcher(t *testing.T) {
+	type word struct{ who, text string }
+	words := make(chan word, 100)
+	handlers := zeromq.New(zeromq.Router, zeromq.Options{Receive: func(m zeromq.Message) {
+		if len(m) != 3 || len(m[1]) != 0 {
+			panic(fmt.Sprintf("no delimiter: %q", m))
+		}
+		words <- word{string(m[0]), string(m[2])}
+	}})
+	pings := zeromq.New(zeromq.Pub, zeromq.Options{})
+	defer handlers.Close(0)
+	defer pings.Close(0)
+	at, err := handlers.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pingsAt, err := pings.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := opened(t, options{spec{Type: "XREQ", Address: at}, spec{Type: "SUB", Address: pingsAt}, true})
+	here := <-words
+	if here.text != "" {
+		t.Fatalf("it did not say that it is here: %q", here)
+	}
+	eventually(t, "it hears pings", pings.Subscribed)
+	_, _ = pings.Send(nil)
+	if got := <-words; got != here {
+		t.Fatalf("it does not live: %q", got)
+	}
+	_, _ = handlers.Send([]byte(here.who), nil, []byte("a request"))
+	if got := take(t, x); got != "a request" {
+		t.Fatal(got)
+	}
+	x.send([]byte("an answer"))
+	if got := <-words; got.text != "an answer" {
+		t.Fatal(got)
+	}
+	x.shutdown(limit)
+	if got := <-words; got.text != "X" {
+		t.Fatalf("it does not leave: %q", got)
+	}
+	_, _ = pings.Send(nil)
+	if got := <-words; got.text != "X" {
+		t.Fatalf("it does not leave any more: %q", got)
+	}
+	_, _ = handlers.Send([]byte(here.who), nil, []byte("the last"))
+	_, _ = handlers.Send([]byte(here.who), nil, []byte("X"))
+	if got := take(t, x); got != "the last" {
+		t.Fatal(got)
+	}
+	eventually(t, "over", func() bool { _, result := x.take(); return result == bridge.ExchangeOver })
+}
+
+func TestMistakes(t *testing.T) {
+	for _, text := range []string{
+		``,
+		`{}`,
+		`{"Requests":{"Type":"PULL","Address":"tcp://x"},"Answers":{"Type":"PUB","Address":"tcp://127.0.0.1:1"}}`,
+		`{"Requests":{"Type":"PULL","Address":"tcp://127.0.0.1:1"},"Answers":{"Type":"PUB","Address":"udp://127.0.0.1:1"}}`,
+		`{"Requests":{"Type":"PULL","Address":"tcp://127.0.0.1:1"},"Answers":{"Type":"XREP","Address":"tcp://127.0.0.1:2"}}`,
+	} {
+		if _, err := open(text); err == nil {
+			t.Errorf("%s is taken", text)
+		}
+	}
+}

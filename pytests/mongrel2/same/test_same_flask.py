@@ -1,0 +1,3 @@
+from harness.borrowed import borrow
+
+borrow("frameworks/test_flask.py", globals())

@@ -1,0 +1,3 @@
+from harness.borrowed import borrow
+
+borrow("conformance/test_input.py", globals())

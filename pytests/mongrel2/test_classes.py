@@ -1,0 +1,414 @@
+"""gowsgi.compat.m2wsgi's classes behind a real Mongrel2, each in a program of its own."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from harness.mongrel2 import Handler
+from harness.waiting import wait_until
+
+BEGIN = """
+import json, os, sys, threading, time
+from m2wsgi.io.standard import Connection, Handler, WSGIHandler
+
+def say(*words):
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")
+
+send_spec, database = sys.argv[1:3]
+"""
+
+SERVE = """
+connection = Connection.from_config(database)
+handler = WSGIHandler(app, connection)
+handler.serve()
+"""
+
+
+@pytest.fixture
+def behind(mongrel2, program):
+    """behind(text, ...) is a Mongrel2 and a program that is its handler."""
+
+    def start(text, handler=None, settings=None):
+        server = mongrel2(handler or Handler(), settings=settings)
+        return server, program(BEGIN + text, server.handlers[0].send_spec, server.database)
+
+    return start
+
+
+ENVIRON = """
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "application/json")])
+    kept = {k: v for k, v in environ.items() if isinstance(v, (str, bool))}
+    yield json.dumps([kept, len(body), body[:5].decode("latin-1")]).encode()
+"""
+
+
+@pytest.mark.parametrize("protocol", ["json", "tnetstring"])
+def test_environ(behind, protocol):
+    server, _ = behind(ENVIRON + SERVE, Handler("/base/(.*)", protocol=protocol))
+    fields = [
+        ("Host", "example.org:8080"),
+        ("Content-Type", "text/x"),
+        ("Accept", "a"),
+        ("Accept", "b"),
+        ("X-Own", "1"),
+        ("X-Own", "2"),
+        ("REMOTE_ADDR", "6.6.6.6"),
+        ("URL_SCHEME", "https"),
+        ("X-Byte", "\xe9"),
+    ]
+    answer = server.request("PUT", "/base/a%20b%2Fc?q=%41&r", fields, b"body!")
+    assert answer.status == 200
+    environ, length, body = json.loads(answer.body.decode())
+    expected = {
+        "REQUEST_METHOD": "PUT",
+        "SCRIPT_NAME": "/base",
+        "PATH_INFO": "/a b%2Fc",
+        "QUERY_STRING": "q=%41&r",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_NAME": "example.org",
+        "SERVER_PORT": "8080",
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_TYPE": "text/x",
+        "CONTENT_LENGTH": "5",
+        "HTTP_ACCEPT": "a, b",
+        "HTTP_X_OWN": "2",
+        "HTTP_X_BYTE": "\xe9",
+        "wsgi.url_scheme": "http",
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+    }
+    assert {key: environ.get(key) for key in expected} == expected
+    assert (length, body) == (5, "body!")
+    assert "HTTP_REMOTE_ADDR" not in environ and "HTTP_CONTENT_TYPE" not in environ
+
+
+ANSWERS = """
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/raises":
+        raise KeyError("the application's own")
+    if path == "/late":
+        start_response("200 OK", [])
+        yield b"begun"
+        raise KeyError("too late")
+    if path == "/silent":
+        return
+    if path == "/long":
+        start_response("200 OK", [("Content-Length", "3")])
+        yield b"abcd"
+    if path == "/short":
+        start_response("200 OK", [("Content-Length", "9")])
+        yield b"abcd"
+    if path == "/sized":
+        start_response("200 OK", [("Content-Length", "4"), ("Date", "now")])
+        yield b"ab"
+        yield b""
+        yield b"cd"
+    if path == "/empty":
+        start_response("204 No Content", [])
+    if path == "/write":
+        write = start_response("200 OK", [])
+        write(b"wri")
+        yield b"tten"
+    if path == "/again":
+        try:
+            start_response("200 OK", [])
+            raise KeyError
+        except KeyError:
+            start_response("503 Again", [], sys.exc_info())
+        yield b"again"
+    if path == "/pieces":
+        start_response("200 OK", [])
+        yield from [b"a" * 70000, b"", b"b"]
+"""
+
+
+def test_answers(behind):
+    server, running = behind(ANSWERS + SERVE)
+    with server.connect() as client:  # one connection for all of them
+        for path, body in (
+            ("/sized", b"abcd"),
+            ("/write", b"written"),
+            ("/pieces", b"a" * 70000 + b"b"),
+            ("/empty", b""),
+        ):
+            client.request("GET", path)
+            answer = client.response("GET")
+            assert (answer.body, len(answer.all("date"))) == (body, 1), path
+        client.request("HEAD", "/sized")
+        assert client.response("HEAD").get("content-length") == "4"
+        client.request("HEAD", "/pieces")
+        assert client.response("HEAD").body == b""
+        client.request("GET", "/again")
+        answer = client.response("GET")
+        assert (answer.status, answer.body) == (503, b"again")
+    for path in ("/raises", "/silent", "/long"):
+        with server.connect() as client:
+            client.request("GET", path)
+            assert client.response("GET").status == 500
+            client.expect_end()
+    for path in ("/late", "/short"):
+        with server.connect() as client:
+            client.request("GET", path)
+            answer = client.rest()
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and not answer.endswith(b"0\r\n\r\n")
+    with server.connect() as client:
+        client.send(b"GET /pieces HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        assert client.rest().endswith(b"\r\n\r\n" + b"a" * 70000 + b"b")
+    with server.connect() as client:
+        client.request("GET", "/sized", [("Connection", "close")])
+        assert client.response("GET").get("connection") == "close"
+        client.expect_end()
+    assert running.process.poll() is None
+    for words in (b"the application's own", b"too late", b"longer than its Content-Length", b"start_response"):
+        running.say(words)
+
+
+ASYNCHRONOUS = """
+connection = Connection(send_spec)
+waiting = []
+while True:
+    request = connection.recv()
+    if request.headers["METHOD"] == "JSON":
+        say("gone", request.client in waiting)
+    elif request.path == "/wait":
+        waiting.append(request.client)
+        say("waits", len(waiting))
+    elif request.path == "/count":
+        body = b"%d" % len(waiting)
+        request.respond(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(body), body))
+    else:
+        assert len(set(waiting)) == len(waiting)
+        connection.deliver(waiting, "HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\nfor a")
+        threading.Thread(target=lambda: connection.deliver(iter(waiting), b"")).start()
+        request.respond("HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+"""
+
+
+def test_many_clients_are_answered_at_once(behind):
+    server, running = behind(ASYNCHRONOUS)
+    clients = [server.connect() for _ in range(130)]  # more than one message may be for
+    for client in clients:
+        client.request("GET", "/wait")
+    running.say(b"waits 130")
+    clients.pop().close()
+    running.say(b"gone True")
+    server.request("GET", "/deliver")
+    for client in clients:
+        assert client.response("GET").body == b"for a"
+        client.expect_end()  # an empty message disconnects
+
+
+UPLOADS = """
+def app(environ, start_response):
+    stream = environ["wsgi.input"]
+    say("begins", type(stream).__name__)
+    first = stream.readline()
+    rest = stream.read(1) + stream.read()
+    start_response("200 OK", [])
+    yield b"%d %d %s" % (len(first), len(rest), environ.get("CONTENT_LENGTH", "none").encode())
+    assert stream.read(5) == b"" == stream.readline()
+
+"""
+STORE = {"upload.temp_store": "/uploads/body.XXXXXX"}
+
+
+def test_uploads(behind):
+    server, running = behind(UPLOADS + SERVE, settings=STORE)
+    body = b"a line\n" + b"x" * 300000
+    # While it comes: the application has the first line before the last byte was sent.
+    with server.connect() as client:
+        client.send(b"POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:-10])
+        running.say(b"begins StreamingUploadFile")
+        client.send(body[-10:])
+        assert client.response("POST").body == b"7 300000 300007"
+    # In chunks, when it is there.
+    with server.connect() as client:
+        client.send(b"POST /b HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunks = [body[at : at + 8000] for at in range(0, len(body), 8000)]  # larger ones are not taken
+        client.send(b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in [*chunks, b""]))
+        assert client.response("POST").body == b"7 300000 300007"
+        running.say(b"begins BufferedReader")
+    assert server.request("POST", "/c", body=b"a\nb").body == b"2 1 3"
+    wait_until(lambda: not os.listdir(server.root / "uploads"), "the files are unlinked")
+
+
+def test_forged_uploads_are_refused(behind):
+    server, running = behind(UPLOADS + SERVE, settings=STORE)
+    secret = server.root / "uploads" / "body.aaaaaa"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    start, done = (
+        ("X-Mongrel2-Upload-Start", "/uploads/body.aaaaaa"),
+        ("X-Mongrel2-Upload-Done", "/uploads/body.aaaaaa"),
+    )
+    for fields in (
+        [start, done],
+        [start, done, ("Content-Length", "0")],
+        [start],
+        [done],
+        [start, done, ("Transfer-Encoding", "Chunked")],
+        [start, (done[0], "/uploads/body.bbbbbb")],
+    ):
+        with server.connect() as client:
+            client.request("POST", "/", fields)
+            answer = client.response("POST")
+            assert answer.status == 400 and b"secret" not in answer.body, fields
+    for fields in ([start, done], [start]):
+        answer = server.request("POST", "/", fields, b"some of a body")
+        assert answer.status == 400 and b"secret" not in answer.body
+    # An upload that says that it is another one is Mongrel2's to put right.
+    answer = server.request("POST", "/", [start], b"a line\n" + b"x" * 300000)
+    assert answer.body == b"7 300000 300007"
+    assert secret.read_text() == "secret"
+    assert "begins" in running.said.since().decode() and running.process.poll() is None
+
+
+THREADS = """
+def app(environ, start_response):
+    start_response("200 OK", [])
+    yield threading.current_thread().name.encode()
+
+connection = Connection(send_spec)
+handler = WSGIHandler(app, connection)
+threads = [threading.Thread(target=handler.serve, name="t%d" % n) for n in range(4)]
+try:
+    for each in threads:
+        each.start()
+    say("ready")
+    threading.Event().wait()
+except KeyboardInterrupt:
+    say("interrupted")
+    handler.stop()
+    for each in threads:
+        each.join()
+    say("all", connection.closed, connection.recv())
+"""
+
+
+def test_an_interrupt_ends_threads_that_all_wait(behind):
+    server, running = behind(THREADS)
+    assert server.request("GET", "/").body.startswith(b"t")
+    running.say(b"ready")
+    running.signal(signal.SIGINT)
+    running.say(b"all True None")
+    assert running.ended()[0] == 0
+
+
+WAITS = """
+connection = Connection(send_spec)
+begin = time.monotonic()
+assert connection.recv(timeout=0) is None
+assert connection.recv(0.05) is None and time.monotonic() - begin >= 0.05
+
+connection.interrupt()                      # while nobody waits: the next one
+assert connection.recv() is None
+
+got = []
+def wait():
+    got.append(connection.recv())
+
+def all_end(by):
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for each in threads:
+        each.start()
+    while True:
+        by()
+        for each in threads:
+            each.join(0.02)
+        if not any(each.is_alive() for each in threads):
+            break
+    assert got == [None] * 3
+    got.clear()
+
+all_end(connection.interrupt)
+connection.recv(0.01)                       # perhaps one was left over
+all_end(connection.close)
+assert connection.recv() is connection.recv(5) is None
+try:
+    connection.send("server", "1", b"x")
+except ConnectionError as problem:
+    say("closed:", problem)
+connection.close()
+connection.shutdown()
+
+for n in range(3):                          # let go of, not closed
+    Connection(send_spec)
+say("ends")
+"""
+
+
+def test_waits_end_by_time_interrupt_and_close(behind):
+    _, running = behind(WAITS)
+    status, said = running.ended()
+    assert status == 0 and "closed: the connection is closed" in said and "Traceback" not in said, said
+
+
+SHUTDOWN = """
+class Slow(Handler):
+    # Takes requests while others are not answered.
+    threads = []
+
+    def handle_request(self, request):
+        thread = threading.Thread(target=self.process_request, args=[request])
+        thread.start()
+        self.threads.append(thread)
+
+    def process_request(self, request):
+        say("has", request.path)
+        go.wait(20)
+        request.respond(b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ndone")
+
+    def wait_for_completion(self):
+        say("waits for them")
+        for each in self.threads:
+            each.join()
+
+go = threading.Event()
+handler = Slow(send_spec)
+thread = threading.Thread(target=handler.serve)
+thread.start()
+handler.serving = True
+import signal
+signal.signal(signal.SIGTERM, lambda *about: handler.stop())
+signal.signal(signal.SIGUSR1, lambda *about: go.set())
+while thread.is_alive():
+    thread.join(0.05)
+assert handler.connection.closed and not handler.serving
+say("left")
+"""
+
+
+def test_what_runs_is_answered_before_the_end(behind):
+    server, running = behind(SHUTDOWN)
+    clients = [server.connect() for _ in range(8)]
+    for number, client in enumerate(clients):
+        client.request("GET", f"/{number}")
+    for number in range(8):
+        running.say(b"has /%d" % number)
+    running.signal(signal.SIGTERM)
+    running.say(b"waits for them")
+    running.signal(signal.SIGUSR1)
+    for client in clients:
+        assert client.response("GET").body == b"done"
+    status, said = running.ended()
+    assert status == 0 and "left" in said, said
+
+
+CLEAN_EXIT = """
+connection = Connection(send_spec)
+request = connection.recv()
+request.respond(b"HTTP/1.1 200 OK\\r\\nContent-Length: 3000000\\r\\n\\r\\n" + b"x" * 3000000)
+# And that is all: neither closed nor waited for.
+"""
+
+
+def test_what_was_sent_goes_out_at_the_end_of_a_program(behind):
+    server, running = behind(CLEAN_EXIT)
+    answer = server.request("GET", "/")
+    assert answer.body == b"x" * 3000000
+    assert running.ended()[0] == 0

@@ -1,0 +1,232 @@
+"""What Mongrel2 sends, parsed: nothing here needs one, or a socket."""
+
+import pytest
+
+from harness.programs import run_program
+
+PARSE = r"""
+import json, sys
+from gowsgi.compat import alias
+
+alias("m2wsgi")
+from m2wsgi.base import Request as OldRequest
+from m2wsgi.io.standard import Client, Request
+from m2wsgi.util import load_dotted_name, pop_netstring, pop_tnetstring, unquote_path
+
+def netstring(data, end=b","):
+    return b"%d:%s%s" % (len(data), data, end)
+
+def fails(call, *arguments):
+    try:
+        result = call(*arguments)
+    except ValueError as problem:
+        assert str(problem), problem
+    else:
+        raise AssertionError((arguments, result))
+
+fields = {"PATH": "/x", "accept": ["a", "b"], "x-byte": "\xe9"}
+as_json = netstring(json.dumps(fields, ensure_ascii=False).encode("latin-1"))
+pairs = b"".join(
+    netstring(k.encode()) + (netstring(b"".join(netstring(e.encode()) for e in v), b"]") if isinstance(v, list)
+    else netstring(v.encode("latin-1"))) for k, v in fields.items())
+as_tnetstring = netstring(pairs, b"}")
+client = Client(None, "server", "7")
+for headers in (as_json, as_tnetstring):
+    rest = b"/x " + headers + netstring(b"b:o,dy")
+    request = Request.parse(client, rest)
+    assert (request.path, request.headers, request.body) == ("/x", fields, b"b:o,dy"), request.headers
+    assert request == Request(Client(None, "server", "7"), "/x", fields, b"b:o,dy")
+    assert request != Request(client, "/y", fields, b"b:o,dy")
+    assert request != Request(Client(None, "server", "8"), "/x", fields, b"b:o,dy")
+    old = OldRequest.parse(None, b"server 7 " + rest)
+    assert (old.sender, old.cid, old.path, old.headers, old.body) == ("server", "7", "/x", fields, b"b:o,dy")
+assert len({client, Client(None, "server", "7"), Client(None, "other", "7")}) == 2
+
+assert pop_tnetstring(b"2:12#4:true!rest") == (12, b"4:true!rest")
+assert pop_tnetstring(b"4:true!") == (True, b"") and pop_tnetstring(b"5:false!") == (False, b"")
+assert pop_tnetstring(b"0:~x") == (None, b"x") and pop_tnetstring(b"3:1.5^") == (1.5, b"") == pop_tnetstring(b"3:1.5#")
+assert pop_tnetstring(b"0:]") == ([], b"") and pop_tnetstring(b"0:}") == ({}, b"")
+assert pop_tnetstring(b"2:-3#") == (-3, b"")
+assert pop_netstring(b"3:abc,d") == (b"abc", b"d")
+
+deep = b""
+for _ in range(2000):
+    deep = netstring(deep, b"]")
+for wrong in (b"", b":", b"1", b"1:", b"1:a", b"a:b,", b"-1:,", b"+1:a,", b" 1:a,", b"99999999999:a,",
+              b"4:truE!", b"1:x~", b"1:a#", b"2:1_#", b"3:a,b]", b"6:1:1#0:~}", b"3:1:a}", b"1:a?", b"1:a\xff", deep):
+    fails(pop_tnetstring, wrong)
+for wrong in (b"2:12#", b"2:ab]", b"0:", b"x"):
+    fails(pop_netstring, wrong)
+for wrong in (b"", b"/x", b"/x ", b"/x 2:[],0:,", b"/x 2:{},", b"/x 2:{},0:", b"/x 1:{,0:,", b"/x 0:]0:,",
+              b"/x 2:{},2:{}}"):
+    fails(Request.parse, client, wrong)
+for wrong in (b"", b"a", b"a b", b" b /x 2:{},0:,"):
+    fails(OldRequest.parse, None, wrong)
+for cut in range(len(rest)):  # nothing that is cut short passes for a request
+    fails(Request.parse, client, rest[:cut])
+
+assert unquote_path("/a%20b%2fc%2Fd") == "/a b%2Fc%2Fd" and unquote_path("/%E9") == "/\xe9"
+assert load_dotted_name("os.path.join") is load_dotted_name("os.path:join") is __import__("os").path.join
+"""
+
+SPECS = r"""
+import json
+from gowsgi.compat.m2wsgi import Connection, DispatcherConnection, SocketSpec
+
+spec = SocketSpec.parse("tcp://me@127.0.0.1:9999#bind")
+assert (spec.address, spec.identity, spec.bind) == ("tcp://127.0.0.1:9999", "me", True)
+assert str(spec) == "tcp://me@127.0.0.1:9999#bind" and str(SocketSpec.parse("ipc:///a/b#connect")) == "ipc:///a/b"
+copy = Connection.copysockspec
+assert copy("tcp://me@127.0.0.1:9999", -1) == "tcp://me@127.0.0.1:9998" and copy("tcp://h:1#bind", 1) == "tcp://h:2#bind"
+for without in ("ipc:///a/b", "tcp://h:65535", SocketSpec("tcp://h:3")):
+    assert copy(without, 1) is None
+assert copy("tcp://h:1", -1) is None
+assert Connection.makesocket(7, "tcp://h:1").type == Connection.makesocket("pull", "tcp://h:1").type == "PULL"
+
+def fails(kind, call, *arguments, **keywords):
+    try:
+        call(*arguments, **keywords)
+    except kind as problem:
+        assert str(problem), problem
+    else:
+        raise AssertionError((call, arguments))
+
+for wrong in ("", "127.0.0.1:9999", "tcp://", "tcp://h:1#else"):
+    fails(ValueError, SocketSpec.parse, wrong)
+for wrong in ("ipc:///no/port", "udp://h:2", "tcp://h:2#else", "tcp://h"):
+    fails(ValueError, Connection, wrong)
+fails(ValueError, Connection, "tcp://127.0.0.1:2", "nonsense://x")
+fails(ValueError, Connection, "tcp://127.0.0.1:2", send_type="PUB")
+fails(ValueError, Connection, "tcp://127.0.0.1:2", recv_type="XREP")
+fails(ValueError, DispatcherConnection, "ipc:///no/port")
+fails(TypeError, Connection)
+fails(TypeError, Connection, 5, 6)
+"""
+
+CONFIG = r"""
+import os, sqlite3, sys
+from gowsgi.compat.m2wsgi import Connection, _config
+
+path = os.path.join(os.environ["FOLDER"], "config # 1.sqlite")
+db = sqlite3.connect(path)
+db.executescript('''
+CREATE TABLE server (id INTEGER, uuid TEXT, chroot TEXT, name TEXT, bind_addr TEXT);
+CREATE TABLE host (id INTEGER, server_id INTEGER, name TEXT, matching TEXT);
+CREATE TABLE handler (id INTEGER, send_spec TEXT, recv_spec TEXT, recv_ident TEXT);
+CREATE TABLE route (id INTEGER, path TEXT, host_id INTEGER, target_id INTEGER, target_type TEXT);
+CREATE TABLE setting (id INTEGER, key TEXT, value TEXT);
+INSERT INTO server VALUES (1, 'u1', '/srv', 'one', '0.0.0.0'), (2, 'u2', '', 'two', '10.0.0.2');
+INSERT INTO host VALUES (1, 1, 'a.example', 'a.example'), (2, 1, 'example', 'example'), (3, 2, 'b', 'b');
+INSERT INTO handler VALUES (1, 'tcp://127.0.0.1:11', 'tcp://127.0.0.1:10', ''),
+    (2, 'tcp://*:21', 'tcp://0.0.0.0:20', 'me'), (3, 'tcp://*:31', 'tcp://*:30', '');
+INSERT INTO route VALUES (1, '/', 1, 1, 'handler'), (2, '/deep/(.*)', 1, 2, 'handler'), (3, '/', 2, 2, 'handler'),
+    (4, '/', 3, 3, 'handler'), (5, '/static/', 3, 3, 'dir');
+INSERT INTO setting VALUES (1, 'upload.temp_store', '/tmp/u.XXXXXX');
+''')
+db.commit()
+
+def find(*arguments, **keywords):
+    keys = ("server", "handler_id", "host", "route")
+    return _config.find(path, *(keywords.get(k) for k in keys))
+
+def fails(kind, **keywords):
+    try:
+        raise AssertionError(find(**keywords))
+    except kind as problem:
+        assert str(problem) and "\n" not in str(problem), problem
+
+assert find(server="u1", handler_id=1).send_spec == find(server="one", host="a.example", route="/x").send_spec
+assert find(server="one", host="a.example", route="/deep/x").send_spec == "tcp://127.0.0.1:21"
+assert find(server="one", host="a.example", route="/deep/(.*)").recv_ident == "me"
+assert find(server="one", host="www.a.example", route="/").send_spec == "tcp://127.0.0.1:11"
+assert find(server="one", host="example").recv_spec == "tcp://127.0.0.1:20"
+two = find(server="two")
+assert two[:4] == ("tcp://10.0.0.2:31", "tcp://10.0.0.2:30", "", "") and two.upload_store == "/tmp/u.XXXXXX"
+assert find(server="one", handler_id=1).chroot == "/srv"
+fails(LookupError)                                  # which of the servers
+fails(LookupError, server="three")
+fails(LookupError, server="one")                    # which of its handlers
+fails(LookupError, server="one", handler_id=9)
+fails(LookupError, server="one", host="elsewhere")
+fails(LookupError, server="one", host="a.example", route="nowhere")
+
+connection = Connection.from_config(path, server="one", handler_id=2, send_ident="own")
+assert (connection.send_sock.identity, connection.recv_sock.identity) == ("own", "me")
+assert (connection.chroot, connection.upload_store) == ("/srv", "/tmp/u.XXXXXX")
+connection.close()
+for kind, wrong in ((FileNotFoundError, path + "x"), (LookupError, sys.executable)):
+    try:
+        Connection.from_config(wrong)
+    except kind:
+        pass
+    else:
+        raise AssertionError(wrong)
+assert not os.path.exists(path + "x")
+"""
+
+MIDDLEWARE = r"""
+import gzip, zlib
+from gowsgi.compat.m2wsgi.middleware import BufferMiddleware, GZipMiddleware
+from wsgiref.validate import validator
+
+def app(pieces, status="200 OK", headers=(), write=()):
+    def application(environ, start_response):
+        send = start_response(status, [("Content-Type", "text/plain"), *headers])
+        for each in write:
+            send(each)
+        try:
+            yield from pieces
+        finally:
+            closed.append(True)
+    return application
+
+def ask(application, **environ):
+    closed.clear()
+    seen = []
+    values = {"REQUEST_METHOD": "GET", "HTTP_ACCEPT_ENCODING": "deflate, gzip;q=0.5"}
+    values.update(environ)
+    body = application(values, lambda status, headers, exc_info=None: seen.append((status, headers)))
+    pieces = list(body)
+    body.close()
+    assert closed and len(seen) == 1
+    return pieces, dict(seen[0][1])
+
+closed = []
+pieces, headers = ask(GZipMiddleware(app([b"a" * 500, b"", b"b"], write=[b"first"])))
+assert headers["Content-Encoding"] == "gzip" and headers["Vary"] == "Accept-Encoding"
+assert gzip.decompress(b"".join(pieces)) == b"first" + b"a" * 500 + b"b"
+inflate = zlib.decompressobj(31)
+assert inflate.decompress(pieces[0]) == b"first" and inflate.decompress(pieces[1]) == b"a" * 500  # none is held back
+plain = {
+    "too small": (app([b"a"], headers=[("Content-Length", "1")]), {}),
+    "not asked for": (app([b"a"]), {"HTTP_ACCEPT_ENCODING": "gzip;q=0, br"}),
+    "encoded": (app([b"a"], headers=[("Content-Encoding", "br")]), {}),
+    "an error": (app([b"a"], "404 Not Found"), {}),
+    "a part": (app([b"a"], "206 Partial Content"), {}),
+    "not to be": (app([b"a"], headers=[("Cache-Control", "no-transform")]), {}),
+    "no body": (app([b"a"]), {"REQUEST_METHOD": "HEAD"}),
+}
+for name, (application, environ) in plain.items():
+    pieces, headers = ask(GZipMiddleware(application), **environ)
+    assert b"".join(pieces) == b"a" and headers.get("Content-Encoding") != "gzip", name
+sized = app([b"a" * 300], headers=[("Content-Length", "300"), ("ETag", '"1"'), ("Vary", "Cookie")])
+pieces, headers = ask(GZipMiddleware(sized))
+assert "Content-Length" not in headers and headers["ETag"] == 'W/"1"' and headers["Vary"] == "Cookie, Accept-Encoding"
+assert gzip.decompress(b"".join(pieces)) == b"a" * 300
+assert ask(GZipMiddleware(app([])))[0] == []
+assert ask(GZipMiddleware(app([b"x"]), compresslevel=1))[1]["Content-Encoding"] == "gzip"
+
+pieces, _ = ask(BufferMiddleware(app([b"a" * 90, b"b" * 90, b"c" * 90, b"d", b"", b"e"]), min_chunk_size=100))
+assert pieces == [b"a" * 90 + b"b" * 90, b"c" * 90 + b"d", b"e"], pieces
+assert ask(BufferMiddleware(app([], write=[b"x"])))[0] == [b"x"] and ask(BufferMiddleware(app([])))[0] == []
+"""
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("text", [PARSE, SPECS, MIDDLEWARE], ids=["messages", "endpoints", "middleware"])
+def test_without_a_server(python, text):
+    run_program(python, text)
+
+
+def test_from_config(python, tmp_path):
+    run_program(python, f"import os\nos.environ['FOLDER'] = {str(tmp_path)!r}\n" + CONFIG)

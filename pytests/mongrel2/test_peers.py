@@ -1,0 +1,153 @@
+"""Connections with libzmq's sockets at the other end, in place of Mongrel2's and the dispatcher's."""
+
+import json
+import signal
+
+import pytest
+
+from harness.waiting import wait_until
+
+
+@pytest.fixture
+def push(zmq, sockets):
+    """push(message) sends it as Mongrel2 does; push.answers hears what is published, push.at has both endpoints."""
+    requests, at = sockets(zmq.PUSH)
+    answers, answers_at = sockets(zmq.SUB)
+    answers.subscribe(b"server")
+
+    def send(message):
+        def sent():
+            answers.poll(0)  # libzmq subscribes when its owner looks at a socket; Mongrel2 always does
+            try:
+                requests.send(message, zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+            return True
+
+        wait_until(sent, "a handler takes the message")
+
+    send.answers, send.at = answers, (at, answers_at)
+    return send
+
+
+DISPATCHED = """
+import sys
+from m2wsgi.io.standard import DispatcherConnection, Handler
+
+class Upper(Handler):
+    def process_request(self, request):
+        request.respond(request.body.upper())
+
+handler = Upper(DispatcherConnection(*sys.argv[1:]))
+import signal
+signal.signal(signal.SIGTERM, lambda *about: handler.stop())
+handler.serve()
+print("left", flush=True)
+"""
+
+
+def test_a_dispatcher(zmq, sockets, program):
+    handlers, at = sockets(zmq.ROUTER)
+    pings, pings_at = sockets(zmq.XPUB)
+    running = program(DISPATCHED, at, pings_at)
+    who, delimiter, word = handlers.recv_multipart()
+    assert (delimiter, word) == (b"", b"")  # it is here
+    assert pings.recv() == b"\x01"
+    pings.send(b"")
+    assert handlers.recv_multipart() == [who, b"", b""]  # it lives
+    handlers.send_multipart([who, b"", b"server 7 /x 2:{},4:body,"])
+    assert handlers.recv_multipart() == [who, b"", b"server 1:7, BODY"]
+    handlers.send_multipart([who, b"", b"no request"])
+    running.say(b"malformed message")
+    running.signal(signal.SIGTERM)
+    assert handlers.recv_multipart() == [who, b"", b"X"]  # it leaves
+    handlers.send_multipart([who, b"", b"server 8 /x 2:{},4:last,"])
+    handlers.send_multipart([who, b"", b"X"])
+    assert handlers.recv_multipart() == [who, b"", b"server 1:8, LAST"]
+    assert running.ended()[0] == 0
+
+
+HOSTILE = """
+import sys
+from m2wsgi.io.standard import WSGIHandler, Connection
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    yield environ["PATH_INFO"].encode()
+
+WSGIHandler(app, Connection(*sys.argv[1:])).serve()
+"""
+
+
+def test_hostile_messages_get_a_line_and_nothing_else(push, program):
+    running = program(HOSTILE, *push.at)
+    fields = {"METHOD": "GET", "VERSION": "HTTP/1.1", "PATH": "/fine", "PATTERN": "/", "URI": "/fine"}
+    headers = json.dumps(fields).encode()
+    good = b"server 7 /fine %d:%s,0:," % (len(headers), headers)
+    bad = [
+        b"",
+        b" ",
+        b"server 7 /x",
+        b"server 7 /x 99999999999:{},0:,",
+        b"server 7 /x 2:{}}0:,",
+        b"server 7 /x 2:{},5:ab,",
+        b"server 7 /x 4:null,0:,",
+        b"server 7 /x 2:\xff\xfe,0:,",
+        b"server 7 /x " + b"%d:%s,0:," % (200000, b"[" * 200000),
+        good[:-5],
+    ]
+    for message in bad:
+        push(message)
+    push(good)
+    assert b"HTTP/1.1 200 OK" in push.answers.recv()
+    while push.answers.recv() != b"server 1:7, 0\r\n\r\n":
+        pass
+    assert running.said.since().count(b"malformed message") == len(bad)
+    # What has all that a message needs, and not what a request does.
+    push(b"server 8 /x 2:{},0:,")
+    assert b"HTTP/1.1 500" in push.answers.recv() and push.answers.recv() == b"server 1:8, "
+    assert running.process.poll() is None
+
+
+SUSPENDED = """
+import gowsgi, os, threading
+from gowsgi.compat.m2wsgi import Connection
+from gowsgi.server import sleep
+from gowsgi.middleware import ContinuationMiddleware
+
+connection = Connection(os.environ["SEND"], os.environ["RECV"])
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    answer = b"plain"
+    if path == "/recv":
+        request = connection.recv(float(environ["QUERY_STRING"] or 60))
+        answer = request.body if request else b"none"
+        if request:
+            request.respond(b"got it")
+    if path == "/interrupt":
+        connection.interrupt()
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer]
+
+application = ContinuationMiddleware(application)
+"""
+
+
+def test_a_request_of_a_server_that_waits_for_one(push, serve, tmp_path):
+    (tmp_path / "suspended.py").write_text(SUSPENDED)
+    server = serve(
+        "suspended:application", "--threads", "1", env={"SEND": push.at[0], "RECV": push.at[1]}, cwd=tmp_path
+    )
+    server._resources["socket"] += 1  # to what requests come from, as soon as the answers are heard
+    clients = [server.connect() for _ in range(3)]
+    for client in clients:
+        client.request("GET", "/recv")
+    assert server.request("GET", "/").body == b"plain"  # by the one thread that there is
+    assert server.request("GET", "/recv?0.01").body == b"none"
+    for number in range(2):
+        push(b"server %d /x 2:{},1:%d," % (number, number))
+        assert push.answers.recv() == b"server 1:%d, got it" % number
+    # Whose turn it is is not said; two have one each, and the third is interrupted.
+    server.request("GET", "/interrupt")
+    assert sorted(client.response("GET").body for client in clients) == [b"0", b"1", b"none"]

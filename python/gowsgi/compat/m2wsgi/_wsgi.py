@@ -1,0 +1,281 @@
+"""A WSGI application as a handler."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any, Callable
+
+from gowsgi.compat.m2wsgi import _upload
+from gowsgi.compat.m2wsgi._handler import Handler
+from gowsgi.compat.m2wsgi._upload import StreamingUploadFile
+from gowsgi.compat.m2wsgi.util import unquote_path
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+__all__ = ["WSGIHandler", "WSGIResponder"]
+
+# Fields that may come more than once and mean a list then (RFC 9110); of others the last one counts.
+_LISTS = """
+    accept accept-charset accept-encoding accept-language accept-ranges allow cache-control connection content-encoding
+    content-language expect forwarded if-match if-none-match pragma proxy-authenticate te trailer transfer-encoding
+    upgrade vary via warning www-authenticate x-forwarded-for
+"""
+LISTS = frozenset(_LISTS.split())
+# Messages of Mongrel2's own, which are not for applications.
+NO_REQUESTS = ("JSON", "XML")
+
+
+class WSGIResponder:
+    """The answer to one request: start_response, write, and finish (flush in m2wsgi 0.3) at the end.
+
+    It goes out in chunks if there is no Content-Length and the client is HTTP/1.1; else the connection ends after it.
+    """
+
+    def __init__(self, request: Any) -> None:
+        self.request = request
+        self.status: str | None = None
+        self.headers: list[tuple[str, str]] | None = None
+        self.has_started = False
+        self.is_chunked = False
+        self.should_close = False
+        self._left: int | None = None
+        self._bodyless = False
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333's. What it is told goes out with the first bytes of the body."""
+        try:
+            if self.has_started and exc_info:
+                raise exc_info[1].with_traceback(exc_info[2])
+            if self.status is not None and not exc_info:
+                raise AssertionError("start_response was called already")
+        finally:
+            exc_info = None
+        for name, value in headers:
+            if "\r" in name + value or "\n" in name + value or not name:
+                raise ValueError(f"a header has a line break or no name: {name!r}")
+        if "\r" in status or "\n" in status:
+            raise ValueError("the status has a line break")
+        self.status, self.headers = status, list(headers)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Sends data of the body, with the head if it is the first. Nothing is sent for nothing."""
+        if not isinstance(data, bytes):
+            raise TypeError(f"a body is of bytes; this is {type(data).__name__}")
+        self._write(self._head() + self._framed(data))
+
+    def finish(self) -> None:
+        """Sends what is missing at the end, and ends the connection if it is to be."""
+        self._write(self._head() + (b"0\r\n\r\n" if self.is_chunked else b""))
+        if self.should_close or self._left:
+            self.request.disconnect()
+
+    flush = finish
+
+    def _framed(self, data: bytes) -> bytes:
+        if self._bodyless or not data:
+            return b""
+        if self.is_chunked:
+            return b"%x\r\n%s\r\n" % (len(data), data)
+        if self._left is not None:
+            if len(data) > self._left:
+                raise ValueError("the body is longer than its Content-Length")
+            self._left -= len(data)
+        return data
+
+    def write_headers(self) -> None:
+        """Sends the head now, if it has not gone out."""
+        self._write(self._head())
+
+    def _head(self) -> bytes:
+        """The head, until it has gone out."""
+        if self.has_started:
+            return b""
+        if self.status is None or self.headers is None:
+            raise RuntimeError("the application has sent no status: it did not call start_response")
+        asked = self.request.headers
+        modern = asked.get("VERSION") == "HTTP/1.1"
+        code = self.status[:3]
+        self._bodyless = asked.get("METHOD") == "HEAD" or code in ("204", "304") or code[0] == "1"
+        fields = {name.lower(): value for name, value in self.headers}
+        wishes = _joined(asked.get("connection", "")).lower()
+        self.should_close = (
+            "close" in wishes
+            or "close" in fields.get("connection", "").lower()
+            or (not modern and "keep-alive" not in wishes)
+        )
+        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.headers)]
+        if "date" not in fields:
+            lines.append(f"Date: {formatdate(usegmt=True)}")
+        if "content-length" in fields:
+            self._left = None if self._bodyless else int(fields["content-length"])
+        elif not self._bodyless:
+            if modern:
+                self.is_chunked = True
+                lines.append("Transfer-Encoding: chunked")
+            else:
+                self.should_close = True
+        if self.should_close and "connection" not in fields:
+            lines.append("Connection: close")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def _write(self, data: bytes) -> None:
+        # An empty message would end the client's connection.
+        if data:
+            self.has_started = True
+            self.request.respond(data)
+
+
+class WSGIHandler(Handler):
+    """Runs a WSGI application.
+
+    application     the application
+    connection      a Connection or DispatcherConnection, or the endpoint of one as text
+    """
+
+    ResponderClass: type[Any] = WSGIResponder
+    StreamingUploadClass: type[Any] = StreamingUploadFile
+
+    def __init__(self, application: WSGIApplication, connection: Any) -> None:
+        self.application = application
+        super().__init__(connection)
+
+    def process_request(self, req: Any) -> None:
+        """Answers the request by the application. What that raises is printed, and answered with a 500."""
+        if req.headers.get("METHOD", "") in NO_REQUESTS:
+            return
+        responder = self.ResponderClass(req)
+        environ: WSGIEnvironment = {}
+        try:
+            if _upload.locate(req) and _passed_over(req):
+                return
+            self.get_wsgi_environ(req, environ)
+            self._run(environ, responder)
+        except _upload.Refused as problem:
+            print(f"m2wsgi: refused a request: {problem}", file=sys.stderr)
+            self._failed(req, responder, "400 Bad Request")
+        except Exception:
+            traceback.print_exc()
+            self._failed(req, responder, "500 Internal Server Error")
+        finally:
+            self._clean_up(req, environ)
+
+    def _run(self, environ: WSGIEnvironment, responder: Any) -> None:
+        body = self.application(environ, responder.start_response)
+        try:
+            for piece in body:
+                if piece:
+                    responder.write(piece)
+            responder.finish()
+        finally:
+            close = getattr(body, "close", None)
+            if close:
+                close()
+
+    def _failed(self, req: Any, responder: Any, status: str) -> None:
+        try:
+            if not responder.has_started:
+                last = self.ResponderClass(req)
+                text = status.encode("latin-1") + b"\n"
+                last.start_response(
+                    status,
+                    [
+                        ("Content-Type", "text/plain"),
+                        ("Content-Length", str(len(text))),
+                        ("Connection", "close"),
+                    ],
+                )
+                last.write(text)
+            req.disconnect()
+        except ConnectionError:  # closed meanwhile
+            pass
+
+    def _clean_up(self, req: Any, environ: WSGIEnvironment) -> None:
+        body = environ.get("wsgi.input")
+        if body is not None:
+            body.close()
+        # The handler's to remove, as it may have put it elsewhere. One that was refused is somebody else's.
+        path = environ.get("m2wsgi.upload")
+        if path:
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
+
+    def get_wsgi_environ(self, req: Any, environ: WSGIEnvironment | None = None) -> WSGIEnvironment:
+        """The environ of a request; put into the given one if there is one."""
+        environ = {} if environ is None else environ
+        own = req.headers
+        for name, value in own.items():
+            # The others are Mongrel2's. One with an underscore would be taken for the one with a dash.
+            if name.islower() and "." not in name and "_" not in name:
+                if isinstance(value, list):
+                    value = ", ".join(value) if name in LISTS else value[-1]
+                environ["HTTP_" + name.upper().replace("-", "_")] = value
+        for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            if "HTTP_" + name in environ:
+                environ[name] = environ.pop("HTTP_" + name)
+        path = own["PATH"]
+        script = own["PATTERN"].split("(", 1)[0].rstrip("/")
+        scheme = own.get("URL_SCHEME", "http")
+        host, port = _host(environ.get("HTTP_HOST", ""), scheme)
+        environ.update(
+            {
+                "REQUEST_METHOD": own["METHOD"],
+                "SCRIPT_NAME": unquote_path(script),
+                "PATH_INFO": unquote_path(path[len(script) :] if path.startswith(script) else path),
+                "QUERY_STRING": own.get("QUERY", ""),
+                "SERVER_PROTOCOL": own["VERSION"],
+                "SERVER_NAME": host,
+                "SERVER_PORT": port,
+                "REMOTE_ADDR": own.get("REMOTE_ADDR") or _joined(own.get("x-forwarded-for", "")).split(",")[-1].strip(),
+                "wsgi.version": (1, 0),
+                "wsgi.url_scheme": scheme,
+                "wsgi.errors": sys.stderr,
+                "wsgi.multithread": True,
+                "wsgi.multiprocess": False,
+                "wsgi.run_once": False,
+                "wsgi.input_terminated": True,
+            }
+        )
+        environ["wsgi.input"] = self.get_input_file(req)
+        upload = _upload.locate(req)
+        if upload:
+            environ["m2wsgi.upload"] = upload
+            if _upload.DONE in own and "content-length" not in own:
+                # It came in chunks, and is all there.
+                environ.pop("HTTP_TRANSFER_ENCODING", None)
+                environ["CONTENT_LENGTH"] = str(os.fstat(environ["wsgi.input"].fileno()).st_size)
+        return environ
+
+    def get_input_file(self, req: Any) -> Any:
+        """wsgi.input: of the body, of the file that it is in, or of the file that it comes to."""
+        path = _upload.locate(req)
+        if path is None:
+            return io.BytesIO(req.body)
+        file = _upload.open_upload(path)
+        return file if _upload.DONE in req.headers else self.StreamingUploadClass(req, file)
+
+
+def _joined(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def _host(field: str, scheme: str) -> tuple[str, str]:
+    """SERVER_NAME and SERVER_PORT of a Host field."""
+    name, colon, port = field.rpartition(":")
+    if not colon or not port.isdigit():
+        name, port = field, "443" if scheme == "https" else "80"
+    return name or "localhost", port
+
+
+def _passed_over(req: Any) -> bool:
+    """Whether it is that message of an upload's two that is no request: with a length the second, else the first."""
+    return bool(req.headers.get("content-length")) == (_upload.DONE in req.headers)
