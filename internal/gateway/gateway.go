@@ -175,6 +175,19 @@ func (g *Gateway) take(text []byte) {
 	}
 }
 
+// Lost says that all clients have gone, with their server. Any goroutine.
+func (g *Gateway) Lost() {
+	g.mu.Lock()
+	all := make([]*link, 0, len(g.links))
+	for _, l := range g.links {
+		all = append(all, l)
+	}
+	g.mu.Unlock()
+	for _, l := range all {
+		l.lost()
+	}
+}
+
 // malformed says so, and nothing else happens.
 func (g *Gateway) malformed(err error, text []byte) {
 	if g.said.malformed.due() {

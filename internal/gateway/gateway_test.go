@@ -215,6 +215,31 @@ func TestWhoHasGone(t *testing.T) {
 	}
 }
 
+// TestAServerThatHasGone: the next one has other clients of the same numbers.
+func TestAServerThatHasGone(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(asks(7, "")))
+	r.take([]byte(asks(7, "")))
+	x := r.offered()
+	r.Lost()
+	if !x.Gone() {
+		t.Error("nobody has told")
+	}
+	r.take([]byte(asks(7, "")))
+	y := r.offered()
+	if y == nil || y.Gone() {
+		t.Fatal("the next one is served")
+	}
+	x.answers("late")
+	if got := r.out.taken(); len(got) > 0 {
+		t.Errorf("%q has reached another client", got)
+	}
+	y.answers("of its own")
+	if got := r.out.taken(); len(got) == 0 || !strings.Contains(got[0], "of its own") {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestHead(t *testing.T) {
 	r := newRig(t)
 	long := `{"PATH":"/","host":"x","a":["1","2"],"transfer-encoding":"gzip","METHOD":"POST","VERSION":"HTTP/1.1","URI":"/b?c",` +

@@ -36,19 +36,24 @@ func newMongrel2(cfg *config.Config, log *slog.Logger) (m *mongrel2, err error) 
 		return nil, err
 	}
 	say := func(line string) { log.Warn(line) }
-	m.pub = zeromq.New(zeromq.Pub, zeromq.Options{Identity: []byte(m.answers.Identity), Log: say, Subscribed: m.subscribed})
+	m.pub = zeromq.New(zeromq.Pub, zeromq.Options{Identity: []byte(m.answers.Identity), Log: say, Subscribed: m.subscribed, Keep: -1})
 	m.pull = zeromq.New(zeromq.Pull, zeromq.Options{Identity: []byte(m.requests.Identity), Log: say, Paused: true,
 		Receive: func(msg zeromq.Message) { m.gateway.Receive(msg) }})
 	return m, nil
 }
 
 // subscribed is called when Mongrel2 has begun to listen to answers, or ceased to: who pulled a request before would answer it
-// into the void.
+// into the void. One that was started anew counts its clients from the beginning, so what is meant for those of before would reach others:
+// they are gone, and nothing that is on its way from or to them is believed.
 func (m *mongrel2) subscribed(yes bool) {
 	if yes {
 		m.pull.Start()
-	} else {
-		m.pull.Pause()
+		return
+	}
+	m.pull.Pause()
+	m.pull.Reset()
+	if m.gateway != nil {
+		m.gateway.Lost()
 	}
 }
 
