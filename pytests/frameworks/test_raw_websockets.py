@@ -4,6 +4,7 @@ examples use them; with websocket-client, python-socketio and a browser as clien
 
 import signal
 import struct
+import threading
 
 import pytest
 import requests
@@ -152,6 +153,21 @@ def site(serve_module, way):
     assert not server.alarms()
 
 
+class InOrder(socketio.Client):
+    """The library has a thread for each message: an attachment may come before the message that announces it."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.changed = threading.Condition()
+
+    def _handle_eio_message(self, data):
+        with self.changed:
+            attachment = isinstance(data, bytes)
+            self.changed.wait_for(lambda: bool(self._binary_packet) == attachment, LIMIT)
+            super()._handle_eio_message(data)
+            self.changed.notify_all()
+
+
 class Person:
     """A Socket.IO client that keeps what it hears."""
 
@@ -159,7 +175,7 @@ class Person:
         self.heard = []
         # One that the client has made itself is forgotten at its end, and a thread of its may make another one then.
         self.session = requests.Session()
-        self.client = socketio.Client(reconnection=False, http_session=self.session, request_timeout=LIMIT)
+        self.client = InOrder(reconnection=False, http_session=self.session, request_timeout=LIMIT)
         self.client.on("*", lambda name, *data: self.heard.append((name, *data)))
         self.client.connect(server.url, transports=list(transports) or None, wait_timeout=LIMIT)
 
