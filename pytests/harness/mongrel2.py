@@ -152,7 +152,8 @@ class Mongrel2:
                 handler.send_spec = f"tcp://127.0.0.1:{ports[2 * number + 1]}"
             self.database = self.root / "config.sqlite"
             self._write(settings or {}, hosts)
-            self._begin(ports)
+            self._ports = ports
+            self._begin()
         except BaseException:
             self._stack.close()
             raise
@@ -196,8 +197,14 @@ class Mongrel2:
         database.commit()
         database.close()
 
-    def _begin(self, ports):
-        self._said = self._stack.enter_context(open(self.root / "logs" / "said", "w+b"))
+    def again(self):
+        """Kills it, and starts another one in its place: of the same name, which counts its clients from the beginning."""
+        self._end()
+        self._begin()
+
+    def _begin(self):
+        self.status = None
+        self._said = self._stack.enter_context(open(self.root / "logs" / "said", "a+b"))
         self.process = subprocess.Popen(
             ["mongrel2", str(self.database), self.uuid],
             cwd=str(self.root),
@@ -209,7 +216,7 @@ class Mongrel2:
         )
         self.pid = self.process.pid
         try:
-            wait_until(self._listens(ports), "Mongrel2 listens")
+            wait_until(self._listens(self._ports), "Mongrel2 listens")
         except BaseException as problem:
             self._end()
             raise AssertionError(f"Mongrel2 did not start; it said:\n{self.error_log()}") from problem

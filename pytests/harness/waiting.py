@@ -77,10 +77,15 @@ def feed_fifo(path, text, timeout=LIMIT):
         os.close(descriptor)
 
 
+def state(pid):
+    """The letter that the kernel has for what a process does; see proc_pid_stat(5)."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(") ", 1)[1][0]
+
+
 def gone(pid):
     """Whether a process has ended; whoever is to take its status may be long in coming."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(") ", 1)[1][0] in "ZX"
+        return state(pid) in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return True

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.forms import binary
-from harness.mongrel2 import reserved_ports
+from harness.mongrel2 import accepts, reserved_ports
 from harness.server import Stream, environment
-from harness.waiting import LIMIT
+from harness.waiting import LIMIT, wait_until
 
 HANDLER = Path(__file__).with_name("plain_handler.py")
 
@@ -42,11 +42,12 @@ class Device:
 @pytest.fixture
 def device(form):
     """device(name, *arguments) starts one in this form."""
-    command = [str(binary())] if form.kind == "binary" else [form.interpreter.python, "-m", "gowsgi"]
     started = []
 
     def start(name, *arguments):
-        started.append(Device([*command, "m2wsgi-device", name, *arguments]))
+        module = [form.interpreter.python, "-m", f"gowsgi.m2wsgi.device.{name}"]
+        command = [str(binary()), "m2wsgi-device", name] if form.kind == "binary" else module
+        started.append(Device([*command, *arguments]))
         return started[-1]
 
     yield start
@@ -86,10 +87,10 @@ def test_response_device(mongrel2, device):
 def test_dispatcher_gives_what_a_dead_handler_ran_to_another(mongrel2, device, handler):
     server = mongrel2()
     specs = server.handlers[0]
-    with reserved_ports(2) as (disp, ping):
-        pass
-    places = f"tcp://127.0.0.1:{disp}", f"tcp://127.0.0.1:{ping}"
-    dispatching = device("dispatcher", "--ping-interval=0.05", specs.send_spec, specs.recv_spec, places[0])
+    with reserved_ports(2) as ports:
+        places = [f"tcp://127.0.0.1:{port}" for port in ports]
+        dispatching = device("dispatcher", "--ping-interval=0.05", specs.send_spec, specs.recv_spec, places[0])
+        wait_until(lambda: all(map(accepts, ports)), "it listens")
     first = handler(*places)
     with server.connect() as held, server.connect() as client:
         held.request("GET", "/wait")  # which waits for a handler

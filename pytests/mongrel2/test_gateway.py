@@ -202,6 +202,22 @@ def test_a_stop_answers_what_runs(behind):
     assert server.wait() == 0
 
 
+def test_no_answer_reaches_a_client_of_the_next_mongrel2(behind, tmp_path):
+    """Which gives its clients the numbers that the one before gave to others."""
+    front, server = behind("held", "--threads", "2", settings={"download.flow_control": 0})
+    clients = []
+    for name in ("first", "second"):
+        if clients:
+            front.again()
+        clients.append(front.connect())
+        clients[-1].request("GET", f"/?file={tmp_path / name}")
+        wait_until((tmp_path / (name + ".holds")).exists, f"the {name} one runs")
+    (tmp_path / "first").touch()
+    assert server.get("/").ok  # there is a thread for it now: the first one has been answered
+    (tmp_path / "second").touch()
+    assert clients[1].response().body == b"second"
+
+
 def test_alone_it_listens_nowhere(behind):
     front, server = behind("hello", bind=())
     assert "serving Mongrel2 at" in server.start_line and server.port is None

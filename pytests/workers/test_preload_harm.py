@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from harness.forms import ROOT
-from harness.waiting import gone, wait_until
+from harness.waiting import gone, state, wait_until
 
 APPLICATION = """
 def application(environ, start_response):
@@ -155,6 +155,3 @@ def test_a_signal_of_the_masters_is_not_handed_back_to_it():
         signal.signal(signal.SIGTERM, before)
 
 
-def state(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rsplit(") ", 1)[1][0]

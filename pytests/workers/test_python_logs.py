@@ -11,7 +11,7 @@ import pytest
 
 from harness.masters import connect
 from harness.server import environment, run
-from harness.waiting import LIMIT, wait_until
+from harness.waiting import LIMIT, state, wait_until
 
 CLASS = """
 import os
@@ -164,6 +164,7 @@ def test_how_many_wait_to_be_accepted(workers):
         address = "127.0.0.1:%d" % receiver.getsockname()[1]
         server = workers("--enable-backlog-metric", "--statsd-host", address, count=1)
         os.kill(server.started()[0], signal.SIGSTOP)
+        wait_until(lambda: state(server.started()[0]) == "T", "it is stopped")
         clients = [server.connect() for _ in range(3)]
         for client in clients:
             client.request("GET", "/")
