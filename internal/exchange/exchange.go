@@ -92,12 +92,12 @@ func open(text string) (*exchange, error) {
 		second.Receive = func(zeromq.Message) { x.greet() }
 	case kinds[1] == zeromq.Pub:
 		// What is answered before the peer has subscribed would be lost, so nothing is asked of it before.
-		first.Paused = true
+		first.Paused, second.Keep = true, -1
 		second.Subscribed = func(yes bool) {
 			if yes {
 				x.requests.Start()
 			} else {
-				x.requests.Pause()
+				x.lost()
 			}
 		}
 	}
@@ -127,6 +127,20 @@ func attach(s *zeromq.Socket, at spec) error {
 	}
 	_, err := s.Bind(at.Address)
 	return err
+}
+
+// lost is called when the server has gone. One that starts anew gives its clients the numbers of those of before, so nothing that was for
+// or from these is passed on. What the program has taken already is its own to judge.
+func (x *exchange) lost() {
+	x.requests.Pause()
+	x.requests.Reset()
+	x.mu.Lock()
+	old := x.in
+	x.in = nil
+	x.mu.Unlock()
+	for _, i := range old {
+		close(i.taken)
+	}
 }
 
 // greet tells a dispatcher that this handler is here, or that it leaves.

@@ -120,6 +120,24 @@ func TestNothingIsPulledBeforeAnswersAreHeard(t *testing.T) {
 	}
 }
 
+// Mongrel2 numbers its clients from the beginning at each start.
+func TestRequestsOfAServerThatHasGoneAreNotGivenOut(t *testing.T) {
+	s := newServer(t, true)
+	x := s.handler(t)
+	_, _ = s.requests.Send([]byte("old"))
+	waiting := func() int {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return len(x.in)
+	}
+	eventually(t, "it has come", func() bool { return waiting() == 1 })
+	s.answers.Close(0)
+	eventually(t, "it is not given out", func() bool { return waiting() == 0 })
+	if x.send([]byte("to nobody")) != bridge.ExchangeOK || x.answers.Queued() != 0 {
+		t.Error("an answer waits for the next server")
+	}
+}
+
 // Requests that are on their way when the handler leaves are its own.
 func TestShutdownGivesOutWhatHasCome(t *testing.T) {
 	s := newServer(t, true)
