@@ -2,6 +2,7 @@
 
 import collections
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness.forms import forms
 from harness.server import Server, run, unharmed
+
+# Who runs the tests in the background of a shell ignores these, and so would all that they start.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def spread(chosen):

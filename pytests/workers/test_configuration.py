@@ -168,7 +168,7 @@ def test_a_mistake_ends_the_start_with_one_sentence(form, directory):
         "def post_fork(server):\n    pass\n": "gunicorn.conf.py, line 1: post_fork does not accept the function ",
         "\nbind = '8000'\n": 'gunicorn.conf.py, line 2: bind: "8000" is a port without a colon: write :8000 for',
         "certfile = 'c.pem'\n": "gunicorn.conf.py, line 1: certfile: gowsgi has no TLS: remove it and let a proxy",
-        "import os\nos._exit(7)\n": "the process that reads the configuration file  ended with status 7",
+        "import os\nos._exit(7)\n": "the process that reads the configuration file ended with status 7",
     }.items():
         (directory / "gunicorn.conf.py").write_text(text)
         for options in ((), ("--check-config",), ("--print-config",)):
