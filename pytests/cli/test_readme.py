@@ -136,7 +136,7 @@ def test_the_distribution(package):
     assert fields["License"] == ["MIT"]
     assert {url.split(",")[0] for url in fields["Project-URL"]} >= {"Homepage", "Source", "Issues", "Changelog"}
     assert found["license"] == [LICENSE]
-    assert sorted(found["commands"]) == ["gowsgi", "gunicorn_worker", "meinheld"]
+    assert sorted(found["commands"]) == ["gowsgi", "gunicorn_worker", "m2wsgi", "meinheld"]
 
 
 def test_nobody_is_sent_to_a_package_of_somebody_else():

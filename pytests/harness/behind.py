@@ -3,7 +3,11 @@
 from .mongrel2 import Handler, Mongrel2
 from .server import Server
 
-STORE = {"upload.temp_store": "/uploads/body.XXXXXX", "limits.content_length": 20480}
+STORE = {
+    "upload.temp_store": "/uploads/body.XXXXXX",
+    "limits.content_length": 20480,
+    "limits.client_read_retries": 1000,  # a head may come in so many pieces; else in five
+}
 
 
 class Behind(Server):
