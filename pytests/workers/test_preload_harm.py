@@ -153,5 +153,3 @@ def test_a_signal_of_the_masters_is_not_handed_back_to_it():
     finally:
         ours.close()
         signal.signal(signal.SIGTERM, before)
-
-
