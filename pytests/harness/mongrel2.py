@@ -198,7 +198,7 @@ class Mongrel2:
         database.close()
 
     def again(self):
-        """Kills it and starts another one of the same name in its place, which counts its clients from the beginning."""
+        """Kills it and starts another one of the same name in its place, which counts its clients anew."""
         self._end()
         self._begin()
 

@@ -1,4 +1,4 @@
-"""Programs between Mongrel2 and its handlers: `python -m gowsgi.m2wsgi.device.NAME`, of which docs/mongrel2-devices.md tells."""
+"""Programs between Mongrel2 and its handlers, `python -m gowsgi.m2wsgi.device.NAME`: docs/mongrel2-devices.md."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from gowsgi.__main__ import main
 
 
 def run(name: str, argv: Sequence[str] | None = None) -> int:
-    """Runs the device "dispatcher", "pull2xreq" or "response" and returns the exit status; argv is without the program's name."""
+    """Runs the device "dispatcher", "pull2xreq" or "response"; its exit status. argv: without the program's name."""
     return main(["m2wsgi-device", name, *(sys.argv[1:] if argv is None else argv)])
