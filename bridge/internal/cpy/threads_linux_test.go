@@ -57,13 +57,9 @@ func TestWatchWithoutCPU(t *testing.T) {
 	var crowded atomic.Bool
 	crowded.Store(true)
 	defer crowded.Store(false)
-	onCPU(t, cpu, false, func() {
-		for crowded.Load() {
-		}
-	})
 	var over atomic.Bool
 	defer over.Store(true)
-	// It computes in the kernel: a goroutine of a thread's own that runs for long is preempted, and the thread asleep for a moment.
+	// All compute in the kernel: a goroutine of a thread's own that runs for long is preempted, and the thread asleep for a moment.
 	zeros, err := os.Open("/dev/zero")
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +70,11 @@ func TestWatchWithoutCPU(t *testing.T) {
 	for i := range blocks {
 		blocks[i] = block
 	}
+	onCPU(t, cpu, false, func() {
+		for crowded.Load() {
+			_, _ = unix.Readv(int(zeros.Fd()), blocks[:100])
+		}
+	})
 	ready := make(chan int)
 	onCPU(t, cpu, true, func() {
 		w.ThisThread(1)
@@ -85,7 +86,7 @@ func TestWatchWithoutCPU(t *testing.T) {
 	tid := <-ready
 	w.Words[1].Store(WatchStep | WatchInCall | WatchLeads)
 	w.Poke()
-	for step := uint64(1); step <= 8; step++ {
+	for step := uint64(1); step <= 5; step++ {
 		w.Words[0].Store(step*WatchStep | WatchInCall | WatchPending)
 		if got := <-told; got != 0 {
 			t.Fatalf("at the tick %d the leader was taken for a sleeping one", step)
