@@ -6,13 +6,14 @@
 //	link.go      a client's connection: order of its requests, what waits for it, credits
 //	exchange.go  one request: its head, made from Mongrel2's fields, and its life
 //	response.go  its answer: exchange as request.Client
+//	gather.go    answers that leave together
 //	upload.go    bodies that come by a file or in pieces
 //	websocket.go what has become of a connection after a 101
 //
-// Who runs what. A message is parsed on the goroutine of its ZeroMQ connection, which never waits for a client. The request is
-// then offered to the crew (crew.Offer). Answers are sent by whoever has them: Send neither waits nor needs the GIL gone.
-// What a client has no credits for stays in its link, and leaves on the goroutine that hears of credits. A file is sent by a
-// goroutine of its own.
+// Who runs what. The crew's leader reads the ZeroMQ connection, as it does those of clients: messages are parsed within its Poll,
+// without the GIL, and nothing there waits. The request is left to the crew (crew.Bring). Answers are sent by whoever has them:
+// Send neither waits nor needs the GIL gone. What a client has no credits for stays in its link, and leaves on the leader when it
+// hears of credits. A file is sent by a goroutine of its own.
 //
 // Heads. Fields are put together as the text of an HTTP/1 head and parsed by httpparse, as if they had come on a socket: the
 // same rules about names, hosts and targets hold, once. What Mongrel2 says itself has upper-case names, which clients cannot

@@ -260,27 +260,27 @@ func (x *exchange) script() []byte {
 	return bytes.TrimRight(script, "/")
 }
 
-// offer gives it to the crew.
-func (x *exchange) offer() {
+// offer gives it to the crew by give, Offer or Bring.
+func (x *exchange) offer(give func(*crew.Crew, crew.Task)) {
 	if x.grows && !x.g.cfg.BodyStreaming && x.refusal == 0 {
 		go x.gather()
 		return
 	}
-	x.ready()
+	x.ready(give)
 }
 
 // ready gives it to the crew, complete.
-func (x *exchange) ready() {
+func (x *exchange) ready(give func(*crew.Crew, crew.Task)) {
 	x.queued = true
 	x.g.queued.Add(1)
-	x.g.srv.Crew.Offer(x)
+	give(x.g.srv.Crew, x)
 }
 
 // begins makes t the thread that runs it.
 func (x *exchange) begins(t *crew.Thread) *request.Local {
 	if x.queued {
 		x.queued = false
-		if x.g.queued.Add(-1) == x.g.most()-1 {
+		if x.g.queued.Add(-1) == x.g.most()/2 {
 			x.g.goOn()
 		}
 	}
@@ -292,18 +292,13 @@ func (x *exchange) begins(t *crew.Thread) *request.Local {
 
 // Run implements crew.Task.
 func (x *exchange) Run(t *crew.Thread) {
-	local := x.begins(t)
-	if x.refusal != 0 {
+	g, local := x.g, x.begins(t)
+	if x.refusal != 0 || !x.open() {
 		x.refuse(local)
-		return
-	}
-	if !x.open() {
-		x.refuse(local)
-		return
-	}
-	if x.Request.Run(t, local) {
+	} else if x.Request.Run(t, local) {
 		x.answered()
 	}
+	g.ran(t)
 }
 
 // Drop implements crew.Dropper.
@@ -334,7 +329,7 @@ func (x *exchange) refuse(local *request.Local) {
 		f.Request = &x.Request
 	}
 	x.Service.LogReject(local, f)
-	x.l.put(x.out, x.prefix, false)
+	x.l.put(x.out, x.prefix, false, false)
 	x.answered()
 }
 

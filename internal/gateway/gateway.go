@@ -18,10 +18,12 @@ import (
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
 
-// Out is where answers go: a zeromq.Socket.
-type Out interface {
-	Send(parts ...[]byte) (room bool, err error)
-	Room(done <-chan struct{}) bool
+// In is where messages come from: a zeromq.Socket.
+type In interface {
+	// Resume has them come again after Full. Any goroutine.
+	Resume()
+	// Drain takes what is on its way, and has nothing come after that. It may wait.
+	Drain()
 }
 
 // Server is whom the gateway works for.
@@ -48,13 +50,13 @@ type Gateway struct {
 	cfg *config.Config
 	log *slog.Logger
 	srv Server
+	in  In
 	out Out
 
 	mu      rules.Short
 	links   map[key]*link
 	senders map[string]*sender
 	free    []*exchange
-	full    chan struct{} // closed when fewer wait; nil: nobody waits for that
 
 	locals []request.Local // of the crew's threads
 
@@ -66,9 +68,9 @@ type Gateway struct {
 	over     atomic.Bool
 
 	crowded atomic.Bool // more is queued for Mongrel2 itself than it takes
-
-	drain func() // takes what is on its way, and nothing after that
-	said  complaints
+	full    atomic.Bool // no messages come until goOn
+	gathering
+	said complaints
 }
 
 // complaints are what is said once a minute.
@@ -91,51 +93,42 @@ type key struct {
 	id uint64
 }
 
-// New makes a gateway whose answers go to out. drain, which may wait, ends the coming of messages.
-func New(cfg *config.Config, log *slog.Logger, srv Server, out Out, drain func()) *Gateway {
+// New makes a gateway.
+func New(cfg *config.Config, log *slog.Logger, srv Server, in In, out Out) *Gateway {
 	return &Gateway{
-		cfg: cfg, log: log, srv: srv, out: out, drain: drain,
+		cfg: cfg, log: log, srv: srv, in: in, out: out,
 		links: map[key]*link{}, senders: map[string]*sender{}, locals: make([]request.Local, len(srv.Crew.Threads())),
 	}
 }
 
-// Receive takes a message. Any goroutine.
+// Receive takes a message. On the leader, without the GIL; it does not wait.
 func (g *Gateway) Receive(m zeromq.Message) {
-	if len(m) == 0 {
-		return
+	if len(m) > 0 {
+		g.take(m[len(m)-1])
 	}
-	g.await()
-	g.take(m[len(m)-1])
 }
 
 // most is how many requests may wait for a thread: those of others are left to other handlers.
 func (g *Gateway) most() int64 { return int64(16 + 4*g.cfg.Threads) }
 
-// await waits while enough requests wait, unless what others wait for may be among the messages to come.
-func (g *Gateway) await() {
-	for g.queued.Load() >= g.most() && g.needy.Load() == 0 && !g.over.Load() {
-		g.mu.Lock()
-		if g.full == nil {
-			g.full = make(chan struct{})
-		}
-		full := g.full
-		g.mu.Unlock()
-		if g.queued.Load() < g.most() || g.needy.Load() > 0 || g.over.Load() {
-			return
-		}
-		rules.Waits("until fewer requests wait")
-		<-full
+// Full tells whether no more messages are to come, until In.Resume: enough requests wait, and what others wait for cannot be
+// among the messages to come.
+func (g *Gateway) Full() bool {
+	if !g.enough() {
+		return false
 	}
+	g.full.Store(true) // before the second look, see goOn
+	return g.enough()
 }
 
-// goOn ends that wait.
+func (g *Gateway) enough() bool {
+	return g.queued.Load() >= g.most() && g.needy.Load() == 0 && !g.over.Load()
+}
+
+// goOn has messages come again.
 func (g *Gateway) goOn() {
-	g.mu.Lock()
-	full := g.full
-	g.full = nil
-	g.mu.Unlock()
-	if full != nil {
-		close(full)
+	if g.full.Load() && g.full.Swap(false) {
+		g.in.Resume()
 	}
 }
 
@@ -330,7 +323,7 @@ func (g *Gateway) BeginStop() {
 		for g.hungry() {
 			time.Sleep(stopLook)
 		}
-		g.drain()
+		g.in.Drain()
 		g.drained.Store(true)
 		g.srv.Wake()
 	}()
@@ -368,13 +361,6 @@ func (g *Gateway) all() (all []*link) {
 		all = append(all, l)
 	}
 	return all
-}
-
-// send sends a message. It never waits: what does not go now is queued, and only a socket that is closed takes nothing.
-func (g *Gateway) send(message []byte) {
-	if room, _ := g.out.Send(message); !room && !g.crowded.Load() {
-		g.crowded.Store(true)
-	}
 }
 
 const spareExchanges = 256

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,18 +34,42 @@ func (nobody) Clock() int64           { return 0 }
 
 // paper is where answers go in tests.
 type paper struct {
-	mu  sync.Mutex
-	all []string
+	mu    sync.Mutex
+	all   []string
+	queue []string // waits for Flush
 }
 
 func (p *paper) Send(parts ...[]byte) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.all = append(p.all, string(bytes.Join(parts, nil)))
+	p.all = append(append(p.all, p.queue...), string(bytes.Join(parts, nil)))
+	p.queue = nil
 	return true, nil
 }
 
 func (p *paper) Room(<-chan struct{}) bool { return true }
+
+// Queue implements Out.
+func (p *paper) Queue(parts ...[]byte) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue = append(p.queue, string(bytes.Join(parts, nil)))
+	return true, nil
+}
+
+// Flush implements Out.
+func (p *paper) Flush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, p.queue...)
+	p.queue = nil
+}
+
+// tap is where messages come from: the test itself. It counts how often they are to come again.
+type tap struct{ resumed atomic.Int32 }
+
+func (t *tap) Resume() { t.resumed.Add(1) }
+func (t *tap) Drain()  {}
 
 // taken is what has been sent since the last time.
 func (p *paper) taken() []string {
@@ -57,8 +82,10 @@ func (p *paper) taken() []string {
 
 type rig struct {
 	*Gateway
-	out *paper
-	log *bytes.Buffer
+	in    tap
+	out   *paper
+	log   *bytes.Buffer
+	clock atomic.Int64
 }
 
 func newRig(t *testing.T) *rig {
@@ -67,11 +94,11 @@ func newRig(t *testing.T) *rig {
 	lines := request.MakeLines(time.Unix(0, 0), "")
 	var number uint32
 	r.Gateway = New(cfg, slog.New(slog.NewTextHandler(r.log, nil)), Server{
-		Crew: crew.New(1, nobody{}), Requests: &request.Service{Log: slog.New(slog.NewTextHandler(io.Discard, nil))},
+		Crew: crew.New(1, nobody{}), Requests: &request.Service{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: r.clock.Load},
 		Limits: httpparse.DefaultLimits(), Lines: func() *request.Lines { return lines }, Wake: func() {},
 		Number: func() uint32 { number++; return number },
 		Admit:  func(*request.Request, netip.Addr, []byte, uint32) (int, string, time.Duration) { return 0, "", 0 },
-	}, r.out, func() {})
+	}, &r.in, r.out)
 	t.Cleanup(func() {
 		r.Over()
 		r.Close()

@@ -3,6 +3,7 @@ package gateway
 import (
 	"time"
 
+	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/mongrel2"
 	"github.com/gowsgi/gowsgi/internal/rules"
 )
@@ -47,7 +48,7 @@ type link struct {
 	changed chan struct{} // closed when anything has; nil: nobody wants to know
 }
 
-// add begins a request, or has it wait for those before it. False: the link has ended.
+// add begins a request, or has it wait for those before it. False: the link has ended. Leader.
 func (l *link) add(x *exchange) bool {
 	g := l.g
 	l.mu.Lock()
@@ -78,7 +79,7 @@ func (l *link) add(x *exchange) bool {
 	}
 	l.mu.Unlock()
 	if first {
-		x.offer()
+		x.offer((*crew.Crew).Bring)
 	}
 	return true
 }
@@ -126,7 +127,7 @@ func (l *link) next() {
 		l.g.ended(w)
 	}
 	if following != nil {
-		following.offer()
+		following.offer((*crew.Crew).Offer)
 	}
 }
 
@@ -207,10 +208,9 @@ func (l *link) want(yes bool) {
 		return
 	}
 	if l.needs = yes; yes {
-		l.g.needy.Add(1)
-		go l.g.goOn() // not with the lock
+		l.g.need(1)
 	} else {
-		l.g.needy.Add(-1)
+		l.g.need(-1)
 	}
 }
 
@@ -231,12 +231,12 @@ func (l *link) credit(n int64) {
 // send sends a message. With l.mu.
 func (l *link) send(message []byte) {
 	l.msg = message
-	l.g.send(message)
+	l.g.send(message, false)
 }
 
-// put sends the answer's next bytes: message, of which the first prefix bytes say for whom it is. more: others may follow at once.
-// It never waits. Any thread.
-func (l *link) put(message []byte, prefix int, more bool) {
+// put sends the answer's next bytes: message, of which the first prefix bytes say for whom it is. more: others may follow at once;
+// gather: see Gateway.send. It never waits. Any thread.
+func (l *link) put(message []byte, prefix int, more, gather bool) {
 	n := len(message) - prefix
 	if n == 0 {
 		return
@@ -247,7 +247,7 @@ func (l *link) put(message []byte, prefix int, more bool) {
 		return
 	}
 	if l.at == len(l.out) && n <= l.most() && !(more && l.soon()) {
-		l.g.send(message)
+		l.g.send(message, gather)
 		l.left(n, more)
 		return
 	}

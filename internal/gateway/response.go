@@ -55,7 +55,7 @@ func (x *exchange) appendBody(data []byte) {
 
 // send sends x.out.
 func (x *exchange) send(more bool) {
-	x.l.put(x.out, x.prefix, more)
+	x.l.put(x.out, x.prefix, more, !more && x.gathers())
 	x.out = x.out[:x.prefix]
 }
 
@@ -148,7 +148,7 @@ func (x *exchange) pump(fd int, off, n int64, f bridge.Finish, on *crew.Thread) 
 		}
 		off += got
 		n -= got
-		l.put(message, prefix, n > 0)
+		l.put(message, prefix, n > 0, false)
 	}
 	_ = unix.Close(fd)
 	if on != nil {
@@ -223,6 +223,7 @@ func (x *exchange) Resume(t *crew.Thread) {
 	if x.GoOn(t, &x.g.locals[t.Index()]) {
 		x.answered()
 	}
+	x.g.ran(t)
 }
 
 // Full implements request.Client.

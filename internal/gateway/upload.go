@@ -19,6 +19,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
+	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/mongrel2"
 	"github.com/gowsgi/gowsgi/internal/rules"
 )
@@ -158,7 +159,7 @@ func (x *exchange) complain(what string, about ...any) {
 func (x *exchange) gather() {
 	l, g := x.l, x.g
 	if !x.openFile() {
-		x.ready()
+		x.ready((*crew.Crew).Offer)
 		return
 	}
 	last, since := int64(-1), time.Now()
@@ -167,13 +168,13 @@ func (x *exchange) gather() {
 		switch {
 		case err != nil || size >= x.size:
 			x.grows = false
-			x.ready()
+			x.ready((*crew.Crew).Offer)
 			return
 		case size != last:
 			last, since = size, time.Now()
 		case g.cfg.BodyTimeout > 0 && time.Since(since) > g.cfg.BodyTimeout:
 			x.deny(408, "the request body took too long")
-			x.ready()
+			x.ready((*crew.Crew).Offer)
 			return
 		}
 		l.mu.Lock()
@@ -349,7 +350,7 @@ func (x *exchange) endLinger(l *link, hangUp bool) {
 
 // pay gives Mongrel2 credits for n more bytes.
 func (l *link) pay(n int64) {
-	l.g.send(mongrel2.AppendControl(nil, l.key.of.name, l.key.id, mongrel2.Control{Credits: n}))
+	l.g.send(mongrel2.AppendControl(nil, l.key.of.name, l.key.id, mongrel2.Control{Credits: n}), false)
 }
 
 // Read implements request.Client.

@@ -224,7 +224,7 @@ func (w wire) Send(head, body []byte, _ bool) bool {
 	l := w.k.l
 	message := mongrel2.AppendAnswer(make([]byte, 0, 320+len(head)+len(body)), w.k.name, l.key.id)
 	prefix := len(message)
-	l.put(append(append(message, head...), body...), prefix, false)
+	l.put(append(append(message, head...), body...), prefix, false, false)
 	return true
 }
 

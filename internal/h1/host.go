@@ -56,6 +56,9 @@ func (h host) Wait(ct *crew.Thread) {
 	if t.sendGathered(); !ct.Leads() { // it had to wait for the outbox
 		return
 	}
+	if s.guest != nil {
+		s.guest.Flush()
+	}
 	last := t.round
 	t.endRound()
 	if access := s.requests.Access; access != nil && access.Waits() {
@@ -102,6 +105,9 @@ func (h host) Finished() bool {
 func (h host) End(*crew.Thread) {
 	s := h.s
 	s.cur.sendGathered()
+	if s.guest != nil {
+		s.guest.Flush()
+	}
 	if s.over.Load() {
 		if s.guest != nil {
 			s.guest.Over()

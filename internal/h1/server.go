@@ -167,6 +167,9 @@ func (l late) SendLate(lost bool) {
 	l.t.box.late()
 	if lost {
 		l.t.box.sendWhole(nil, l.t.answered)
+		if guest := l.t.s.guest; guest != nil {
+			guest.Flush()
+		}
 	}
 }
 
@@ -224,6 +227,8 @@ func (s *Server) WithoutListener(none func()) { s.alone = none }
 type Guest interface {
 	// Idle reports that it has none under way, and will have none once the server stops. Any goroutine.
 	Idle() bool
+	// Flush sends what waits for more to be sent with it. The leader, before it waits, or the monitor, when it has lost the lead.
+	Flush()
 	// BeginStop is called when the server begins to stop: nothing new is to come. Leader; it must not wait.
 	BeginStop()
 	// Over is called when nothing is waited for any more. Leader.

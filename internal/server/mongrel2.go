@@ -29,16 +29,13 @@ type mongrel2 struct {
 	gateway           *gateway.Gateway
 }
 
-// newMongrel2 makes the sockets, and binds those that are to be bound.
+// newMongrel2 makes the socket of the answers.
 func newMongrel2(cfg *config.Config, log *slog.Logger) (m *mongrel2, err error) {
 	m = &mongrel2{cfg: cfg, log: log}
 	if m.requests, m.answers, err = config.ParseMongrel2(cfg.Mongrel2); err != nil {
 		return nil, err
 	}
-	say := func(line string) { log.Warn(line) }
-	m.pub = zeromq.New(zeromq.Pub, zeromq.Options{Identity: []byte(m.answers.Identity), Log: say, Subscribed: m.subscribed, Keep: -1})
-	m.pull = zeromq.New(zeromq.Pull, zeromq.Options{Identity: []byte(m.requests.Identity), Log: say, Paused: true,
-		Receive: func(msg zeromq.Message) { m.gateway.Receive(msg) }})
+	m.pub = zeromq.New(zeromq.Pub, zeromq.Options{Identity: []byte(m.answers.Identity), Log: m.say, Subscribed: m.subscribed, Keep: -1})
 	return m, nil
 }
 
@@ -52,9 +49,7 @@ func (m *mongrel2) subscribed(yes bool) {
 	}
 	m.pull.Pause()
 	m.pull.Reset()
-	if m.gateway != nil {
-		m.gateway.Lost()
-	}
+	m.gateway.Lost()
 }
 
 // serving is where requests come from, in words: listening is the same for listeners, of which there are some if some is set.
@@ -70,7 +65,15 @@ func serving(cfg *config.Config, listening string, some bool) string {
 	return listening + " and " + here
 }
 
-// begin makes the gateway. Before anybody leads.
+func (m *mongrel2) say(line string) { m.log.Warn(line) }
+
+// Resume implements gateway.In.
+func (m *mongrel2) Resume() { m.pull.Resume() }
+
+// Drain implements gateway.In.
+func (m *mongrel2) Drain() { m.pull.Drain(min(drainTime, m.cfg.GracefulTimeout)) }
+
+// begin makes the gateway and the socket of the requests, which whoever leads reads. Before anybody leads.
 func (m *mongrel2) begin(s *Server, plain uint8) {
 	http := s.http
 	m.gateway = gateway.New(m.cfg, m.log, gateway.Server{
@@ -80,7 +83,9 @@ func (m *mongrel2) begin(s *Server, plain uint8) {
 			a := http.Admit(r, from, script, secure)
 			return a.Status, a.Reason, a.Retry
 		},
-	}, m.pub, func() { m.pull.Drain(min(drainTime, m.cfg.GracefulTimeout)) })
+	}, m, m.pub)
+	m.pull = zeromq.New(zeromq.Pull, zeromq.Options{Identity: []byte(m.requests.Identity), Log: m.say, Paused: true, Loop: s.loop,
+		Receive: m.gateway.Receive, Full: m.gateway.Full})
 	http.Host(m.gateway)
 }
 
@@ -105,8 +110,8 @@ func join(s *zeromq.Socket, spec config.Spec) error {
 // close ends it, when nobody runs a request any more.
 func (m *mongrel2) close() {
 	m.pub.Close(lingerTime)
-	m.pull.Close(0)
 	if m.gateway != nil {
+		m.pull.Close(0)
 		m.gateway.Close()
 	}
 }

@@ -8,6 +8,9 @@
 // connection (session) at a time, with two goroutines: one reads and calls Options.Receive, one writes what Send could
 // not. For who connects the first one makes the connection as well, and the next one when that has ended.
 //
+// A PULL with Options.Loop has no goroutine that reads: the loop's leader does, see driven.go. Between the peer and the thread
+// that runs what has come no other is woken: a request behind Mongrel2 took 20 µs of CPU before, and 11 after.
+//
 // # Sending
 //
 // Send encodes the message once. If nothing is queued for the link, and nobody writes, it makes one write that does not

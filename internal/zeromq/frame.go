@@ -70,7 +70,8 @@ func firstPart(message []byte) []byte {
 	return message[9 : 9+int(binary.BigEndian.Uint64(message[1:]))]
 }
 
-// decoder reads frames. What it allocates grows with what has come, not with what a frame's head promises.
+// decoder reads frames. What it allocates grows with what has come, not with what a frame's head promises. When a read
+// fails because there is nothing yet, the next call goes on where it was.
 type decoder struct {
 	from   io.Reader
 	max    int // bytes of a message
@@ -79,6 +80,11 @@ type decoder struct {
 	data   []byte // the parts of the message that is being read
 	ends   []int  // where each ends
 	cost   int
+
+	inside bool // a frame's head has been read, and not its end
+	flags  byte
+	start  int // of the frame, in data
+	left   int // of its body
 }
 
 const (
@@ -127,75 +133,79 @@ func (d *decoder) take(n int) ([]byte, error) {
 // next returns the next message, or the body of the next command, which is valid until the next call.
 func (d *decoder) next() (message Message, command []byte, err error) {
 	for {
-		flags, size, err := d.head()
-		if err != nil {
-			if err == io.EOF && len(d.ends) > 0 {
-				err = io.ErrUnexpectedEOF
+		if !d.inside {
+			if err := d.head(); err != nil {
+				if err == io.EOF && len(d.ends) > 0 {
+					err = io.ErrUnexpectedEOF
+				}
+				return nil, nil, err
 			}
+		}
+		if err := d.body(); err != nil {
 			return nil, nil, err
 		}
-		start := len(d.data)
-		if err := d.body(size, flags&flagMore == 0 && start == 0); err != nil {
-			return nil, nil, err
-		}
-		if flags&flagCommand != 0 { // it may be between the frames of a message
-			command = d.data[start:]
-			if d.data = d.data[:start]; start == 0 {
+		d.inside = false
+		if d.flags&flagCommand != 0 { // it may be between the frames of a message
+			command = d.data[d.start:]
+			if d.data = d.data[:d.start]; d.start == 0 {
 				d.data = nil
 			}
 			return nil, command, nil
 		}
 		d.ends = append(d.ends, len(d.data))
-		if flags&flagMore == 0 {
+		if d.flags&flagMore == 0 {
 			return d.whole(), nil, nil
 		}
 	}
 }
 
 // head reads the head of a frame.
-func (d *decoder) head() (flags byte, size int, err error) {
-	b, err := d.take(2)
-	if err != nil {
-		return 0, 0, err
+func (d *decoder) head() error {
+	if err := d.need(2); err != nil {
+		return err
 	}
-	flags = b[0]
+	flags, size := d.buf[d.lo], 2
 	if flags&^(flagMore|flagLong|flagCommand) != 0 {
-		return 0, 0, errFlags
+		return errFlags
 	}
 	if flags&flagCommand != 0 && flags&flagMore != 0 {
-		return 0, 0, errCommand
+		return errCommand
+	}
+	if flags&flagLong != 0 {
+		size = 9
+	}
+	b, err := d.take(size)
+	if err != nil {
+		return err
 	}
 	long := uint64(b[1])
 	if flags&flagLong != 0 {
-		d.lo-- // the length's first byte
-		if b, err = d.take(8); err != nil {
-			return 0, 0, err
-		}
-		long = binary.BigEndian.Uint64(b)
+		long = binary.BigEndian.Uint64(b[1:])
 	}
 	if long > uint64(d.max) || d.cost+int(long) > d.max || flags&flagCommand != 0 && long > maxControl {
-		return 0, 0, errTooLarge
+		return errTooLarge
 	}
 	if flags&flagCommand == 0 {
 		d.cost += int(long) + partCost
 	}
-	return flags, int(long), nil
+	d.inside, d.flags, d.start, d.left = true, flags, len(d.data), int(long)
+	if d.data == nil && flags&flagMore == 0 && d.left <= firstGrow { // nothing comes before or after it
+		d.data = make([]byte, 0, d.left)
+	}
+	return nil
 }
 
-// body appends the size bytes of a frame to data. only: nothing comes before or after them.
-func (d *decoder) body(size int, only bool) error {
-	if d.data == nil && only && size <= firstGrow {
-		d.data = make([]byte, 0, size)
-	}
-	for size > 0 {
+// body appends the rest of a frame to data.
+func (d *decoder) body() error {
+	for d.left > 0 {
 		if d.lo < d.hi {
-			n := min(size, d.hi-d.lo)
+			n := min(d.left, d.hi-d.lo)
 			d.data = append(d.data, d.buf[d.lo:d.lo+n]...)
 			d.lo += n
-			size -= n
+			d.left -= n
 			continue
 		}
-		if size < readSize {
+		if d.left < readSize {
 			if err := d.need(1); err != nil {
 				return unexpected(err)
 			}
@@ -203,15 +213,15 @@ func (d *decoder) body(size int, only bool) error {
 		}
 		// Straight to where it belongs, in steps that double.
 		if cap(d.data) == len(d.data) {
-			grown := make([]byte, len(d.data), len(d.data)+min(size, max(firstGrow, len(d.data))))
+			grown := make([]byte, len(d.data), len(d.data)+min(d.left, max(firstGrow, len(d.data))))
 			copy(grown, d.data)
 			d.data = grown
 		}
-		room := d.data[len(d.data):min(cap(d.data), len(d.data)+size)]
+		room := d.data[len(d.data):min(cap(d.data), len(d.data)+d.left)]
 		n, err := d.from.Read(room)
 		d.data = d.data[:len(d.data)+n]
-		size -= n
-		if err != nil && size > 0 {
+		d.left -= n
+		if err != nil && d.left > 0 {
 			return unexpected(err)
 		}
 	}

@@ -32,6 +32,7 @@ type session struct {
 	size    int             // of topics
 	pongs   atomic.Int64    // answers to PING
 	reset   atomic.Bool     // nothing more is delivered
+	driven  *driven         // nil: a goroutine reads
 	resets  int64           // the socket's, when the connection was new
 
 	try     []byte // tryWrite's
@@ -77,7 +78,7 @@ func (s *Socket) handshake(conn net.Conn) (*session, error) {
 		over: make(chan struct{}), gone: make(chan struct{}),
 		topics: map[string]bool{}}
 	x.attempt = x.attempted
-	return x, nil
+	return x, x.drive()
 }
 
 // run is the connection's life as the link's session, unless the link has been given up.
@@ -110,10 +111,17 @@ func (x *session) run(l *link) error {
 		x.write()
 	}()
 	x.wake()
-	err := x.read()
+	read := x.read
+	if x.driven != nil {
+		read = x.driven.run
+	}
+	err := read()
 	_ = x.conn.Close()
 	close(x.over)
 	<-written
+	if x.driven != nil {
+		x.driven.release()
+	}
 	x.finished()
 	close(x.gone)
 	return err
@@ -210,22 +218,24 @@ func (x *session) read() error {
 		if x.s.kind == Pub && !x.d.buffered() {
 			x.opened()
 		}
-		m, command, err := x.d.next()
-		if err != nil {
-			return err
-		}
-		switch {
-		case command != nil:
-			err = x.obey(command)
-		case x.s.kind == Pub:
-			err = x.subscription(m)
-		default:
-			err = x.deliver(m)
-		}
-		if err != nil {
+		if err := x.step(); err != nil {
 			return err
 		}
 	}
+}
+
+// step reads a message, or a command, and does what it is for.
+func (x *session) step() error {
+	m, command, err := x.d.next()
+	switch {
+	case err != nil:
+		return err
+	case command != nil:
+		return x.obey(command)
+	case x.s.kind == Pub:
+		return x.subscription(m)
+	}
+	return x.deliver(m)
 }
 
 // opened begins to send, once the peer has subscribed: first what it missed, if it has subscribed to that.
@@ -313,7 +323,7 @@ func (x *session) deliver(m Message) error {
 	case Push:
 		return nil
 	}
-	if !x.s.started() || x.reset.Load() {
+	if x.driven == nil && !x.s.started() || x.reset.Load() {
 		return net.ErrClosed
 	}
 	if x.s.o.Receive != nil && !x.s.closing.Load() {

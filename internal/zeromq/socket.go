@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/gowsgi/gowsgi/internal/rules"
+	"github.com/gowsgi/gowsgi/reactor"
 )
 
 // Message is the parts of one message. Who receives it owns it.
@@ -25,6 +26,11 @@ type Options struct {
 	// Receive gets what comes, on the connection's goroutine, so that with several connections calls overlap. As long
 	// as it does not return nothing more is read from that peer. A ROUTER's message begins with the peer's identity.
 	Receive func(Message)
+	// Loop is who reads the connections of a PULL in place of goroutines; nil: nobody. Receive is then called on its leader,
+	// within Poll, and must not wait.
+	Loop *reactor.Loop
+	// Full is asked by a Loop's leader before each message: true, and nothing more is delivered before Resume. nil: never.
+	Full func() bool
 	// Subscribed is called when what Subscribed says has changed (PUB). Calls do not overlap.
 	Subscribed func(bool)
 	// Bound is from how many queued bytes on Send says that there is no room. Default: 8 MB.
@@ -238,11 +244,32 @@ func (s *Socket) accept(l net.Listener) {
 // Start has a socket that is paused connect and deliver.
 func (s *Socket) Start() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.gate != nil {
 		close(s.gate)
 		s.gate = nil
 	}
+	s.mu.Unlock()
+	s.Resume()
+}
+
+// Resume has those connections delivered from again that Full has stopped, or Pause.
+func (s *Socket) Resume() {
+	if s.o.Loop == nil {
+		return
+	}
+	for _, x := range s.sessions() {
+		if x.driven != nil {
+			x.driven.resume()
+		}
+	}
+}
+
+// blocked tells whether a connection that is driven is to deliver nothing.
+func (s *Socket) blocked() bool {
+	s.mu.Lock()
+	held := s.gate != nil
+	s.mu.Unlock()
+	return held || s.o.Full != nil && s.o.Full()
 }
 
 // Pause has nothing more delivered, and no new connection made, until Start.

@@ -67,6 +67,9 @@ func open(t *testing.T, kind Type, o Options) *Socket {
 			log(line)
 		}
 	}
+	if kind == Pull && drives(t) {
+		o.Loop = led(t)
+	}
 	s := New(kind, o)
 	t.Cleanup(func() {
 		s.Close(0)
