@@ -48,10 +48,10 @@ GO_SOURCES := go.mod go.sum $(shell find cmd reactor httpparse bridge internal p
 	\( -name '*.go' -o -name '*.[ch]' \) ! -name '*_test.go' 2>/dev/null)
 PY_SOURCES := setup.py pyproject.toml $(wildcard README.md LICENSE $(TOOLS)/*.py) $(shell find python/gowsgi -name '*.py*' ! -name '*.pyc')
 
-.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-beside bench-workers bench-micro mutate test-autobahn check clean
+.PHONY: help build binary wheel run envs test gotest pytest cold test-next test-fresh lint format fuzz race cgocheck sanitize bench bench-beside bench-mongrel2 bench-workers bench-micro mutate test-autobahn check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: binary wheel ## the binary build/gowsgi and the wheel in dist/
 
@@ -159,6 +159,9 @@ bench: binary ## gowsgi beside its peers; BENCH='--only plain --servers gowsgi,f
 
 bench-beside: binary ## how much others feel of one heavy client; BENCH='--only pipeline' narrows it
 	$(PYTHON) pytests/bench/beside.py $(BENCH)
+
+bench-mongrel2: build ## the same behind Mongrel2, beside m2wsgi's design and uWSGI's plugin: CPU of the handlers alone
+	$(PYTHON) pytests/bench/run.py --only mongrel2,mongrel2-8,mongrel2-1 $(BENCH)
 
 bench-workers: binary ## what two workers cost beside one, and how connections are spread between them
 	$(PYTHON) pytests/bench/workers.py $(BENCH)

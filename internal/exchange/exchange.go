@@ -62,6 +62,7 @@ type exchange struct {
 	mu          rules.Short
 	in          []item
 	waiting     []*awaiting
+	most        int    // that ever waited at once
 	last        uint64 // number of a waiter
 	interrupted bool   // while nobody waited
 	leaving     bool   // no more requests are wanted
@@ -71,6 +72,7 @@ type exchange struct {
 }
 
 func open(text string) (*exchange, error) {
+	processors(1)
 	var o options
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return nil, err
@@ -267,11 +269,20 @@ func (x *exchange) send(data []byte) int {
 }
 
 func (x *exchange) await(what bridge.Awaited, w *bridge.Waiter) uint64 {
+	number, threads := x.enter(what, w)
+	if threads > 0 {
+		processors(threads)
+	}
+	return number
+}
+
+// enter writes down who waits. threads is not 0 if as many as that have never waited before.
+func (x *exchange) enter(what bridge.Awaited, w *bridge.Waiter) (number uint64, threads int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed || what == bridge.AwaitRequest && (x.interrupted || x.left || len(x.in) > 0) ||
 		what == bridge.AwaitLeft && x.left {
-		return 0
+		return 0, 0
 	}
 	x.last++
 	x.waiting = append(x.waiting, &awaiting{number: x.last, what: what, waiter: w})
@@ -279,7 +290,11 @@ func (x *exchange) await(what bridge.Awaited, w *bridge.Waiter) uint64 {
 		x.probing = true
 		go x.probe()
 	}
-	return x.last
+	if len(x.waiting) > x.most {
+		x.most = len(x.waiting)
+		threads = x.most
+	}
+	return x.last, threads
 }
 
 // probe waits for room in place of those that do.

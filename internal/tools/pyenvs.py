@@ -166,14 +166,14 @@ def interpreters():
 # --- environments ---------------------------------------------------------------------------------------------------
 
 
-def run(command, **more):
-    """Runs a command; its output is shown only when it fails."""
+def run(command, env=None, **more):
+    """Runs a command; its output is shown only when it fails. `env` is added to the environment."""
     done = subprocess.run(
         [str(c) for c in command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
-        env=quiet_env(),
+        env=dict(quiet_env(), **(env or {})),
         **more,
     )
     if done.returncode:
@@ -278,19 +278,22 @@ def read(path):
         return ""
 
 
-def environment(folder, python, requirements, upgrade_pip=False):
-    """Makes or keeps an environment; `requirements` are pip's arguments. Returns its python and whether it is new."""
+def environment(folder, python, requirements, upgrade_pip=False, env=None):
+    """Makes or keeps an environment; `requirements` are pip's arguments, `env` is added to its environment.
+
+    Returns its python and whether it is new.
+    """
     inside = folder / "bin" / "python"
     stamp = folder / ".made-of"
     files = [Path(r).read_bytes() for r in requirements if r.endswith(".txt") and os.path.exists(r)]
-    made_of = fingerprint(python["base"], python["version"], *requirements, *files)
+    made_of = fingerprint(python["base"], python["version"], *requirements, *files, *sorted((env or {}).items()))
     if read(stamp) == made_of and os.access(str(inside), os.X_OK):
         return inside, False
     make_venv(python["executable"], folder)
     if upgrade_pip:
         run([inside, "-m", "pip", "install", "--quiet", "--upgrade", "pip"])
     if requirements:
-        run([inside, "-m", "pip", "install", "--quiet", "--prefer-binary", *requirements])
+        run([inside, "-m", "pip", "install", "--quiet", "--prefer-binary", *requirements], env=env)
     stamp.write_text(made_of, encoding="utf-8")
     return inside, True
 

@@ -27,8 +27,10 @@ class Results:
         return self.rows(workload).get("gowsgi", {}).get(figure)
 
     def floor(self, workload, figure):
-        value = report.ratio(self.rows(workload), "gowsgi", "floor", figure)
-        return value, "the floor"
+        return self.by("floor", workload, figure)[0], "the floor"
+
+    def by(self, name, workload, figure):
+        return report.ratio(self.rows(workload), "gowsgi", name, figure), name
 
     def best(self, workload, figure, chosen_by=None):
         rows = self.rows(workload)
@@ -85,10 +87,24 @@ BUDGETS = [
 ]
 
 
+def behind_mongrel2(workload):
+    return [
+        (
+            f"{workload}: CPU by that of m2wsgi's design",
+            1 / 3,
+            lambda r: r.by("m2wsgi-standin", workload, "cpu"),
+        ),
+        (f"{workload}: CPU by that of uWSGI's plugin", 1.0, lambda r: r.by("uwsgi-mongrel2", workload, "cpu")),
+    ]
+
+
+MONGREL2 = [budget for workload in workloads.MONGREL2 for budget in behind_mongrel2(workload)]
+
+
 def text(document):
     results = Results(document)
     lines = ["| budget | limit | measured | |", "|---|---:|---:|---|"]
-    for title, limit, measure in BUDGETS:
+    for title, limit, measure in MONGREL2 if report.behind_mongrel2(document) else BUDGETS:
         value, against = measure(results)
         if value is None:
             verdict = "not measured"

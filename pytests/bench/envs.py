@@ -9,10 +9,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = ROOT / ".cache" / "bench"
-sys.path.insert(0, str(ROOT / "internal" / "tools"))
+sys.path[:0] = [str(ROOT / "internal" / "tools"), str(ROOT / "pytests")]
 
 import apps  # noqa: E402
 
+import harness.mongrel2  # noqa: E402
 import pyenvs  # noqa: E402
 
 FRAMEWORKS = ["Flask", "Django"]
@@ -33,6 +34,13 @@ def compiled(name, *libraries):
     source, program = HERE / (name.replace("-", "_") + ".c"), CACHE / name
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         pyenvs.run([shutil.which("cc") or "gcc", "-O2", "-Wall", "-o", program, source, *libraries])
+
+
+def mongrel2():
+    """Mongrel2, or a sentence saying why not."""
+    why = harness.mongrel2.missing()
+    if why:
+        sys.exit(why)
 
 
 def data():
@@ -65,8 +73,8 @@ def environment(server):
         compiled(server.name, *server.libraries)
         return None
     folder = CACHE / "envs" / server.name
-    python, _ = pyenvs.environment(folder, interpreter(server), [*server.packages, *FRAMEWORKS])
-    if server.name == "gowsgi-pip":
+    python, _ = pyenvs.environment(folder, interpreter(server), [*server.packages, *FRAMEWORKS], env=server.build)
+    if server.wheel:
         wheels = sorted((ROOT / "dist").glob("gowsgi_server-*.whl"))
         if not wheels:
             raise pyenvs.Failure("no wheel in dist: run `make wheel`")

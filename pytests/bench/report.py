@@ -18,6 +18,10 @@ FIGURES = ["rate", "cpu", "user", "system", "p50", "p99", "busy", "pss", "memory
 # Times as many rounds again for those that the first ones leave level.
 AGAIN = 2
 
+# Where what is published goes, by the directory of the results.
+MONGREL2 = RESULTS / "mongrel2"
+PAGES = {RESULTS: envs.ROOT / "README.md", MONGREL2: envs.ROOT / "docs" / "mongrel2.md"}
+
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -192,18 +196,20 @@ def tables(document):
 
 def head(document):
     """Where the figures come from, in one paragraph."""
-    machine, tools = document["machine"], document["tools"]
-    versions = [
-        f"{name} {packages[envs.name_of(servers.BY_NAME[name].packages[0])]}"
-        for name, packages in document["versions"].items()
-        if servers.BY_NAME[name].packages and not name.startswith("gowsgi")  # whose first package is greenlet
-    ]
+    machine = document["machine"]
+    versions = []
+    for name, packages in document["versions"].items():
+        if servers.BY_NAME[name].packages and not name.startswith("gowsgi"):  # whose first package is greenlet
+            package = envs.name_of(servers.BY_NAME[name].packages[0])
+            own = name.startswith(package.lower())
+            versions.append(f"{name} {packages[package]}" if own else f"{name} on {package} {packages[package]}")
     versions.insert(0, f"gowsgi {document['gowsgi']}")
     python = next((p["Python"] for n, p in document["versions"].items() if n.startswith("gowsgi")), "")
+    used = "; ".join(version for tool, version in document["tools"].items() if tool != "ab")
     seconds, rounds = document["options"]["seconds"], document["options"]["rounds"]
     return (
         f"`{document['command']}`, {document['date']}: {', '.join(versions)}; Python "
-        f"{python}; {tools['wrk']}; {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}. Medians of "
+        f"{python}; {used}; {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}. Medians of "
         f"{rounds} interleaved rounds of {seconds} s, each by a fresh process, the least and the greatest in "
         f"parentheses; {rounds * AGAIN} rounds more of gowsgi and the peers level with it where the best is one of "
         f"them. The machine was shared: its load average was {machine['load']} before and "
@@ -214,6 +220,32 @@ def head(document):
 
 
 UNITS = {"cpu": "µs CPU", "rate": "requests/s", "p50": "ms at the median", "memory": "bytes", "time": "ms"}
+
+
+def behind_mongrel2(document):
+    """Whether it is about servers behind Mongrel2, which are compared among themselves and published apart."""
+    results = document["results"]
+    return bool(results) and all(workloads.BY_NAME[name].mongrel2 for name in results)
+
+
+def handlers(document):
+    """One line per handler behind Mongrel2, one column per workload: CPU, and in parentheses by gowsgi's."""
+    results = document["results"]
+    names = dict.fromkeys(name for rows in results.values() for name in rows)
+    lines = [
+        "| handler | " + " | ".join(workloads.BY_NAME[name].title.rpartition("; ")[2] for name in results) + " |",
+        "|---" + "|---:" * len(results) + "|",
+    ]
+    for name in names:
+        cells = []
+        for rows in results.values():
+            row = rows.get(name, {})
+            cell = short(row["cpu"]) if "cpu" in row else clean(row.get("unfit", "–"))
+            if name != "gowsgi" and "cpu" in row:
+                cell += f" ({shown(ratio(rows, name, 'gowsgi', 'cpu'))})"
+            cells.append(cell)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def overview(document):
@@ -240,21 +272,44 @@ def overview(document):
     return "\n".join(lines) + "\n"
 
 
-def readme(document):
-    """The section between the markers of README.md."""
+def section(document):
+    """What stands between the markers of the page that the figures are published on."""
+    behind = behind_mongrel2(document)
+    command = "make bench-mongrel2" if behind else "make bench"
+    body = mongrel2_body(document) if behind else readme_body(document)
+    begin = f"{BEGIN}\n<!-- Written by `{command} BENCH=--publish`; do not edit by hand. -->\n\n"
+    return begin + body + "\n" + head(document) + END
+
+
+def mongrel2_body(document):
     return (
-        f"{BEGIN}\n<!-- Written by `make bench BENCH=--publish`; do not edit by hand. -->\n\n"
+        "CPU per request in microseconds, of the handler's processes only; in parentheses how many times gowsgi's "
+        "that is, the median of the rounds' own. Each handler is alone on a core, behind a Mongrel2 of its own, which "
+        "shares the other one with the clients; all answer the same small request. m2wsgi itself is Python 2's and "
+        "dead: m2wsgi-standin does step by step what it did, in Python 3 with pyzmq "
+        "([m2wsgi\\_standin.py](../pytests/bench/m2wsgi_standin.py) says what is left out), and "
+        "m2wsgi-standin-gathered sends head and body in one message, which m2wsgi did not. uwsgi-mongrel2 closes the "
+        "connection after each answer. Settings are those of [servers.py](../pytests/bench/servers.py); the spread of "
+        "the rounds, rates and latencies are in "
+        "[table.md](../pytests/bench/results/mongrel2/table.md).\n\n" + handlers(document)
+    )
+
+
+def readme_body(document):
+    return (
         "![CPU per request and other figures, by server](pytests/bench/results/plot.svg)\n\n"
         "Less is better, except for requests/s. One core for the server, one for the client, one worker process each, "
         "the settings of [servers.py](pytests/bench/servers.py). The floor is a C program that answers the same bytes "
         "without looking at the request. All servers, CPU split into user and system, latencies, errors and memory: "
         "[table.md](pytests/bench/results/table.md). Level: the medians differ no more than the spread of the rounds "
-        "explains (the notches of their box plots overlap).\n\n" + overview(document) + "\n" + head(document) + END
+        "explains (the notches of their box plots overlap).\n\n" + overview(document)
     )
 
 
 def write(document, options):
-    folder = RESULTS if options.publish else options.output
+    folder = options.output
+    if options.publish:
+        folder = MONGREL2 if behind_mongrel2(document) else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     render(folder, options.publish, not options.no_plot)
@@ -271,12 +326,12 @@ def render(folder, publish, plot):
         except envs.FAILURES as failure:
             print(f"no plot: {failure}", file=sys.stderr)
     if publish:
-        path = envs.ROOT / "README.md"
+        path = PAGES[folder]
         before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
         _, found, after = rest.partition(END)
         if not found:
             sys.exit(f"{path} has no {BEGIN} and {END}")
-        path.write_text(before + readme(document) + after, encoding="utf-8")
+        path.write_text(before + section(document) + after, encoding="utf-8")
     print(text)
 
 
@@ -288,10 +343,14 @@ def command_line(options, parser):
             value = ",".join(map(str, value))
         if value != default:
             given.append(f"--{name} " + (",".join(value) if isinstance(value, list) else str(value)))
-    return 'make bench BENCH="{}"'.format(" ".join(given)) if given else "make bench"
+    command = "make bench"
+    if options.only == workloads.MONGREL2:
+        command = "make bench-mongrel2"
+        given = [option for option in given if not option.startswith("--only ")]
+    return '{} BENCH="{}"'.format(command, " ".join(given)) if given else command
 
 
 if __name__ == "__main__":
-    # report.py [FOLDER]: renders results.json again; in pytests/bench/results the README, too.
+    # report.py [FOLDER]: renders results.json again; of what is published its page, too.
     chosen = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else RESULTS
-    render(chosen, chosen == RESULTS, True)
+    render(chosen, chosen in PAGES, True)

@@ -32,6 +32,8 @@ import servers
 import workloads
 from started import ERRORS, LOGS, Running, Unfit, before_exec, capture, request_bytes, result, stop_all
 
+import harness.mongrel2
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -128,8 +130,9 @@ def load(running, options):
         found = wrk(running, options.seconds, core)
     time.sleep(0.02)
     after = procs.cpu(running.pid)
-    if running.process.poll() is not None:
-        raise Unfit(f"died under load: exit {running.process.returncode}: {running.tail()}")
+    ended = running.ended()
+    if ended:
+        raise Unfit(f"died under load: {ended}")
     if not found["requests"]:
         raise Unfit("answered no request under load")
     count = found["requests"]
@@ -204,7 +207,10 @@ class Bench:
         self.results, self.closing = {}, {}
 
     def prepare(self):
+        chosen = [workloads.BY_NAME[name] for name in self.options.only]
         envs.tools()
+        if any(workload.mongrel2 for workload in chosen):
+            envs.mongrel2()
         envs.data()
         LOGS.mkdir(parents=True, exist_ok=True)
         # Copies, so that a build meanwhile changes nothing.
@@ -213,6 +219,8 @@ class Bench:
                 shutil.copy2(source, envs.CACHE / name)
         for name in self.options.servers:
             server = servers.BY_NAME[name]
+            if not any(workload.takes(server) for workload in chosen):
+                continue
             try:
                 self.pythons[name] = envs.environment(server)
                 self.versions[name] = envs.versions(server, self.pythons[name])
@@ -255,10 +263,7 @@ class Bench:
         rows, answers = {}, {}
         self.results[workload.name] = rows
         for name in self.options.servers:
-            server = servers.BY_NAME[name]
-            if server.workloads is not None and workload.name not in server.workloads:
-                continue
-            if workload.servers is not None and name not in workload.servers:
+            if not workload.takes(servers.BY_NAME[name]):
                 continue
             rows[name] = {"rounds": []}
             if name in self.unfit:
@@ -355,6 +360,13 @@ def version_of(*command):
     return ""
 
 
+def tools(options):
+    found = {"wrk": version_of("wrk", "-v").partition(" [")[0], "ab": version_of("ab", "-V")}
+    if any(workloads.BY_NAME[name].mongrel2 for name in options.only):
+        found["mongrel2"] = version_of("dpkg-query", "-W", "-f", "${Package} ${Version}", harness.mongrel2.PACKAGE)
+    return found
+
+
 def names(known):
     def parse(text):
         chosen = [name for name in text.split(",") if name]
@@ -369,7 +381,7 @@ def names(known):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--only", type=names(workloads.BY_NAME), default=list(workloads.BY_NAME), help="workloads, by commas")
+    add("--only", type=names(workloads.BY_NAME), default=workloads.DEFAULT, help="workloads, by commas")
     add("--servers", type=names(servers.BY_NAME), default=servers.DEFAULT, help="servers, by commas")
     add("--seconds", type=int, default=3, help="length of a round (default 3)")
     add("--rounds", type=int, default=5, help="rounds of each server (default 5)")
@@ -377,7 +389,7 @@ def main():
     add("--ab-requests", type=int, default=10000)
     add("--idle-connections", type=int, default=10000)
     add("--output", type=Path, default=envs.CACHE / "results", help="directory for results.json, table.md, plot.svg")
-    add("--publish", action="store_true", help="write to pytests/bench/results and the README")
+    add("--publish", action="store_true", help="write to pytests/bench/results and the page with the figures")
     add("--binary", type=Path, default=envs.ROOT / "build" / "gowsgi", help="the gowsgi to measure")
     add("--other", type=Path, help="another build of it, measured as gowsgi-other in the same rounds")
     add("--no-plot", action="store_true", help="leave the plot out, which needs matplotlib")
@@ -404,7 +416,7 @@ def main():
         "date": datetime.date.today().isoformat(),
         "command": report.command_line(options, parser),
         "machine": machine(),
-        "tools": {"wrk": version_of("wrk", "-v").partition(" [")[0], "ab": version_of("ab", "-V")},
+        "tools": tools(options),
         "options": {"seconds": options.seconds, "rounds": options.rounds},
         "gowsgi": version_of("git", "-C", str(envs.ROOT), "describe", "--always", "--dirty"),
         "versions": bench.versions,
@@ -424,7 +436,7 @@ def main():
         # What was measured until an interruption is kept as well, but not published.
         options.publish = options.publish and complete
         report.write(document, options)
-    if options.only == list(workloads.BY_NAME):
+    if options.only in (workloads.DEFAULT, workloads.MONGREL2):
         import budgets
 
         print(budgets.text(document))

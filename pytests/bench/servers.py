@@ -11,7 +11,8 @@ line of their own. It runs in their environments, so Python 3.8 must do.
 import sys
 from pathlib import Path
 
-CACHE = Path(__file__).resolve().parents[2] / ".cache" / "bench"
+HERE = Path(__file__).resolve().parent
+CACHE = HERE.parents[1] / ".cache" / "bench"
 # More than any workload opens; several servers refuse or stall beyond their default limit.
 CONNECTIONS = 11000
 BACKLOG = 2048
@@ -36,8 +37,15 @@ ALL = [
 ALL += ["flask", "django", "idle", "startup"]
 
 
+# Behind Mongrel2: 64 clients, 8 and 1.
+MONGREL2 = ["mongrel2", "mongrel2-8", "mongrel2-1"]
+
+
 class Server:
-    """One server. `command(run)` returns the arguments that start it; `run` has python, bin, app, port, threads."""
+    """One server. `command(run)` returns the arguments that start it; `run` has python, bin, app, port, threads.
+
+    Behind Mongrel2, whose port it is then, run has send_spec and recv_spec instead.
+    """
 
     def __init__(self, name, packages, command, why, **more):
         self.name = name
@@ -53,12 +61,18 @@ class Server:
         self.keeps_alive = more.pop("keeps_alive", True)
         self.peer = more.pop("peer", True)  # False: left out when the best peer is looked for
         self.env = more.pop("env", {})
+        self.build = more.pop("build", {})  # of pip's environment while it installs
+        self.wheel = more.pop("wheel", False)  # gowsgi's own is installed, too
         self.workloads = more.pop("workloads", None)  # None: all
         assert not more, more
 
 
 def launcher(name):
     return lambda run: [run.python, __file__, name, run.app, run.port, run.threads]
+
+
+def mongrel2_launcher(name):
+    return lambda run: [run.python, __file__, name, run.app, run.send_spec, run.recv_spec]
 
 
 def gunicorn(worker, threads=None):
@@ -70,9 +84,14 @@ def gunicorn(worker, threads=None):
     ]
 
 
-def gowsgi(binary):
+def gowsgi(start):
+    def where(run):
+        if run.workload.mongrel2:
+            return ["--mongrel2", f"{run.send_spec},{run.recv_spec}"]
+        return ["--bind", f"127.0.0.1:{run.port}"]
+
     return lambda run: [
-        *(CACHE / binary, "--python", run.python, "--bind", f"127.0.0.1:{run.port}", "--threads", run.threads),
+        *(*start(run), *where(run), "--threads", run.threads),
         *("--worker-connections", CONNECTIONS, "--log-level", "warning", run.app),
     ]
 
@@ -90,25 +109,23 @@ SERVERS = [
     Server(
         "gowsgi",
         ["greenlet"],
-        gowsgi("gowsgi"),
+        gowsgi(lambda run: [CACHE / "gowsgi", "--python", run.python]),
         "Defaults, with the connection limit raised for the idle connections.",
         peer=False,
     ),
     Server(
         "gowsgi-other",
         ["greenlet"],
-        gowsgi("gowsgi-other"),
+        gowsgi(lambda run: [CACHE / "gowsgi-other", "--python", run.python]),
         "Another build of the binary, given with --other, to see what a change did.",
         peer=False,
     ),
     Server(
         "gowsgi-pip",
         [],
-        lambda run: [
-            *(run.python, "-m", "gowsgi", "--bind", f"127.0.0.1:{run.port}"),
-            *("--threads", run.threads, "--worker-connections", CONNECTIONS, "--log-level", "warning", run.app),
-        ],
+        gowsgi(lambda run: [run.python, "-m", "gowsgi"]),
         "The same code loaded into a running Python; only measured when asked for by name.",
+        wheel=True,
         peer=False,
     ),
     Server(
@@ -255,6 +272,60 @@ SERVERS = [
         "websockets.sync.server, which starts threads for each connection. No pings, which the client does not answer.",
         workloads=["websocket"],
     ),
+    Server(
+        "gowsgi-m2wsgi",
+        [],
+        lambda run: [
+            *(run.python, "-m", "gowsgi.m2wsgi", f"--num-threads={run.threads}", run.app),
+            *(run.send_spec, run.recv_spec),
+        ],
+        "gowsgi's own command m2wsgi, from the wheel.",
+        wheel=True,
+        peer=False,
+        workloads=MONGREL2,
+    ),
+    Server(
+        "gowsgi-m2wsgi-class",
+        [],
+        mongrel2_launcher("m2wsgi_class"),
+        "The WSGIHandler of gowsgi.compat.m2wsgi in a program, as programs of m2wsgi have it: Python for each request.",
+        wheel=True,
+        peer=False,
+        workloads=MONGREL2,
+    ),
+    Server(
+        "m2wsgi-standin",
+        ["pyzmq"],
+        lambda run: [run.python, HERE / "m2wsgi_standin.py", run.app, run.send_spec, run.recv_spec],
+        "m2wsgi's own design in Python 3 with pyzmq, one thread: a stand-in for the original, which is Python 2's.",
+        threaded=False,
+        workloads=MONGREL2,
+    ),
+    Server(
+        "m2wsgi-standin-gathered",
+        ["pyzmq"],
+        lambda run: [run.python, HERE / "m2wsgi_standin.py", run.app, run.send_spec, run.recv_spec, "gathered"],
+        "The same, but head and body in one message, where m2wsgi sends one for each line of the head.",
+        threaded=False,
+        workloads=MONGREL2,
+    ),
+    Server(
+        "uwsgi-mongrel2",
+        ["uWSGI"],
+        uwsgi(lambda run: ["--zeromq", f"{run.send_spec},{run.recv_spec}", "--add-header", "Connection: close"]),
+        "uWSGI's plugin mongrel2, which pip's builds lack: built in with libzmq, and with jansson, as Mongrel2's heads "
+        "are JSON. As it stands it answers nothing with the libzmq of today: see uwsgi_mongrel2.h. It closes the "
+        "connection after each answer.",
+        debian=["libzmq3-dev", "libjansson-dev", "pkg-config"],
+        build={
+            "UWSGI_EMBED_PLUGINS": "mongrel2",
+            "UWSGI_PROFILE_OVERRIDE": "json=jansson",
+            "CFLAGS": f"-include {HERE / 'uwsgi_mongrel2.h'}",
+            "PIP_NO_CACHE_DIR": "1",
+        },
+        keeps_alive=False,
+        workloads=MONGREL2,
+    ),
 ]
 
 BY_NAME = {server.name: server for server in SERVERS}
@@ -329,15 +400,21 @@ def launch_meinheld(app, port, threads):
     server.run(app())
 
 
+def launch_m2wsgi_class(app, send_spec, recv_spec):
+    from gowsgi.compat.m2wsgi.io.standard import Connection, WSGIHandler
+
+    WSGIHandler(app(), Connection(send_spec, recv_spec)).serve()
+
+
 def main():
-    name, app, port, threads = sys.argv[1:]
+    name, app, *where = sys.argv[1:]
     module, _, attribute = app.partition(":")
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path.insert(0, str(HERE))
 
     def load():
         return getattr(__import__(module), attribute)
 
-    globals()["launch_" + name](load, int(port), int(threads))
+    globals()["launch_" + name](load, *(int(word) if word.isdigit() else word for word in where))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import envs
 
+import harness.mongrel2
+
 HERE = Path(__file__).resolve().parent
 LOGS = envs.CACHE / "logs"
 PDEATHSIG = 1
@@ -49,7 +51,15 @@ class Running:
         self.threads = workload.threads
         self.body_size = workload.body_size
         self.answer = answer
-        self.port = free_port()
+        self.mongrel2 = None
+        if workload.mongrel2:
+            try:
+                self.mongrel2 = harness.mongrel2.Mongrel2(before_exec=lambda: before_exec(cores[1]))
+            except AssertionError as problem:
+                raise Unfit(str(problem)) from None
+            handler = self.mongrel2.handlers[0]
+            self.send_spec, self.recv_spec = handler.send_spec, handler.recv_spec
+        self.port = self.mongrel2.port if self.mongrel2 else free_port()
         self.log = LOGS / f"{workload.name}-{server.name}.log"
         command = [str(part) for part in server.command(self)]
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "GOWSGI", "GO"))}
@@ -72,18 +82,29 @@ class Running:
     def pid(self):
         return self.process.pid
 
+    def ended(self):
+        """How the server, or the Mongrel2 before it, has ended, or None."""
+        if self.process.poll() is not None:
+            return f"exit {self.process.returncode}: {self.tail()}"
+        if self.mongrel2 and not self.mongrel2.alive():
+            return f"Mongrel2, exit {self.mongrel2.process.returncode}"
+        return None
+
     def wait(self, timeout=20):
         """Waits for the first correct status line; returns the seconds since the start."""
+        # A handler that pulls a request before Mongrel2 has subscribed answers it into the void.
+        patience = 0.5 if self.mongrel2 else 5
         while True:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as s:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=patience) as s:
                     s.sendall(request_bytes(self.workload))
                     if s.recv(16).startswith(b"HTTP/1."):
                         return time.perf_counter() - self.begun
             except OSError:
                 pass
-            if self.process.poll() is not None:
-                raise Unfit(f"did not start: exit {self.process.returncode}: {self.tail()}")
+            ended = self.ended()
+            if ended:
+                raise Unfit(f"did not start: {ended}")
             if time.perf_counter() - self.begun > timeout:
                 raise Unfit(f"no answer within {timeout} s: {self.tail()}")
             time.sleep(0.001)
@@ -163,6 +184,9 @@ class Running:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
+        if self.mongrel2:
+            with contextlib.suppress(AssertionError):  # that it has ended by itself was seen before
+                self.mongrel2.stop()
 
 
 @atexit.register

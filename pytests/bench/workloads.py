@@ -1,6 +1,7 @@
 """The workloads: which application, which client, how many threads and connections, and what the answer must be."""
 
 import apps
+import servers
 
 ROWS = b"<td>5</td><td>&lt;row &amp; text 005&gt;</td>"
 
@@ -22,11 +23,26 @@ class Workload:
         self.http10 = more.pop("http10", False)
         self.closes = more.pop("closes", False)  # the application ends a request in close() of its response
         self.servers = more.pop("servers", None)  # the only ones that can; None: all
+        self.mongrel2 = more.pop("mongrel2", False)  # the server is behind a Mongrel2, which has the clients
         assert not more, more
+
+    def takes(self, server):
+        """Whether this server is measured."""
+        if server.workloads is not None and self.name not in server.workloads:
+            return False
+        return self.servers is None or server.name in self.servers
 
 
 def in_page(body):
     return ROWS in body and b"<td>6</td>" not in body
+
+
+def behind_mongrel2(name, clients):
+    """What is measured is the handler, alone on its core; Mongrel2 shares the clients'."""
+    title = f"plain behind Mongrel2, the handler's CPU; {clients}"
+    own = [server.name for server in servers.SERVERS if server.workloads == servers.MONGREL2]
+    own += ["gowsgi", "gowsgi-other", "gowsgi-pip"]
+    return Workload(name, title, "plain", "plain", connections=int(clients.split()[0]), mongrel2=True, servers=own)
 
 
 WORKLOADS = [
@@ -106,6 +122,9 @@ WORKLOADS = [
             *("gowsgi", "gowsgi-other", "gowsgi-pip", "gevent-websocket", "meinheld", "simple-websocket", "websockets"),
         ],
     ),
+    behind_mongrel2("mongrel2", "64 clients"),
+    behind_mongrel2("mongrel2-8", "8 clients"),
+    behind_mongrel2("mongrel2-1", "1 client"),
     Workload("idle", "memory of 10,000 idle connections", "plain", kind="idle", connections=10000, by="memory"),
     Workload("startup", "time from start to the first answer", "plain", kind="startup", by="time"),
 ]
@@ -114,3 +133,6 @@ WORKLOADS = [
 CLOSING = Workload("closing", "a response with close()", "closing")
 
 BY_NAME = {workload.name: workload for workload in WORKLOADS}
+# Measured apart, as they have servers of their own.
+MONGREL2 = [workload.name for workload in WORKLOADS if workload.mongrel2]
+DEFAULT = [workload.name for workload in WORKLOADS if not workload.mongrel2]

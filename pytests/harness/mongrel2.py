@@ -16,7 +16,7 @@ import uuid
 from pathlib import Path
 
 from .client import Client
-from .server import environment
+from .environment import environment
 from .waiting import LIMIT, wait_until
 
 PACKAGE = "mongrel2-core"
@@ -131,13 +131,14 @@ class Handler:
 class Mongrel2:
     """A server on 127.0.0.1, port `port`, for the host localhost and all others; in a directory of its own, `root`.
 
-    handlers are Handler objects; settings the table setting, as text or numbers.
+    handlers are Handler objects; settings the table setting, as text or numbers; before_exec runs in its process.
     """
 
-    def __init__(self, *handlers, settings=None, hosts=("localhost",)):
+    def __init__(self, *handlers, settings=None, hosts=("localhost",), before_exec=None):
         self.handlers = handlers or (Handler(),)
         self.uuid = str(uuid.uuid4())
         self.status = None
+        self._before_exec = before_exec
         self._clients = []
         self._stack = contextlib.ExitStack()
         try:
@@ -213,6 +214,7 @@ class Mongrel2:
             stdout=self._said,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=self._before_exec,
         )
         self.pid = self.process.pid
         try:

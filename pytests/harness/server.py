@@ -11,6 +11,7 @@ import time
 import requests
 
 from .client import Client
+from .environment import environment
 from .forms import APPS
 from .waiting import LIMIT, wait_until
 
@@ -18,19 +19,6 @@ LISTENING = re.compile(rb"(?:listening on|serving) (?P<addresses>.*?) \((?P<abou
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 # A traceback may appear only where a test says that it expects one, the others never.
 ALARMS = re.compile(rb"Traceback|panic:|fatal error|Fatal Python error|SIGSEGV|SIGABRT|goroutine \d+ \[")
-# Settings of the person who runs the tests must not reach the server under test.
-SHIELDED = (
-    "PORT",
-    "VIRTUAL_ENV",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "WEB_CONCURRENCY",
-    "GUNICORN_CMD_ARGS",
-    "GOWSGI_CMD_ARGS",
-    "FORWARDED_ALLOW_IPS",
-    "SCRIPT_NAME",
-    "SENDFILE",
-)
 
 
 def opened(pid):
@@ -89,17 +77,6 @@ class Stream:
         self._reader.join(LIMIT)
         self._pipe.close()
         return self.since()
-
-
-def environment(extra=None):
-    result = {k: v for k, v in os.environ.items() if k not in SHIELDED}
-    result["PYTHONDONTWRITEBYTECODE"] = "1"
-    for name, value in (extra or {}).items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = str(value)
-    return result
 
 
 def run(form, *arguments, env=None, cwd=None, timeout=LIMIT):
