@@ -38,9 +38,10 @@ var types = map[string]zeromq.Type{
 	"PULL": zeromq.Pull, "SUB": zeromq.Sub, "PUB": zeromq.Pub, "PUSH": zeromq.Push, "XREQ": zeromq.Dealer,
 }
 
-// item is a request that nobody has asked for yet; taken is closed when somebody has.
+// item is a request that nobody has asked for yet; taken is closed when somebody has. epoch: how often its server had gone.
 type item struct {
 	data  []byte
+	epoch uint64
 	taken chan struct{}
 }
 
@@ -55,11 +56,16 @@ type awaiting struct {
 
 type exchange struct {
 	dispatched        bool
+	hears             bool // it is told when the server has gone
 	requests, answers *zeromq.Socket
 	free              chan struct{} // closed when requests are taken without anybody asking: it leaves, or is closed
 	end               chan struct{} // closed when it is
 
+	sending rules.Short // held while an answer is given to the socket, so that epoch is what it was then; before mu
+
 	mu          rules.Short
+	epoch       uint64 // how often the server has gone; with sending as well
+	heard       bool   // there is one
 	in          []item
 	waiting     []*awaiting
 	last        uint64 // number of a waiter
@@ -92,10 +98,10 @@ func open(text string) (*exchange, error) {
 		second.Receive = func(zeromq.Message) { x.greet() }
 	case kinds[1] == zeromq.Pub:
 		// What is answered before the peer has subscribed would be lost, so nothing is asked of it before.
-		first.Paused, second.Keep = true, -1
+		x.hears, first.Paused, second.Keep = true, true, -1
 		second.Subscribed = func(yes bool) {
 			if yes {
-				x.requests.Start()
+				x.found()
 			} else {
 				x.lost()
 			}
@@ -129,15 +135,28 @@ func attach(s *zeromq.Socket, at spec) error {
 	return err
 }
 
+// found is called when a server hears what is answered.
+func (x *exchange) found() {
+	x.mu.Lock()
+	x.heard = true
+	x.mu.Unlock()
+	x.requests.Start()
+}
+
 // lost is called when the server has gone. One that starts anew gives its clients the numbers of those of before, so nothing that was for
-// or from these is passed on. What the program has taken already is its own to judge.
+// or from these is passed on: what has come is dropped, and what the program has taken has an epoch that is over. The socket does not
+// connect again before this returns.
 func (x *exchange) lost() {
 	x.requests.Pause()
 	x.requests.Reset()
+	x.sending.Lock()
 	x.mu.Lock()
+	x.epoch++
+	x.heard = false
 	old := x.in
 	x.in = nil
 	x.mu.Unlock()
+	x.sending.Unlock()
 	for _, i := range old {
 		close(i.taken)
 	}
@@ -166,14 +185,14 @@ func (x *exchange) receive(m zeromq.Message) {
 		m = m[1:]
 	}
 	data := m[0]
-	i := item{data, make(chan struct{})}
 	x.mu.Lock()
+	i := item{data, x.epoch, make(chan struct{})}
 	if x.dispatched && x.leaving && string(data) == string(leave) {
 		x.mu.Unlock()
 		x.hasLeft()
 		return
 	}
-	if x.closed {
+	if x.closed || x.hears && !x.heard { // or it was on its way when the server went
 		x.mu.Unlock()
 		return
 	}
@@ -222,33 +241,46 @@ func wakeAll(some []*awaiting) {
 	}
 }
 
-func (x *exchange) take() ([]byte, int) {
+func (x *exchange) take() (data []byte, epoch uint64, result int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
 	case x.closed:
-		return nil, bridge.ExchangeOver
+		return nil, 0, bridge.ExchangeOver
 	case x.interrupted:
 		x.interrupted = false
-		return nil, bridge.ExchangeInterrupted
+		return nil, 0, bridge.ExchangeInterrupted
 	case len(x.in) > 0:
 		i := x.in[0]
 		x.in[0] = item{}
 		x.in = x.in[1:]
 		close(i.taken)
-		return i.data, bridge.ExchangeOK
+		return i.data, i.epoch, bridge.ExchangeOK
 	case x.left:
-		return nil, bridge.ExchangeOver
+		return nil, 0, bridge.ExchangeOver
 	}
-	return nil, bridge.ExchangeNothing
+	return nil, 0, bridge.ExchangeNothing
 }
 
-func (x *exchange) send(data []byte) int {
+// now is the epoch.
+func (x *exchange) now() uint64 {
 	x.mu.Lock()
-	closed := x.closed
+	defer x.mu.Unlock()
+	return x.epoch
+}
+
+// send sends an answer to clients of an epoch, if that is not over.
+func (x *exchange) send(data []byte, epoch uint64) int {
+	x.sending.Lock()
+	defer x.sending.Unlock()
+	x.mu.Lock()
+	closed, outdated := x.closed, x.epoch != epoch
 	x.mu.Unlock()
-	if closed {
+	switch {
+	case closed:
 		return bridge.ExchangeOver
+	case outdated:
+		return bridge.ExchangeOutdated
 	}
 	var room bool
 	var err error
