@@ -28,7 +28,7 @@ type spec struct {
 }
 
 // options are what Open gets as JSON. Dispatched: the peer is m2wsgi's dispatcher, requests come and answers go through the
-// first socket, and the second one has its pings.
+// first socket, and the second one has its pings. An XREQ that is not is for the device pull2xreq: see asking.go.
 type options struct {
 	Requests, Answers spec
 	Dispatched        bool
@@ -56,6 +56,7 @@ type awaiting struct {
 
 type exchange struct {
 	dispatched        bool
+	asks              bool // for each request, of a pull2xreq
 	hears             bool // it is told when the server has gone
 	requests, answers *zeromq.Socket
 	free              chan struct{} // closed when requests are taken without anybody asking: it leaves, or is closed
@@ -74,6 +75,8 @@ type exchange struct {
 	left        bool   // and none will come
 	closed      bool
 	probing     bool // a goroutine waits for room
+	asked       bool // for a request that has not come
+	asking      *time.Timer
 }
 
 func open(text string) (*exchange, error) {
@@ -90,6 +93,7 @@ func open(text string) (*exchange, error) {
 		}
 		kinds[i] = kind
 	}
+	x.asks = kinds[0] == zeromq.Dealer && !x.dispatched
 	log := func(line string) { fmt.Fprintln(os.Stderr, "m2wsgi: "+line) }
 	first := zeromq.Options{Identity: []byte(o.Requests.Identity), Receive: x.receive, Log: log}
 	second := zeromq.Options{Identity: []byte(o.Answers.Identity), Log: log}
@@ -139,8 +143,10 @@ func attach(s *zeromq.Socket, at spec) error {
 func (x *exchange) found() {
 	x.mu.Lock()
 	x.heard = true
+	wanted := x.wanted()
 	x.mu.Unlock()
 	x.requests.Start()
+	x.ask(wanted)
 }
 
 // lost is called when the server has gone. One that starts anew gives its clients the numbers of those of before, so nothing that was for
@@ -152,7 +158,7 @@ func (x *exchange) lost() {
 	x.sending.Lock()
 	x.mu.Lock()
 	x.epoch++
-	x.heard = false
+	x.heard, x.asked = false, false
 	old := x.in
 	x.in = nil
 	x.mu.Unlock()
@@ -176,20 +182,29 @@ func (x *exchange) greet() {
 	_, _ = x.requests.Send(nil, word)
 }
 
-// leave is what a handler tells the dispatcher when it wants no more requests, and what it is told when none will come.
+// leave is what a handler tells a device when it wants no more requests. When none will come a dispatcher says the same, and a pull2xreq
+// nothing.
 var leave = []byte("X")
+
+// farewell tells whether a message is that.
+func (x *exchange) farewell(data []byte) bool {
+	return x.dispatched && string(data) == string(leave) || x.asks && len(data) == 0
+}
 
 // receive is called by the socket, which reads nothing more from that peer until it returns.
 func (x *exchange) receive(m zeromq.Message) {
-	if x.dispatched && len(m) > 1 && len(m[0]) == 0 {
+	if (x.dispatched || x.asks) && len(m) > 1 && len(m[0]) == 0 {
 		m = m[1:]
 	}
 	data := m[0]
 	x.mu.Lock()
 	i := item{data, x.epoch, make(chan struct{})}
-	if x.dispatched && x.leaving && string(data) == string(leave) {
+	if x.farewell(data) {
+		left := x.leaving
 		x.mu.Unlock()
-		x.hasLeft()
+		if left {
+			x.hasLeft()
+		}
 		return
 	}
 	if x.closed || x.hears && !x.heard { // or it was on its way when the server went
@@ -197,9 +212,12 @@ func (x *exchange) receive(m zeromq.Message) {
 		return
 	}
 	x.in = append(x.in, i)
+	x.asked = false
 	wake := x.first(bridge.AwaitRequest)
+	wanted := x.wanted()
 	x.mu.Unlock()
 	wake.wake()
+	x.ask(wanted)
 	select {
 	case <-i.taken:
 	case <-x.free:
@@ -311,6 +329,9 @@ func (x *exchange) await(what bridge.Awaited, w *bridge.Waiter) uint64 {
 		x.probing = true
 		go x.probe()
 	}
+	if x.wanted() {
+		go x.ask(true)
+	}
 	return x.last
 }
 
@@ -374,9 +395,9 @@ func (x *exchange) shutdown(limit time.Duration) {
 	if again {
 		return
 	}
-	if x.dispatched {
-		x.greet()
-		return // the dispatcher says when it is over
+	if x.dispatched || x.asks {
+		_, _ = x.requests.Send(nil, leave)
+		return // the device says when it is over
 	}
 	go func() {
 		x.requests.Drain(limit)
@@ -405,6 +426,9 @@ func (x *exchange) close(linger time.Duration) {
 			close(x.free)
 		}
 		close(x.end)
+		if x.asking != nil {
+			x.asking.Stop()
+		}
 		woken = x.all(bridge.AwaitRequest, bridge.AwaitRoom, bridge.AwaitLeft)
 	}
 	x.mu.Unlock()

@@ -261,6 +261,58 @@ func TestAHandlerOfADispatcher(t *testing.T) {
 	eventually(t, "over", func() bool { _, _, result := x.take(); return result == bridge.ExchangeOver })
 }
 
+// The device pull2xreq, which a handler asks for each request; answers go to the server.
+func TestAHandlerOfAPull2xreq(t *testing.T) {
+	s := newServer(t, true)
+	words := make(chan [2]string, 100)
+	device := zeromq.New(zeromq.Router, zeromq.Options{Receive: func(m zeromq.Message) { words <- [2]string{string(m[0]), string(m[2])} }})
+	defer device.Close(0)
+	at, err := device.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := opened(t, options{Requests: spec{Type: "XREQ", Address: at}, Answers: spec{Type: "PUB", Address: s.answerAt}})
+	wait := func() (asked [2]string) {
+		waiter := x.await(bridge.AwaitRequest, &bridge.Waiter{})
+		asked = <-words
+		x.forget(waiter)
+		return asked
+	}
+	waiter := x.await(bridge.AwaitRequest, &bridge.Waiter{})
+	asked, again := <-words, <-words // a device that was started anew knows of nobody
+	x.forget(waiter)
+	if asked[1] != "" || again != asked {
+		t.Fatalf("%q %q", asked, again)
+	}
+	for _, text := range []string{"one", "two"} {
+		_, _ = device.Send([]byte(asked[0]), nil, []byte(text))
+		if got := take(t, x); got != text {
+			t.Fatal(got)
+		}
+		select { // it has not asked for another one, as nobody waits
+		case word := <-words:
+			t.Fatalf("%q", word)
+		default:
+		}
+		if word := wait(); word != asked {
+			t.Fatalf("%q", word)
+		}
+	}
+	if x.send([]byte("an answer"), x.now()) != bridge.ExchangeOK || <-s.heard != "an answer" {
+		t.Fatal("it does not answer the server")
+	}
+	x.shutdown(limit)
+	if word := <-words; word[1] != "X" {
+		t.Fatalf("it does not leave: %q", word)
+	}
+	_, _ = device.Send([]byte(asked[0]), nil, []byte("the last"))
+	_, _ = device.Send([]byte(asked[0]), nil, nil)
+	if got := take(t, x); got != "the last" {
+		t.Fatal(got)
+	}
+	eventually(t, "over", func() bool { _, _, result := x.take(); return result == bridge.ExchangeOver })
+}
+
 func TestMistakes(t *testing.T) {
 	for _, text := range []string{
 		``,

@@ -260,7 +260,7 @@ class Connection(ConnectionBase):
     send_sock   the endpoint that Mongrel2 sends to, as `tcp://[identity@]127.0.0.1:9999`
     recv_sock   the one that it receives from; where it is not given, that of the port below
     send_ident  the identity to have there, None for none; recv_ident for the other one, send_ident's if it is not given
-    send_type   the type of the sockets, PULL and PUB if they are not given
+    send_type   the type of the sockets, PULL and PUB if they are not given; requests of the device pull2xreq come by XREQ
     recv_type
 
     chroot      the directory that Mongrel2 has as its root, where it has one: large bodies are in files below it
@@ -292,8 +292,8 @@ class Connection(ConnectionBase):
             raise ValueError(f"{send_sock!s} has no port to take the one below of: give recv_sock as well")
         self.send_sock = _spec(send_sock, send_ident, kind_of(send_type, "PULL"))
         self.recv_sock = _spec(recv_sock, recv_ident or send_ident, kind_of(recv_type, "PUB"))
-        if self.send_sock.type not in ("PULL", "SUB") or self.recv_sock.type not in ("PUB", "PUSH"):
-            raise ValueError("requests come by PULL or SUB, and answers go by PUB or PUSH")
+        if self.send_sock.type not in ("PULL", "SUB", "XREQ") or self.recv_sock.type not in ("PUB", "PUSH"):
+            raise ValueError("requests come by PULL, SUB or XREQ, and answers go by PUB or PUSH")
         self.chroot = chroot
         super().__init__(self.send_sock, self.recv_sock, False)
 
