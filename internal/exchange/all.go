@@ -34,16 +34,23 @@ func (e *exchanges) Open(options string) (uint64, error) {
 	return e.last, nil
 }
 
-func (e *exchanges) Take(number uint64) ([]byte, int) {
+func (e *exchanges) Take(number uint64) (data []byte, epoch uint64, result int) {
 	if x := e.get(number); x != nil {
 		return x.take()
 	}
-	return nil, bridge.ExchangeOver
+	return nil, 0, bridge.ExchangeOver
 }
 
-func (e *exchanges) Send(number uint64, data []byte) int {
+func (e *exchanges) Epoch(number uint64) uint64 {
 	if x := e.get(number); x != nil {
-		return x.send(data)
+		return x.now()
+	}
+	return 0
+}
+
+func (e *exchanges) Send(number uint64, data []byte, epoch uint64) int {
+	if x := e.get(number); x != nil {
+		return x.send(data, epoch)
 	}
 	return bridge.ExchangeOver
 }

@@ -28,7 +28,7 @@ type spec struct {
 }
 
 // options are what Open gets as JSON. Dispatched: the peer is m2wsgi's dispatcher, requests come and answers go through the
-// first socket, and the second one has its pings.
+// first socket, and the second one has its pings. An XREQ that is not is for the device pull2xreq: see asking.go.
 type options struct {
 	Requests, Answers spec
 	Dispatched        bool
@@ -38,9 +38,10 @@ var types = map[string]zeromq.Type{
 	"PULL": zeromq.Pull, "SUB": zeromq.Sub, "PUB": zeromq.Pub, "PUSH": zeromq.Push, "XREQ": zeromq.Dealer,
 }
 
-// item is a request that nobody has asked for yet; taken is closed when somebody has.
+// item is a request that nobody has asked for yet; taken is closed when somebody has. epoch: how often its server had gone.
 type item struct {
 	data  []byte
+	epoch uint64
 	taken chan struct{}
 }
 
@@ -55,11 +56,17 @@ type awaiting struct {
 
 type exchange struct {
 	dispatched        bool
+	asks              bool // for each request, of a pull2xreq
+	hears             bool // it is told when the server has gone
 	requests, answers *zeromq.Socket
 	free              chan struct{} // closed when requests are taken without anybody asking: it leaves, or is closed
 	end               chan struct{} // closed when it is
 
+	sending rules.Short // held while an answer is given to the socket, so that epoch is what it was then; before mu
+
 	mu          rules.Short
+	epoch       uint64 // how often the server has gone; with sending as well
+	heard       bool   // there is one
 	in          []item
 	waiting     []*awaiting
 	most        int    // that ever waited at once
@@ -69,6 +76,8 @@ type exchange struct {
 	left        bool   // and none will come
 	closed      bool
 	probing     bool // a goroutine waits for room
+	asked       bool // for a request that has not come
+	asking      *time.Timer
 }
 
 func open(text string) (*exchange, error) {
@@ -86,6 +95,7 @@ func open(text string) (*exchange, error) {
 		}
 		kinds[i] = kind
 	}
+	x.asks = kinds[0] == zeromq.Dealer && !x.dispatched
 	log := func(line string) { fmt.Fprintln(os.Stderr, "m2wsgi: "+line) }
 	first := zeromq.Options{Identity: []byte(o.Requests.Identity), Receive: x.receive, Log: log}
 	second := zeromq.Options{Identity: []byte(o.Answers.Identity), Log: log}
@@ -94,10 +104,10 @@ func open(text string) (*exchange, error) {
 		second.Receive = func(zeromq.Message) { x.greet() }
 	case kinds[1] == zeromq.Pub:
 		// What is answered before the peer has subscribed would be lost, so nothing is asked of it before.
-		first.Paused, second.Keep = true, -1
+		x.hears, first.Paused, second.Keep = true, true, -1
 		second.Subscribed = func(yes bool) {
 			if yes {
-				x.requests.Start()
+				x.found()
 			} else {
 				x.lost()
 			}
@@ -131,15 +141,30 @@ func attach(s *zeromq.Socket, at spec) error {
 	return err
 }
 
+// found is called when a server hears what is answered.
+func (x *exchange) found() {
+	x.mu.Lock()
+	x.heard = true
+	wanted := x.wanted()
+	x.mu.Unlock()
+	x.requests.Start()
+	x.ask(wanted)
+}
+
 // lost is called when the server has gone. One that starts anew gives its clients the numbers of those of before, so nothing that was for
-// or from these is passed on. What the program has taken already is its own to judge.
+// or from these is passed on: what has come is dropped, and what the program has taken has an epoch that is over. The socket does not
+// connect again before this returns.
 func (x *exchange) lost() {
 	x.requests.Pause()
 	x.requests.Reset()
+	x.sending.Lock()
 	x.mu.Lock()
+	x.epoch++
+	x.heard, x.asked = false, false
 	old := x.in
 	x.in = nil
 	x.mu.Unlock()
+	x.sending.Unlock()
 	for _, i := range old {
 		close(i.taken)
 	}
@@ -159,30 +184,42 @@ func (x *exchange) greet() {
 	_, _ = x.requests.Send(nil, word)
 }
 
-// leave is what a handler tells the dispatcher when it wants no more requests, and what it is told when none will come.
+// leave is what a handler tells a device when it wants no more requests. When none will come a dispatcher says the same, and a pull2xreq
+// nothing.
 var leave = []byte("X")
+
+// farewell tells whether a message is that.
+func (x *exchange) farewell(data []byte) bool {
+	return x.dispatched && string(data) == string(leave) || x.asks && len(data) == 0
+}
 
 // receive is called by the socket, which reads nothing more from that peer until it returns.
 func (x *exchange) receive(m zeromq.Message) {
-	if x.dispatched && len(m) > 1 && len(m[0]) == 0 {
+	if (x.dispatched || x.asks) && len(m) > 1 && len(m[0]) == 0 {
 		m = m[1:]
 	}
 	data := m[0]
-	i := item{data, make(chan struct{})}
 	x.mu.Lock()
-	if x.dispatched && x.leaving && string(data) == string(leave) {
+	i := item{data, x.epoch, make(chan struct{})}
+	if x.farewell(data) {
+		left := x.leaving
 		x.mu.Unlock()
-		x.hasLeft()
+		if left {
+			x.hasLeft()
+		}
 		return
 	}
-	if x.closed {
+	if x.closed || x.hears && !x.heard { // or it was on its way when the server went
 		x.mu.Unlock()
 		return
 	}
 	x.in = append(x.in, i)
+	x.asked = false
 	wake := x.first(bridge.AwaitRequest)
+	wanted := x.wanted()
 	x.mu.Unlock()
 	wake.wake()
+	x.ask(wanted)
 	select {
 	case <-i.taken:
 	case <-x.free:
@@ -224,33 +261,46 @@ func wakeAll(some []*awaiting) {
 	}
 }
 
-func (x *exchange) take() ([]byte, int) {
+func (x *exchange) take() (data []byte, epoch uint64, result int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
 	case x.closed:
-		return nil, bridge.ExchangeOver
+		return nil, 0, bridge.ExchangeOver
 	case x.interrupted:
 		x.interrupted = false
-		return nil, bridge.ExchangeInterrupted
+		return nil, 0, bridge.ExchangeInterrupted
 	case len(x.in) > 0:
 		i := x.in[0]
 		x.in[0] = item{}
 		x.in = x.in[1:]
 		close(i.taken)
-		return i.data, bridge.ExchangeOK
+		return i.data, i.epoch, bridge.ExchangeOK
 	case x.left:
-		return nil, bridge.ExchangeOver
+		return nil, 0, bridge.ExchangeOver
 	}
-	return nil, bridge.ExchangeNothing
+	return nil, 0, bridge.ExchangeNothing
 }
 
-func (x *exchange) send(data []byte) int {
+// now is the epoch.
+func (x *exchange) now() uint64 {
 	x.mu.Lock()
-	closed := x.closed
+	defer x.mu.Unlock()
+	return x.epoch
+}
+
+// send sends an answer to clients of an epoch, if that is not over.
+func (x *exchange) send(data []byte, epoch uint64) int {
+	x.sending.Lock()
+	defer x.sending.Unlock()
+	x.mu.Lock()
+	closed, outdated := x.closed, x.epoch != epoch
 	x.mu.Unlock()
-	if closed {
+	switch {
+	case closed:
 		return bridge.ExchangeOver
+	case outdated:
+		return bridge.ExchangeOutdated
 	}
 	var room bool
 	var err error
@@ -289,6 +339,9 @@ func (x *exchange) enter(what bridge.Awaited, w *bridge.Waiter) (number uint64, 
 	if what == bridge.AwaitRoom && !x.probing {
 		x.probing = true
 		go x.probe()
+	}
+	if x.wanted() {
+		go x.ask(true)
 	}
 	if len(x.waiting) > x.most {
 		x.most = len(x.waiting)
@@ -357,9 +410,9 @@ func (x *exchange) shutdown(limit time.Duration) {
 	if again {
 		return
 	}
-	if x.dispatched {
-		x.greet()
-		return // the dispatcher says when it is over
+	if x.dispatched || x.asks {
+		_, _ = x.requests.Send(nil, leave)
+		return // the device says when it is over
 	}
 	go func() {
 		x.requests.Drain(limit)
@@ -388,6 +441,9 @@ func (x *exchange) close(linger time.Duration) {
 			close(x.free)
 		}
 		close(x.end)
+		if x.asking != nil {
+			x.asking.Stop()
+		}
 		woken = x.all(bridge.AwaitRequest, bridge.AwaitRoom, bridge.AwaitLeft)
 	}
 	x.mu.Unlock()

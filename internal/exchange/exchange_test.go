@@ -22,6 +22,11 @@ type server struct {
 
 func newServer(t *testing.T, subscribed bool) *server {
 	t.Helper()
+	return listens(t, "tcp://127.0.0.1:*", "tcp://127.0.0.1:*", subscribed)
+}
+
+func listens(t *testing.T, requestsAt, answersAt string, subscribed bool) *server {
+	t.Helper()
 	s := &server{heard: make(chan string, 100)}
 	s.requests = zeromq.New(zeromq.Push, zeromq.Options{})
 	s.answers = zeromq.New(zeromq.Sub, zeromq.Options{Receive: func(m zeromq.Message) { s.heard <- string(m[0]) }})
@@ -29,10 +34,10 @@ func newServer(t *testing.T, subscribed bool) *server {
 		s.answers.Subscribe(nil)
 	}
 	var err error
-	if s.requestsAt, err = s.requests.Bind("tcp://127.0.0.1:*"); err != nil {
+	if s.requestsAt, err = s.requests.Bind(requestsAt); err != nil {
 		t.Fatal(err)
 	}
-	if s.answerAt, err = s.answers.Bind("tcp://127.0.0.1:*"); err != nil {
+	if s.answerAt, err = s.answers.Bind(answersAt); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -79,7 +84,7 @@ func take(t *testing.T, x *exchange) string {
 	var data []byte
 	eventually(t, "a request", func() bool {
 		var result int
-		data, result = x.take()
+		data, _, result = x.take()
 		return result == bridge.ExchangeOK
 	})
 	return string(data)
@@ -95,7 +100,7 @@ func TestRequestsAndAnswers(t *testing.T) {
 		if got := take(t, x); got != fmt.Sprint("request ", i) {
 			t.Fatal(got)
 		}
-		if result := x.send([]byte(fmt.Sprint("answer ", i))); result != bridge.ExchangeOK {
+		if result := x.send([]byte(fmt.Sprint("answer ", i)), 0); result != bridge.ExchangeOK {
 			t.Fatal(result)
 		}
 	}
@@ -112,7 +117,7 @@ func TestNothingIsPulledBeforeAnswersAreHeard(t *testing.T) {
 	x := s.handler(t)
 	_, _ = s.requests.Send([]byte("a request"))
 	eventually(t, "the server has a handler", func() bool { return x.answers.Queued() == 0 })
-	if _, result := x.take(); result != bridge.ExchangeNothing {
+	if _, _, result := x.take(); result != bridge.ExchangeNothing {
 		t.Fatal(result)
 	}
 	s.answers.Subscribe(nil)
@@ -134,8 +139,37 @@ func TestRequestsOfAServerThatHasGoneAreNotGivenOut(t *testing.T) {
 	eventually(t, "it has come", func() bool { return waiting() == 1 })
 	s.answers.Close(0)
 	eventually(t, "it is not given out", func() bool { return waiting() == 0 })
-	if x.send([]byte("to nobody")) != bridge.ExchangeOK || x.answers.Queued() != 0 {
+	if x.send([]byte("to nobody"), 0) != bridge.ExchangeOutdated || x.send([]byte("to nobody"), x.now()) != bridge.ExchangeOK ||
+		x.answers.Queued() != 0 {
 		t.Error("an answer waits for the next server")
+	}
+}
+
+// What was asked of one server is not answered to the clients of the next.
+func TestAnswersForAServerThatHasGoneAreNotSent(t *testing.T) {
+	s := newServer(t, true)
+	x := s.handler(t)
+	_, _ = s.requests.Send([]byte("old"))
+	take(t, x)
+	s.requests.Close(0)
+	s.answers.Close(0)
+	eventually(t, "it is noticed", func() bool { return x.now() == 1 })
+	again := listens(t, s.requestsAt, s.answerAt, true)
+	_, _ = again.requests.Send([]byte("new"))
+	var epoch uint64
+	eventually(t, "a request of the next server", func() bool {
+		data, since, _ := x.take()
+		epoch = since
+		return string(data) == "new"
+	})
+	if result := x.send([]byte("to an old one"), 0); result != bridge.ExchangeOutdated {
+		t.Error(result)
+	}
+	if result := x.send([]byte("to a new one"), epoch); epoch != 1 || result != bridge.ExchangeOK {
+		t.Error(epoch, result)
+	}
+	if got := <-again.heard; got != "to a new one" {
+		t.Error(got)
 	}
 }
 
@@ -156,8 +190,8 @@ func TestShutdownGivesOutWhatHasCome(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
-	eventually(t, "over", func() bool { _, result := x.take(); return result == bridge.ExchangeOver })
-	if x.send([]byte("the last")) != bridge.ExchangeOK || <-s.heard != "the last" {
+	eventually(t, "over", func() bool { _, _, result := x.take(); return result == bridge.ExchangeOver })
+	if x.send([]byte("the last"), 0) != bridge.ExchangeOK || <-s.heard != "the last" {
 		t.Fatal("an answer after the shutdown")
 	}
 }
@@ -166,10 +200,10 @@ func TestAnInterruptIsForOneTake(t *testing.T) {
 	x := newServer(t, true).handler(t)
 	x.interrupt()
 	x.interrupt()
-	if _, result := x.take(); result != bridge.ExchangeInterrupted {
+	if _, _, result := x.take(); result != bridge.ExchangeInterrupted {
 		t.Fatal(result)
 	}
-	if _, result := x.take(); result != bridge.ExchangeNothing {
+	if _, _, result := x.take(); result != bridge.ExchangeNothing {
 		t.Fatal(result)
 	}
 }
@@ -208,7 +242,7 @@ func TestAHandlerOfADispatcher(t *testing.T) {
 	if got := take(t, x); got != "a request" {
 		t.Fatal(got)
 	}
-	x.send([]byte("an answer"))
+	x.send([]byte("an answer"), 0)
 	if got := <-words; got.text != "an answer" {
 		t.Fatal(got)
 	}
@@ -225,7 +259,59 @@ func TestAHandlerOfADispatcher(t *testing.T) {
 	if got := take(t, x); got != "the last" {
 		t.Fatal(got)
 	}
-	eventually(t, "over", func() bool { _, result := x.take(); return result == bridge.ExchangeOver })
+	eventually(t, "over", func() bool { _, _, result := x.take(); return result == bridge.ExchangeOver })
+}
+
+// The device pull2xreq, which a handler asks for each request; answers go to the server.
+func TestAHandlerOfAPull2xreq(t *testing.T) {
+	s := newServer(t, true)
+	words := make(chan [2]string, 100)
+	device := zeromq.New(zeromq.Router, zeromq.Options{Receive: func(m zeromq.Message) { words <- [2]string{string(m[0]), string(m[2])} }})
+	defer device.Close(0)
+	at, err := device.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := opened(t, options{Requests: spec{Type: "XREQ", Address: at}, Answers: spec{Type: "PUB", Address: s.answerAt}})
+	wait := func() (asked [2]string) {
+		waiter := x.await(bridge.AwaitRequest, &bridge.Waiter{})
+		asked = <-words
+		x.forget(waiter)
+		return asked
+	}
+	waiter := x.await(bridge.AwaitRequest, &bridge.Waiter{})
+	asked, again := <-words, <-words // a device that was started anew knows of nobody
+	x.forget(waiter)
+	if asked[1] != "" || again != asked {
+		t.Fatalf("%q %q", asked, again)
+	}
+	for _, text := range []string{"one", "two"} {
+		_, _ = device.Send([]byte(asked[0]), nil, []byte(text))
+		if got := take(t, x); got != text {
+			t.Fatal(got)
+		}
+		select { // it has not asked for another one, as nobody waits
+		case word := <-words:
+			t.Fatalf("%q", word)
+		default:
+		}
+		if word := wait(); word != asked {
+			t.Fatalf("%q", word)
+		}
+	}
+	if x.send([]byte("an answer"), x.now()) != bridge.ExchangeOK || <-s.heard != "an answer" {
+		t.Fatal("it does not answer the server")
+	}
+	x.shutdown(limit)
+	if word := <-words; word[1] != "X" {
+		t.Fatalf("it does not leave: %q", word)
+	}
+	_, _ = device.Send([]byte(asked[0]), nil, []byte("the last"))
+	_, _ = device.Send([]byte(asked[0]), nil, nil)
+	if got := take(t, x); got != "the last" {
+		t.Fatal(got)
+	}
+	eventually(t, "over", func() bool { _, _, result := x.take(); return result == bridge.ExchangeOver })
 }
 
 // One that has a single processor leaves what it has made ready to Go's monitor, which comes after milliseconds.

@@ -99,11 +99,11 @@ func (c *canned) answer(message []byte, now time.Time) (out [][]byte, err error)
 	}
 	response, err := c.response(headers, now)
 	if err != nil { // the client sees the connection end
-		return [][]byte{appendAnswer(nil, r.server, r.client, nil)}, err
+		return [][]byte{r.answer(nil)}, err
 	}
-	out = append(out, appendAnswer(nil, r.server, r.client, response))
+	out = append(out, r.answer(response))
 	if headers["VERSION"] == "HTTP/1.0" || strings.EqualFold(headers["connection"], "close") {
-		out = append(out, appendAnswer(nil, r.server, r.client, nil))
+		out = append(out, r.answer(nil))
 	}
 	return out, nil
 }

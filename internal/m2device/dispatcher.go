@@ -1,7 +1,6 @@
 package m2device
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"hash/fnv"
@@ -9,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/internal/mongrel2"
 )
 
 // output is what devices send to.
@@ -114,7 +115,7 @@ func (d *dispatcher) fromServer(message []byte) {
 		d.out.log("the dispatcher got " + err.Error())
 		return
 	}
-	key := string(r.server) + " " + string(r.client)
+	key := string(r.Sender) + " " + strconv.FormatUint(r.ID, 10)
 	c := d.clients[key]
 	if r.notice() {
 		d.notice(c, r, message)
@@ -125,7 +126,7 @@ func (d *dispatcher) fromServer(message []byte) {
 	}
 	if c != nil && len(c.tasks) > 0 && r.continues() {
 		t := c.tasks[len(c.tasks)-1]
-		if r.streams() {
+		if r.streams {
 			t.partial = true
 		} else {
 			t.messages = append(t.messages, message)
@@ -400,35 +401,32 @@ func (d *dispatcher) leave(id string, h *handler) {
 
 // forward sends an answer on, unless it is one of a handler to what another has been given since.
 func (d *dispatcher) forward(h *handler, body []byte) {
-	a, err := parseAnswer(body)
+	a, err := mongrel2.ParseAnswer(body)
 	if err != nil {
 		d.out.log("a handler sent " + err.Error())
 		return
 	}
 	var ids [][]byte // that it may answer
-	for _, id := range a.ids {
-		c := d.clients[string(a.server)+" "+string(id)]
+	for _, id := range a.IDs {
+		c := d.clients[string(a.Sender)+" "+string(id)]
 		if c == nil || len(c.tasks) == 0 && !c.stale {
 			ids = append(ids, id)
 		} else if len(c.tasks) == 0 {
 			continue
 		} else if h != nil && c.tasks[0].handler == h {
 			ids = append(ids, id)
-			if !a.extended {
-				d.follow(c, a.body)
+			if !a.Control {
+				d.follow(c, a.Data)
 			}
 		}
 	}
 	switch len(ids) {
-	case len(a.ids):
+	case len(a.IDs):
 		d.out.toServer(body)
 	case 0:
 	default:
-		list := bytes.Join(ids, []byte(" "))
-		if a.extended {
-			list = append([]byte("X "), list...)
-		}
-		d.out.toServer(appendAnswer(nil, a.server, list, a.body))
+		a.IDs = ids
+		d.out.toServer(a.Append(nil))
 	}
 }
 
@@ -530,9 +528,9 @@ var badGateway = []byte("HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nConten
 func (d *dispatcher) fail(c *client) {
 	t := c.tasks[0]
 	if !t.begun {
-		d.out.toServer(appendAnswer(nil, t.request.server, t.request.client, badGateway))
+		d.out.toServer(t.request.answer(badGateway))
 	}
-	d.out.toServer(appendAnswer(nil, t.request.server, t.request.client, nil))
+	d.out.toServer(t.request.answer(nil))
 	delete(d.clients, c.key)
 }
 
@@ -543,5 +541,5 @@ func (d *dispatcher) loseSocket(c *client) {
 	}
 	c.socket = false
 	server, id, _ := strings.Cut(c.key, " ")
-	d.out.toServer(appendAnswer(nil, []byte(server), []byte(id), nil))
+	d.out.toServer(mongrel2.Answer{Sender: []byte(server), IDs: [][]byte{[]byte(id)}}.Append(nil))
 }

@@ -46,7 +46,7 @@ func message(client int, path, method, more string) string {
 }
 
 func answerTo(client int, body string) string {
-	return string(appendAnswer(nil, []byte("srv"), []byte(fmt.Sprint(client)), []byte(body)))
+	return fmt.Sprintf("srv %d:%d, %s", len(fmt.Sprint(client)), client, body)
 }
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gowsgi/gowsgi/internal/mongrel2"
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
 
@@ -69,12 +70,12 @@ func handle(at string) {
 		if r.notice() {
 			continue
 		}
-		fmt.Fprintf(log, "%d %s\n", os.Getpid(), r.client)
-		if string(r.path) == "/wait" {
+		fmt.Fprintf(log, "%d %d\n", os.Getpid(), r.ID)
+		if string(r.Path) == "/wait" {
 			<-lines
 		}
 		body := strconv.Itoa(os.Getpid())
-		say(string(appendAnswer(nil, r.server, r.client,
+		say(string(r.answer(
 			fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))))
 	}
 	dealer.Close(within)
@@ -165,13 +166,13 @@ func (s *stage) mongrel2() {
 	s.t.Helper()
 	s.push = zeromq.New(zeromq.Push, zeromq.Options{})
 	s.sub = zeromq.New(zeromq.Sub, zeromq.Options{Receive: func(m zeromq.Message) {
-		a, err := parseAnswer(m[0])
+		a, err := mongrel2.ParseAnswer(m[0])
 		if err != nil {
 			s.t.Errorf("Mongrel2 got %q", m[0])
 			return
 		}
-		_, body, _ := bytes.Cut(a.body, []byte("\r\n\r\n"))
-		for _, id := range a.ids {
+		_, body, _ := bytes.Cut(a.Data, []byte("\r\n\r\n"))
+		for _, id := range a.IDs {
 			s.answers <- [2]string{string(id), string(body)}
 		}
 	}})
@@ -337,7 +338,7 @@ func TestSlowHandlerGetsNoSecondRequest(t *testing.T) {
 		_, pid := s.answer()
 		seen[pid] = true
 	}
-	s.request(-1, "/wait")
+	s.request(1000, "/wait")
 	quick := ""
 	for ; i < 100; i++ {
 		s.request(i, "/")
@@ -350,7 +351,7 @@ func TestSlowHandlerGetsNoSecondRequest(t *testing.T) {
 	for pid, w := range workers {
 		if pid != quick {
 			_, _ = io.WriteString(w.in, "go\n")
-			if client, by := s.answer(); client != -1 || by != pid {
+			if client, by := s.answer(); client != 1000 || by != pid {
 				t.Errorf("client %d was answered by %s", client, by)
 			}
 		}

@@ -43,7 +43,7 @@ func TestProgress(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
-	json := `{"METHOD":"HEAD","x":"a \"METHOD\":\"GET\"","list":["one","two"],"UPLOAD_STREAM": 3}`
+	json := `{"METHOD":"HEAD","x":"a \"METHOD\":\"GET\"","list":["one","two"],"UPLOAD_STREAM": "3"}`
 	tagged := "6:METHOD,4:HEAD,1:x,14:6:METHOD,3:GET,4:list,12:3:one,3:two,]13:UPLOAD_STREAM,1:3,"
 	for _, m := range []string{fmt.Sprintf("u 1 /p %d:%s,0:,", len(json), json), fmt.Sprintf("u 1 /p %d:%s}0:,", len(tagged), tagged)} {
 		r, err := parseRequest([]byte(m))
@@ -54,8 +54,8 @@ func TestHeaders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !r.head() || !r.streams() || all["METHOD"] != "HEAD" || all["list"] != "two" || string(r.path) != "/p" ||
-			string(r.server) != "u" || string(r.client) != "1" || all["UPLOAD_STREAM"] != "3" {
+		if !r.head() || !r.streams || all["METHOD"] != "HEAD" || all["list"] != "two" || string(r.Path) != "/p" ||
+			string(r.Sender) != "u" || r.ID != 1 || all["UPLOAD_STREAM"] != "3" {
 			t.Errorf("%q: %v", m, all)
 		}
 	}
@@ -136,7 +136,7 @@ func TestCannedResponse(t *testing.T) {
 	}
 }
 
-// FuzzMessages: whatever comes, nothing but an error; what is taken for an answer is written as it was.
+// FuzzMessages: whatever comes, nothing but an error.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte(get(1, `,"a":"b"`)))
 	f.Add([]byte("srv 1 / 22:6:METHOD,4:HEAD,1:x,1:y,}0:,"))
@@ -146,14 +146,6 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := parseRequest(b); err == nil {
 			_, _ = r.all()
-			r.head()
-			r.streams()
-		}
-		if a, err := parseAnswer(b); err == nil && len(a.ids) == 1 && !a.extended {
-			again, err := parseAnswer(appendAnswer(nil, a.server, a.ids[0], a.body))
-			if err != nil || string(again.body) != string(a.body) || string(again.ids[0]) != string(a.ids[0]) {
-				t.Fatalf("%q is then %+v %v", b, again, err)
-			}
 		}
 		var p progress
 		p.feed(b)

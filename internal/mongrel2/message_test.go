@@ -108,6 +108,27 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+func TestParseAnswer(t *testing.T) {
+	for text, want := range map[string]string{
+		"uuid 3:123, HTTP/1.1 200 OK": "uuid [123] false HTTP/1.1 200 OK",
+		"uuid 3:1 2, ":                "uuid [1 2] false ",
+		"uuid 5:X 1 2, 0:]":           "uuid [1 2] true 0:]",
+	} {
+		a, err := ParseAnswer([]byte(text))
+		if got := fmt.Sprintf("%s %s %v %s", a.Sender, a.IDs, a.Control, a.Data); err != nil || got != want {
+			t.Errorf("%q: %s, %v", text, got, err)
+		}
+		if again := string(a.Append(nil)); again != text {
+			t.Errorf("%q became %q", text, again)
+		}
+	}
+	for _, bad := range []string{"", "uuid", "uuid 3:123,", "uuid 3:123,x", "uuid 3:123# x", "uuid 4:123, x", " 3:123, x", "u/d 1:1, x"} {
+		if a, err := ParseAnswer([]byte(bad)); err == nil {
+			t.Errorf("%q is %+v", bad, a)
+		}
+	}
+}
+
 func TestDepth(t *testing.T) {
 	nested := func(depth int) (text string) {
 		text = "0:~"
@@ -169,6 +190,22 @@ func FuzzParse(f *testing.F) {
 		var d Decoder
 		var got fields
 		_ = d.Headers(m.Headers, m.Dict, &got)
+	})
+}
+
+// FuzzParseAnswer: what is accepted means the same when it is written again.
+func FuzzParseAnswer(f *testing.F) {
+	f.Add([]byte("uuid 3:123, HTTP/1.1 200 OK"))
+	f.Add([]byte("uuid 5:X 1 2, 0:]"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := ParseAnswer(b)
+		if err != nil {
+			return
+		}
+		again, err := ParseAnswer(a.Append(nil))
+		if err != nil || !reflect.DeepEqual(a, again) && len(a.IDs) > 0 {
+			t.Fatalf("%q is then %+v, %v", b, again, err)
+		}
 	})
 }
 

@@ -123,6 +123,22 @@ def test_behind_a_dispatcher(zmq, sockets, m2wsgi):
     assert status == 0 and "Traceback" not in said, said
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_behind_a_pull2xreq(mongrel2, program, python, m2wsgi, tmp_path, threads):
+    server = mongrel2()
+    handler = server.handlers[0]
+    between = f"ipc://{tmp_path}/between"
+    program(None, command=[python, "-u", "-m", "gowsgi.m2wsgi.device.pull2xreq", handler.send_spec, between])
+    running = m2wsgi(
+        "--send-type=XREQ", f"--num-threads={threads}", "package.apps.application", between, handler.recv_spec
+    )
+    for number in range(5):
+        assert server.request("GET", f"/{number}").body == b"%d /%d" % (running.pid, number)
+    running.signal(signal.SIGTERM)
+    status, said = running.ended()
+    assert status == 0 and "Traceback" not in said, said
+
+
 def test_mistakes(fails):
     both = ("package.apps.application", "tcp://127.0.0.1:9999")
     for name in ("gevent", "eventlet"):
@@ -130,7 +146,16 @@ def test_mistakes(fails):
     assert "--io=else" in fails("--io=else", *both)
     assert "--num-threads=0" in fails("--num-threads=0", *both)
     assert "--conn-type=else" in fails("--conn-type=else", *both)
-    assert "else" in fails("--send-type=else", *both)
+    for option, value, *more in (
+        ("--send-type", "else"),
+        ("--send-type", "PUB"),
+        ("--recv-type", "XREQ"),
+        ("--send-type", "PULL", "--conn-type=Dispatcher"),
+        ("--recv-type", "PUB", "--conn-type=Dispatcher"),
+    ):
+        assert value in fails(f"{option}={value}", *more, *both)
+    assert "identity" in fails("--send-type=XREQ", "--send-ident=me", "--num-threads=2", *both)
+    assert "identity" in fails("--conn-type=Dispatcher", "--num-threads=2", both[0], "tcp://me@127.0.0.1:9999")
     assert "recv_spec" in fails(both[0], "ipc:///no/port")
     assert "nonsense" in fails(both[0], "nonsense", "tcp://127.0.0.1:9999")
     assert "send_spec" in fails(both[0])

@@ -19,6 +19,7 @@ const (
 	M2Nothing     = C.GW_M2_NOTHING
 	M2Over        = C.GW_M2_OVER
 	M2Interrupted = C.GW_M2_INTERRUPTED
+	M2Outdated    = C.GW_M2_OUTDATED
 )
 
 // Awaited is what is waited for; GW_M2_AWAIT_* in shim.h.
@@ -34,8 +35,9 @@ const (
 // Exchanges is set before anything can call it, by bridge.
 var Exchanges interface {
 	Open(options string) (uint64, error)
-	Take(number uint64) ([]byte, int)
-	Send(number uint64, data []byte) int
+	Epoch(number uint64) uint64
+	Take(number uint64) (data []byte, epoch uint64, result int)
+	Send(number uint64, data []byte, epoch uint64) int
 	Await(number uint64, what Awaited, w WSWaiter) uint64
 	Forget(number, waiter uint64) bool
 	Pass(number uint64)
@@ -55,13 +57,20 @@ func gwgo_m2_open(options *C.char, n C.size_t, err *C.char, errlen C.size_t) C.u
 	return C.uint64_t(number)
 }
 
-//export gwgo_m2_take
-func gwgo_m2_take(x C.uint64_t, buf *C.char, room C.size_t, m *C.gw_ws_message) C.int {
+//export gwgo_m2_epoch
+func gwgo_m2_epoch(x C.uint64_t) C.uint64_t {
 	defer guard()
-	data, result := Exchanges.Take(uint64(x))
+	return C.uint64_t(Exchanges.Epoch(uint64(x)))
+}
+
+//export gwgo_m2_take
+func gwgo_m2_take(x C.uint64_t, buf *C.char, room C.size_t, m *C.gw_ws_message, epoch *C.uint64_t) C.int {
+	defer guard()
+	data, since, result := Exchanges.Take(uint64(x))
 	if result != M2OK {
 		return C.int(result)
 	}
+	*epoch = C.uint64_t(since)
 	m.len, m.data = C.size_t(len(data)), buf
 	if len(data) > int(room) {
 		m.data = (*C.char)(C.malloc(C.size_t(len(data))))
@@ -71,9 +80,9 @@ func gwgo_m2_take(x C.uint64_t, buf *C.char, room C.size_t, m *C.gw_ws_message) 
 }
 
 //export gwgo_m2_send
-func gwgo_m2_send(x C.uint64_t, data *C.char, n C.size_t) C.int {
+func gwgo_m2_send(x C.uint64_t, data *C.char, n C.size_t, epoch C.uint64_t) C.int {
 	defer guard()
-	return C.int(Exchanges.Send(uint64(x), unsafe.Slice((*byte)(unsafe.Pointer(data)), n)))
+	return C.int(Exchanges.Send(uint64(x), unsafe.Slice((*byte)(unsafe.Pointer(data)), n), uint64(epoch)))
 }
 
 //export gwgo_m2_await

@@ -80,15 +80,16 @@ static PyObject *m2_open(PyObject *self, PyObject *args) {
 __attribute__((noinline)) static PyObject *take(uint64_t x, int *rc) {
 	char few[4096];
 	gw_ws_message m = {0};
-	*rc = gwgo_m2_take(x, few, sizeof few, &m);
+	uint64_t epoch = 0;
+	*rc = gwgo_m2_take(x, few, sizeof few, &m, &epoch);
 	if (*rc == GW_M2_NOTHING)
 		return NULL;
 	if (*rc != GW_M2_OK)
 		return none();
-	PyObject *r = py.PyBytes_FromStringAndSize(m.data, (Py_ssize_t)m.len);
+	PyObject *message = py.PyBytes_FromStringAndSize(m.data, (Py_ssize_t)m.len);
 	if (m.data != few)
 		free(m.data);
-	return r;
+	return message ? py.Py_BuildValue("(KN)", (unsigned long long)epoch, message) : NULL;
 }
 
 static PyObject *m2_recv(PyObject *self, PyObject *args) {
@@ -114,12 +115,13 @@ static PyObject *m2_recv(PyObject *self, PyObject *args) {
 
 static PyObject *m2_send(PyObject *self, PyObject *args) {
 	unsigned long long x;
+	unsigned long long epoch;
 	const char *data;
 	Py_ssize_t n;
 	(void)self;
-	if (!py.PyArg_ParseTuple(args, "Ky#:m2_send", &x, &data, &n) || gw_check_fork() < 0)
+	if (!py.PyArg_ParseTuple(args, "Ky#K:m2_send", &x, &data, &n, &epoch) || gw_check_fork() < 0)
 		return NULL;
-	int rc = gwgo_m2_send(x, (char *)data, (size_t)n);
+	int rc = gwgo_m2_send(x, (char *)data, (size_t)n, epoch);
 	/* It is taken; but nobody may send without limit, and that is seen to before the next. */
 	if (rc == GW_M2_NOTHING)
 		while ((rc = wait_until(x, GW_M2_AWAIT_ROOM, INT64_MAX)) == LOOK)
@@ -130,7 +132,15 @@ static PyObject *m2_send(PyObject *self, PyObject *args) {
 		py.PyErr_SetString(py.PyExc_ConnectionError, "the connection is closed");
 		return NULL;
 	}
-	return none();
+	return py.PyBool_FromLong(rc != GW_M2_OUTDATED);
+}
+
+static PyObject *m2_epoch(PyObject *self, PyObject *args) {
+	unsigned long long x;
+	(void)self;
+	if (!py.PyArg_ParseTuple(args, "K:m2_epoch", &x) || gw_check_fork() < 0)
+		return NULL;
+	return py.PyLong_FromUnsignedLongLong(gwgo_m2_epoch(x));
 }
 
 static PyObject *m2_interrupt(PyObject *self, PyObject *args) {
@@ -175,9 +185,10 @@ int gw_exchange_init(PyObject *module) {
 		{"m2_open", m2_open, METH_VARARGS,
 			"m2_open(options_json) -> int\n\nOpens an exchange: sockets for requests and answers."},
 		{"m2_recv", m2_recv, METH_VARARGS,
-			"m2_recv(exchange, timeout=None) -> bytes | None\n\nThe next request; None without one."},
+			"m2_recv(exchange, timeout=None) -> tuple[int, bytes] | None\n\nThe epoch and the next request; None without one."},
 		{"m2_send", m2_send, METH_VARARGS,
-			"m2_send(exchange, data)\n\nSends an answer; waits while too much is queued."},
+			"m2_send(exchange, data, epoch) -> bool\n\nSends an answer, if the epoch is not over; waits while too much is queued."},
+		{"m2_epoch", m2_epoch, METH_VARARGS, "m2_epoch(exchange) -> int\n\nHow often the server has gone."},
 		{"m2_interrupt", m2_interrupt, METH_VARARGS, "m2_interrupt(exchange)\n\nEnds the waits for a request."},
 		{"m2_shutdown", m2_shutdown, METH_VARARGS,
 			"m2_shutdown(exchange, timeout=None)\n\nHas no more requests come."},

@@ -62,9 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--io={chosen.io} is not known; there is standard")
     if chosen.num_threads < 1:
         parser.error(f"--num-threads={chosen.num_threads} must be 1 or more")
-    if chosen.conn_type.lower() not in ("", "standard", "dispatcher"):
-        parser.error(f"--conn-type={chosen.conn_type} is not known; there is Dispatcher")
     try:
+        _check_types(chosen)
         status = _by_classes(chosen) if _wants_classes(chosen) else _by_gateway(chosen)
     except (ValueError, TypeError) as problem:
         parser.error(str(problem))
@@ -73,6 +72,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, "-m", "gowsgi.m2wsgi", *arguments])
     return status
+
+
+def _check_types(chosen: argparse.Namespace) -> None:
+    """ValueError for sockets that do not go together."""
+    if chosen.conn_type.lower() not in ("", "standard", "dispatcher"):
+        raise ValueError(f"--conn-type={chosen.conn_type} is not known; there is Dispatcher")
+    dispatched = chosen.conn_type.lower() == "dispatcher"
+    default, fits = (("XREQ", "SUB"), (["XREQ"], ["SUB"])) if dispatched else (("PULL", "PUB"), _TYPES)
+    for option, kind, default_kind, kinds in zip(("send", "recv"), (chosen.send_type, chosen.recv_type), default, fits):
+        if kind_of(kind, default_kind) not in kinds:
+            where = "with --conn-type=Dispatcher" if dispatched else "without --conn-type"
+            raise ValueError(f"--{option}-type={kind} does not go {where}; there is {' or '.join(kinds)}")
+    if (dispatched or kind_of(chosen.send_type, "PULL") == "XREQ") and chosen.num_threads > 1:
+        if chosen.send_ident or SocketSpec.parse(chosen.send_spec).identity:
+            raise ValueError("an identity is one connection's: with XREQ give none, or --num-threads=1")
+
+
+# Of the sockets that are not a dispatcher's, for requests and for answers.
+_TYPES = (["PULL", "SUB", "XREQ"], ["PUB", "PUSH"])
 
 
 def _wants_classes(chosen: argparse.Namespace) -> bool:
@@ -121,9 +139,17 @@ def _by_gateway(chosen: argparse.Namespace) -> int:
 # ------------------------------------------------------------------------------------------------ by the classes
 
 
+def _identified(text: str, identity: str | None) -> str:
+    if not identity:
+        return text
+    spec = SocketSpec.parse(text)
+    spec.identity = identity
+    return str(spec)
+
+
 def _connect(chosen: argparse.Namespace) -> Any:
     if chosen.conn_type.lower() == "dispatcher":
-        return _connection.DispatcherConnection(chosen.send_spec, chosen.recv_spec)
+        return _connection.DispatcherConnection(_identified(chosen.send_spec, chosen.send_ident), chosen.recv_spec)
     return _connection.Connection(
         chosen.send_spec,
         chosen.recv_spec,

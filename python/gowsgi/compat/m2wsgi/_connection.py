@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 import time
@@ -20,6 +21,8 @@ MOST_CLIENTS = 100
 # Seconds in which what was sent is to be on its way, when a connection is closed.
 LINGER = 5.0
 
+_log = logging.getLogger("gowsgi.m2wsgi")
+
 
 def _bytes(data: bytes | bytearray | memoryview | str) -> bytes:
     if isinstance(data, str):
@@ -30,13 +33,19 @@ def _bytes(data: bytes | bytearray | memoryview | str) -> bytes:
 
 
 class Client:
-    """Somebody who is connected to Mongrel2. Equal to another one that is the same connection of the same server."""
+    """Somebody who is connected to Mongrel2. Equal to another one that is the same connection of the same server.
+
+    epoch   the connection's, when its request came; otherwise when this was made
+
+    A Mongrel2 that is started anew numbers its clients from the beginning. Nothing is sent to those of before.
+    """
 
     def __init__(self, connection: ConnectionBase, server_id: str, client_id: str) -> None:
         self.connection, self.server_id, self.client_id = connection, server_id, client_id
+        self.epoch: int = getattr(connection, "epoch", 0)
 
-    def _key(self) -> tuple[ConnectionBase, str, str]:
-        return self.connection, self.server_id, self.client_id
+    def _key(self) -> tuple[ConnectionBase, str, str, int]:
+        return self.connection, self.server_id, self.client_id, self.epoch
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Client) and self._key() == other._key()
@@ -143,6 +152,11 @@ class ConnectionBase:
     copysockspec = staticmethod(copysockspec)
 
     @property
+    def epoch(self) -> int:
+        """How often the Mongrel2 at the other end has gone, as far as it shows: by what a PUB has connected to."""
+        return int(self._native.m2_epoch(self._number))
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed."""
         return not self._close.alive
@@ -160,44 +174,50 @@ class ConnectionBase:
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if end is None else max(0, end - time.monotonic())
-            message = self._native.m2_recv(self._number, left)
-            if message is None:
+            found = self._native.m2_recv(self._number, left)
+            if found is None:
                 return None
             try:
-                return self._request(message)
+                return self._request(*found)
             except (ValueError, RecursionError) as problem:
                 print(f"m2wsgi: passed over a malformed message: {problem}", file=sys.stderr)
 
-    def _request(self, message: bytes) -> Any:
+    def _request(self, epoch: int, message: bytes) -> Any:
         server_id, client_id, rest = _messages.split_request(message)
-        return self.RequestClass.parse(self.ClientClass(self, server_id, client_id), rest)
+        client = self.ClientClass(self, server_id, client_id)
+        client.epoch = epoch
+        return self.RequestClass.parse(client, rest)
 
     def send(self, *arguments: Any) -> None:
         """send(client, data), or send(server_id, client_id, data) as m2wsgi 0.3 has it: data for one client.
 
         From any thread. Waits while more is queued than Mongrel2 takes. Raises ConnectionError once it is closed.
+        Sends nothing to a client of a Mongrel2 that has gone since, but for a line at debug level by the logger
+        gowsgi.m2wsgi; with ids alone nobody knows of when they are.
         """
         if len(arguments) == 2:
             client, data = arguments
-            self._send(client.server_id, client.client_id, _bytes(data))
+            self._send(client.server_id, [client.client_id], _bytes(data), client.epoch)
         elif len(arguments) == 3:
             server_id, client_id, data = arguments
-            self._send(str(server_id), str(client_id), _bytes(data))
+            self._send(str(server_id), [str(client_id)], _bytes(data), self.epoch)
         else:
             raise TypeError("send takes a client and data, or a server's id, a client's id and data")
 
     def deliver(self, clients: Iterable[Client], data: bytes | str) -> None:
         """The same for many clients, which may be of several servers; in few messages."""
-        ids: dict[str, list[str]] = {}
+        ids: dict[tuple[str, int], list[str]] = {}
         for client in clients:
-            ids.setdefault(client.server_id, []).append(client.client_id)
+            ids.setdefault((client.server_id, client.epoch), []).append(client.client_id)
         content = _bytes(data)
-        for server_id, all_of_it in ids.items():
+        for (server_id, epoch), all_of_it in ids.items():
             for begin in range(0, len(all_of_it), MOST_CLIENTS):
-                self._send(server_id, " ".join(all_of_it[begin : begin + MOST_CLIENTS]), content)
+                self._send(server_id, all_of_it[begin : begin + MOST_CLIENTS], content, epoch)
 
-    def _send(self, server_id: str, client_ids: str, data: bytes) -> None:
-        self._native.m2_send(self._number, _messages.answer(server_id, client_ids, data))
+    def _send(self, server_id: str, client_ids: list[str], data: bytes, epoch: int) -> None:
+        message = _messages.answer(server_id, " ".join(client_ids), data)
+        if not self._native.m2_send(self._number, message, epoch):
+            _log.debug("nothing was sent to %s of %s, which has gone since", " ".join(client_ids), server_id)
 
     def interrupt(self) -> None:
         """Ends the waits in recv(), which return None; where nobody waits, the next one. From any thread."""
@@ -240,7 +260,7 @@ class Connection(ConnectionBase):
     send_sock   the endpoint that Mongrel2 sends to, as `tcp://[identity@]127.0.0.1:9999`
     recv_sock   the one that it receives from; where it is not given, that of the port below
     send_ident  the identity to have there, None for none; recv_ident for the other one, send_ident's if it is not given
-    send_type   the type of the sockets, PULL and PUB if they are not given
+    send_type   the type of the sockets, PULL and PUB if they are not given; requests of the device pull2xreq come by XREQ
     recv_type
 
     chroot      the directory that Mongrel2 has as its root, where it has one: large bodies are in files below it
@@ -272,8 +292,8 @@ class Connection(ConnectionBase):
             raise ValueError(f"{send_sock!s} has no port to take the one below of: give recv_sock as well")
         self.send_sock = _spec(send_sock, send_ident, kind_of(send_type, "PULL"))
         self.recv_sock = _spec(recv_sock, recv_ident or send_ident, kind_of(recv_type, "PUB"))
-        if self.send_sock.type not in ("PULL", "SUB") or self.recv_sock.type not in ("PUB", "PUSH"):
-            raise ValueError("requests come by PULL or SUB, and answers go by PUB or PUSH")
+        if self.send_sock.type not in ("PULL", "SUB", "XREQ") or self.recv_sock.type not in ("PUB", "PUSH"):
+            raise ValueError("requests come by PULL, SUB or XREQ, and answers go by PUB or PUSH")
         self.chroot = chroot
         super().__init__(self.send_sock, self.recv_sock, False)
 

@@ -45,8 +45,10 @@ class Connection(_connection.Connection):
 
     RequestClass = Request
 
-    def _request(self, message: bytes) -> Any:
-        return self.RequestClass.parse(self, message)
+    def _request(self, epoch: int, message: bytes) -> Any:
+        request = self.RequestClass.parse(self, message)
+        request.client.epoch = epoch
+        return request
 
 
 class Handler(_handler.Handler):
