@@ -45,7 +45,7 @@ type Request struct {
 	Proxy      string // of a PROXY header: "TCP4 192.0.2.1 443", its protocol and the proxy's address and port if known
 
 	// Spans into Arena that replace the template's values; empty ones do not.
-	ScriptName, ServerPort httpparse.Span
+	ScriptName, ServerName, ServerPort httpparse.Span
 
 	Body    BodyKind
 	Memory  []byte

@@ -231,7 +231,7 @@ func (j *Job) fill(r *Request) {
 	q.Tmpl = r.Template
 	q.Method, q.Target, q.Path = span(h.Method), span(h.Target), span(h.Path)
 	q.Query, q.Host = span(h.Query), span(h.Host)
-	q.ScriptName, q.ServerPort = span(r.ScriptName), span(r.ServerPort)
+	q.ScriptName, q.ServerName, q.ServerPort = span(r.ScriptName), span(r.ServerName), span(r.ServerPort)
 	q.FD = int32(r.FD)
 	q.Block, q.BodyFD = 0, -1
 	q.NHeaders = uint32(len(h.Headers))

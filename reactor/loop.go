@@ -4,11 +4,11 @@ package reactor
 // PostConn, Now, NowNanos and Conns may be called from any goroutine.
 
 import (
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/gowsgi/gowsgi/internal/rules"
+	"github.com/gowsgi/gowsgi/internal/spool"
 )
 
 // Handler is what the loop calls, always from Dispatch and thus on the leading thread. Each Dispatch makes one call at
@@ -48,16 +48,11 @@ type Options struct {
 	LingerBytes int           // unread input thrown away at most by a graceful close; 1 MiB
 	LingerTime  time.Duration // time a graceful close waits for the peer at most; 2 s
 
-	// Output of a connection that has to wait waits in a file from Spool once SpoolAbove bytes of it are in memory. The file
-	// should be unlinked already; the reactor closes it when what is in it has been sent. nil: everything waits in memory.
-	Spool      func() (*os.File, error)
+	// Output of a connection that has to wait waits in a file from Spool once SpoolAbove bytes of it are in memory. The reactor
+	// closes it when what is in it has been sent. What gets no room, or cannot be written, waits in memory. Spool is called
+	// with the connection's output lock held. nil: everything waits in memory.
+	Spool      *spool.Source
 	SpoolAbove int64
-	// SpoolTake is asked before so many bytes more go to files, and SpoolGive told when they are no longer there. What gets no
-	// room, or cannot be written, waits in memory; SpoolFull is told once for each connection, with the error if it was one.
-	// All three with the connection's output lock held. nil: there is always room; nobody is told.
-	SpoolTake func(n int64) bool
-	SpoolGive func(n int64)
-	SpoolFull func(error)
 
 	// GiveWay is called on the leader when MaxConns are open and somebody wants to connect: true if it has asked for the end
 	// of one that does nothing (CloseAfterFlush). Else nobody is accepted until one closes, or a moment has passed.

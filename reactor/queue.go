@@ -3,15 +3,13 @@ package reactor
 // The out-queue of one connection: ordered segments of memory and of files. Everything here runs with Conn.mu held.
 
 import (
-	"fmt"
-	"io"
 	"os"
 	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gowsgi/gowsgi/internal/rules"
+	"github.com/gowsgi/gowsgi/internal/spool"
 )
 
 // keepHeld is the size from which held bytes that have to wait are kept by reference. Smaller ones are copied: a reference
@@ -49,10 +47,7 @@ type outQueue struct {
 	stuck bool // a flush left something
 
 	mem, spooled int64 // bytes queued in memory and in the spool
-	spool        *os.File
-	spoolEnd     int64
-	give         func(int64) // Options.SpoolGive
-	told         bool        // SpoolFull was
+	spool        spool.File
 
 	err error // why nothing more goes out; the queue is empty then
 }
@@ -64,8 +59,8 @@ var queues = sync.Pool{New: func() any { return new(outQueue) }}
 
 // free gives back an empty queue.
 func (q *outQueue) free() {
-	q.dropSpool()
-	q.head, q.loose, q.stuck, q.told, q.mem, q.spooled = 0, 0, false, false, 0, 0
+	q.spool.Reset()
+	q.head, q.loose, q.stuck, q.mem, q.spooled = 0, 0, false, 0, 0
 	if cap(q.segs) > 1024 {
 		return // it was an exception; do not keep its memory
 	}
@@ -223,7 +218,7 @@ func (q *outQueue) writeFile(c *Conn, s *segment, max int64) (full bool, err err
 			q.pop(c)
 			if q.spooled == 0 {
 				// Not rewound: pages of the file may be on their way to the network still.
-				q.dropSpool()
+				q.spool.Drop()
 			}
 			return full, nil
 		}
@@ -284,9 +279,11 @@ func (c *Conn) settleLocked() {
 			continue
 		}
 		size := int64(len(s.b))
-		off := q.spoolEnd
-		spool := c.bound.loop.opt.Spool != nil && !c.Watched() && inMemory+size > c.bound.loop.opt.SpoolAbove && c.spoolWrite(q, s.b)
-		if !spool && s.hold != 0 && len(s.b) >= keepHeld {
+		off, spooled := int64(0), false
+		if o := &c.bound.loop.opt; o.Spool != nil && !c.Watched() && inMemory+size > o.SpoolAbove {
+			off, spooled = q.spool.Append(o.Spool, s.b)
+		}
+		if !spooled && s.hold != 0 && len(s.b) >= keepHeld {
 			q.loose--
 			inMemory += size
 			s.kind = segHeld
@@ -299,13 +296,13 @@ func (c *Conn) settleLocked() {
 			last = &q.segs[w-1]
 		}
 		rest := segment{}
-		if spool {
+		if spooled {
 			q.mem -= size
 			q.spooled += size
 			if last != nil && last.kind == segSpool {
 				last.n += size
 			} else {
-				rest = segment{kind: segSpool, file: int(q.spool.Fd()), off: off, n: size, copy: c.bound.loop.copyFiles}
+				rest = segment{kind: segSpool, file: q.spool.FD(), off: off, n: size, copy: c.bound.loop.copyFiles}
 			}
 		} else {
 			inMemory += size
@@ -331,65 +328,4 @@ func (c *Conn) settleLocked() {
 	}
 	clear(q.segs[w:])
 	q.segs = q.segs[:w]
-}
-
-// spoolWrite appends b to the temporary file. False: there is no room, and the file is as it was.
-func (c *Conn) spoolWrite(q *outQueue, b []byte) bool {
-	o := &c.bound.loop.opt
-	n := int64(len(b))
-	if o.SpoolTake != nil && !o.SpoolTake(n) {
-		c.spoolFull(q, nil)
-		return false
-	}
-	err := q.writeSpool(o, b)
-	if err != nil {
-		if o.SpoolGive != nil {
-			o.SpoolGive(n)
-		}
-		c.spoolFull(q, err)
-		return false
-	}
-	q.spoolEnd += n
-	return true
-}
-
-func (q *outQueue) writeSpool(o *Options, b []byte) error {
-	if q.spool == nil {
-		f, err := o.Spool()
-		if err != nil {
-			return fmt.Errorf("reactor: spool output: %w", err)
-		}
-		q.spool, q.spoolEnd, q.give = f, 0, o.SpoolGive
-	}
-	rules.Waits("for a disk")
-	n, err := q.spool.WriteAt(b, q.spoolEnd)
-	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
-	}
-	if err == nil {
-		return nil
-	}
-	if q.spoolEnd == 0 {
-		q.dropSpool()
-	} else {
-		_ = q.spool.Truncate(q.spoolEnd)
-	}
-	return fmt.Errorf("reactor: spool output: %w", err)
-}
-
-func (c *Conn) spoolFull(q *outQueue, err error) {
-	if full := c.bound.loop.opt.SpoolFull; full != nil && !q.told {
-		full(err)
-	}
-	q.told = true
-}
-
-func (q *outQueue) dropSpool() {
-	if q.spool != nil {
-		_ = q.spool.Close()
-		if q.give != nil {
-			q.give(q.spoolEnd)
-		}
-		q.spool, q.spoolEnd, q.give = nil, 0, nil
-	}
 }

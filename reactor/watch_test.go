@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/gowsgi/gowsgi/internal/spool"
 )
 
 // The Handler hears of a watched connection while it is owned: input, its end, a reset, room for output, deadlines, posts.
@@ -72,7 +74,7 @@ func TestWatchedReset(t *testing.T) {
 
 // Output of a watched connection waits in memory, whatever there is for others.
 func TestWatchedIsNotSpooled(t *testing.T) {
-	r := newRig(t, &hooks{}, Options{SpoolAbove: 1000, Spool: func() (*os.File, error) { return tempFile(t), nil }}, ListenOptions{})
+	r := newRig(t, &hooks{}, Options{SpoolAbove: 1000, Spool: &spool.Source{Open: func() (*os.File, error) { return tempFile(t), nil }}}, ListenOptions{})
 	c, _ := r.connect()
 	c.Acquire()
 	c.WatchInput()

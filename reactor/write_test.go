@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gowsgi/gowsgi/internal/spool"
 )
 
 // TestMixedPieces sends random mixtures of transient bytes, held bytes and file ranges, by Send, SendBytes and Append, to a
@@ -36,7 +38,7 @@ func TestMixedPieces(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			o := Options{SpoolAbove: tc.spool}
 			if tc.spool > 0 {
-				o.Spool = func() (*os.File, error) { return tempFile(t), nil }
+				o.Spool = &spool.Source{Open: func() (*os.File, error) { return tempFile(t), nil }}
 			}
 			r := newRig(t, &hooks{}, o, ListenOptions{SndBuf: 128 << 10})
 			r.l.copyFiles = tc.copy
@@ -364,7 +366,7 @@ func TestUnholdOnEveryEnd(t *testing.T) {
 
 func TestSpool(t *testing.T) {
 	opened := 0
-	o := Options{SpoolAbove: 200_000, Spool: func() (*os.File, error) { opened++; return tempFile(t), nil }}
+	o := Options{SpoolAbove: 200_000, Spool: &spool.Source{Open: func() (*os.File, error) { opened++; return tempFile(t), nil }}}
 	r := newRig(t, &hooks{}, o, ListenOptions{SndBuf: 128 << 10})
 	c, nc := r.connect()
 	c.Acquire()
@@ -405,7 +407,7 @@ func TestSpool(t *testing.T) {
 // TestSpoolWithoutRoom: what cannot go to the file stays in memory, in order, however often that changes, and somebody is told.
 func TestSpoolWithoutRoom(t *testing.T) {
 	noSpace := errors.New("no space")
-	for name, spool := range map[string]func() (*os.File, error){
+	for name, open := range map[string]func() (*os.File, error){
 		"refused":   func() (*os.File, error) { return tempFile(t), nil },
 		"no file":   func() (*os.File, error) { return nil, noSpace },
 		"read only": func() (*os.File, error) { return os.Open(os.DevNull) },
@@ -416,17 +418,19 @@ func TestSpoolWithoutRoom(t *testing.T) {
 			var why error
 			o := Options{
 				SpoolAbove: 100_000,
-				Spool:      spool,
-				SpoolTake: func(n int64) bool {
-					asked++
-					if name == "refused" && asked%3 != 0 {
-						return false
-					}
-					taken += n
-					return true
+				Spool: &spool.Source{
+					Open: open,
+					Take: func(n int64) bool {
+						asked++
+						if name == "refused" && asked%3 != 0 {
+							return false
+						}
+						taken += n
+						return true
+					},
+					Give: func(n int64) { taken -= n },
+					Full: func(err error) { told, why = told+1, err },
 				},
-				SpoolGive: func(n int64) { taken -= n },
-				SpoolFull: func(err error) { told, why = told+1, err },
 			}
 			r := newRig(t, &hooks{}, o, ListenOptions{SndBuf: 64 << 10})
 			c, nc := r.connect()
@@ -582,7 +586,7 @@ func TestTryQueued(t *testing.T) {
 
 // TestTrySendBytesNeverSpools: neither behind a queue nor in front of one, of which the socket may leave a part.
 func TestTrySendBytesNeverSpools(t *testing.T) {
-	o := Options{SpoolAbove: 1000, Spool: func() (*os.File, error) { return tempFile(t), nil }}
+	o := Options{SpoolAbove: 1000, Spool: &spool.Source{Open: func() (*os.File, error) { return tempFile(t), nil }}}
 	r := newRig(t, &hooks{}, o, ListenOptions{SndBuf: 16 << 10})
 	c, _ := r.connect()
 	if c.TrySendBytes(pattern(0, 1<<20)) || c.SentBytes() != 0 || c.Pending() {

@@ -212,7 +212,7 @@ func (x *exchange) parse(body int64) error {
 	}
 	r := &x.Req
 	r.Head, r.Arena, r.Number = &x.p.Request, a, 0
-	r.ScriptName, r.ServerPort, r.Proxy = httpparse.Span{}, httpparse.Span{}, ""
+	r.ScriptName, r.ServerName, r.ServerPort, r.Proxy = httpparse.Span{}, httpparse.Span{}, httpparse.Span{}, ""
 	r.Body, r.Memory = bridge.BodyNone, nil
 	r.Template = uint32(x.g.srv.Template)
 	if string(x.scheme) == "https" {
@@ -224,11 +224,25 @@ func (x *exchange) parse(body int64) error {
 		return err
 	}
 	r.HasHost = x.p.Host.Len > 0
-	r.ServerPort = proxy.PortOf(x.p.Host, a)
 	if x.Service.Identifies {
 		x.Identify(x.g.cfg.RequestID == "take", nil)
 	}
 	return nil
+}
+
+// server makes SERVER_NAME and SERVER_PORT what the client asked for: there is no listener that could tell. What Host does not say
+// is the template's, and a trusted proxy may have said more.
+func (x *exchange) server() {
+	r, host := &x.Req, x.p.Host
+	name := proxy.NameOf(host, r.Arena)
+	if text := name.In(r.Arena); bytes.ContainsAny(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") { // RFC 9110 4.2.3: it has no case
+		name.Off = uint32(len(r.Arena))
+		r.Arena = append(r.Arena, bytes.ToLower(text)...)
+	}
+	r.ServerName = name
+	if r.ServerPort.Len == 0 {
+		r.ServerPort = proxy.PortOf(host, r.Arena)
+	}
 }
 
 // from settles who the client is. Most requests are from the address that the one before came from.

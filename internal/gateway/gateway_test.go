@@ -305,6 +305,50 @@ func TestHead(t *testing.T) {
 	}
 }
 
+func TestServerIsWhomTheClientAskedFor(t *testing.T) {
+	r := newRig(t)
+	for host, want := range map[string]string{
+		`"host":"a.example",`:            "a.example ",
+		`"host":"A.Example:8080",`:       "a.example 8080",
+		`"host":"[2001:DB8::1]:81",`:     "[2001:db8::1] 81",
+		`"host":"[::1]",`:                "[::1] ",
+		`"host":"a.example:",`:           "a.example ",
+		`"host":"a.example:080",`:        "a.example ",
+		`"host":":81",`:                  " 81",
+		`"host":"",`:                     " ",
+		``:                               " ",
+		`"host":"a.example:99999",`:      "400",
+		`"host":"a.example:8a",`:         "400",
+		`"host":"a.example, b.example",`: "400",
+		`"host":"a.example/b",`:          "400",
+		`"host":"b@a.example",`:          "400",
+		`"host":"[::1",`:                 "400",
+		`"host":["a.example","b"],`:      "400",
+	} {
+		r.take([]byte(message(7, `{"PATH":"/",`+host+`"METHOD":"GET","VERSION":"HTTP/1.0","URI":"/","REMOTE_ADDR":"192.0.2.1"}`, "")))
+		x := r.offered()
+		got := fmt.Sprint(x.refusal)
+		if x.refusal == 0 {
+			got = fmt.Sprintf("%s %s", x.Req.ServerName.In(x.Req.Arena), x.Req.ServerPort.In(x.Req.Arena))
+		}
+		if got != want {
+			t.Errorf("%s is %q", host, got)
+		}
+		x.answers("")
+	}
+	// A proxy that may say so has named another host, without a port.
+	r.srv.Admit = func(r *request.Request, _ netip.Addr, _ []byte, _ uint32) (int, string, time.Duration) {
+		at := bytes.Index(r.Req.Arena, []byte("B.Example"))
+		r.Req.Head.Host = httpparse.Span{Off: uint32(at), Len: uint32(len("B.Example"))}
+		return 0, "", 0
+	}
+	r.take([]byte(message(7, `{"host":"a.example:81","x-forwarded-host":"B.Example","METHOD":"GET","VERSION":"HTTP/1.1","URI":"/"}`, "")))
+	x := r.offered()
+	if got := x.Req.ServerName.In(x.Req.Arena); string(got) != "b.example" || x.Req.ServerPort.Len > 0 {
+		t.Errorf("%q, port of %d bytes", got, x.Req.ServerPort.Len)
+	}
+}
+
 func TestForgedUploads(t *testing.T) {
 	for headers, want := range map[string]int{
 		`"x-mongrel2-upload-start":"/a",`:                                                             400,

@@ -123,6 +123,7 @@ func (x *exchange) upload() bool {
 		x.Req.Body, x.Req.Memory = bridge.BodyMemory, body
 	}
 	x.refusal, x.why, x.retry = x.g.srv.Admit(&x.Request, x.ip, x.script(), uint32(x.g.srv.Template)+1)
+	x.server()
 	return true
 }
 

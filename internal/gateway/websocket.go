@@ -12,13 +12,14 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/mongrel2"
+	"github.com/gowsgi/gowsgi/internal/request"
 	"github.com/gowsgi/gowsgi/internal/rules"
 	"github.com/gowsgi/gowsgi/internal/websocket"
 )
 
 // socket is a WebSocket, as the application uses it and as what it is on.
 type socket struct {
-	*websocket.Conn
+	request.WebSocket
 	x *exchange
 	l *link
 
@@ -33,13 +34,6 @@ type socket struct {
 }
 
 var epoch = time.Now()
-
-// Codes of a Close, RFC 6455 7.4.1.
-const (
-	normal      = 1000
-	goingAway   = 1001
-	internalErr = 1011
-)
 
 // Upgrade implements request.Client. There is no compression: Mongrel2 refuses frames that are marked for it.
 func (x *exchange) Upgrade(ask bridge.UpgradeRequest, _ bool) int64 {
@@ -62,21 +56,13 @@ func (x *exchange) Upgrade(ask bridge.UpgradeRequest, _ bool) int64 {
 		k.Lost(websocket.Elsewhere)
 	}
 	if x.g.stopping.Load() { // closeSockets may have missed it
-		go k.Conn.Close(goingAway, "", true, true, websocket.Elsewhere)
+		go k.Conn.Close(request.CloseGoingAway, "", true, true, websocket.Elsewhere)
 	}
 	return bridge.AddWebSocket(k)
 }
 
 // Leave implements request.Client.
-func (x *exchange) Leave(failed bool) (in, out int64) {
-	k := x.l.socket
-	code := normal
-	if failed {
-		code = internalErr
-	}
-	x.t.Blocking(func() { k.Conn.Close(code, "", false, true, websocket.Elsewhere) })
-	return k.Bytes()
-}
+func (x *exchange) Leave(failed bool) (in, out int64) { return x.l.socket.Leave(x.t, failed) }
 
 // leaves is called when the request is over: the link is the socket's until the closing handshake is.
 func (k *socket) leaves() {
@@ -183,39 +169,6 @@ func (k *socket) tick() {
 	k.tail()
 }
 
-// Take, Send, Await, Close and State implement bridge.WebSocket.
-
-func (k *socket) Take(wait bool) (data []byte, binary bool, result int) {
-	m, how := k.Conn.Take(wait)
-	return m.Data, m.Binary, [...]int{
-		websocket.Got: bridge.WSOK, websocket.Nothing: bridge.WSNothing, websocket.Again: bridge.WSAgain, websocket.Ended: bridge.WSClosed,
-	}[how]
-}
-
-func (k *socket) Send(opcode byte, data []byte, wait bool) int {
-	return [...]int{
-		websocket.SendOK: bridge.WSOK, websocket.SendAgain: bridge.WSAgain, websocket.SendFull: bridge.WSNothing,
-		websocket.SendClosed: bridge.WSClosed,
-	}[k.Conn.Send(opcode, data, wait)]
-}
-
-func (k *socket) Await(w *bridge.WebSocketWaiter, room bool) uint64 {
-	what := websocket.ForMessage
-	if room {
-		what = websocket.ForRoom
-	}
-	return k.Conn.Await(w, what)
-}
-
-func (k *socket) Close(code int, reason string) {
-	k.Conn.Close(code, reason, false, false, websocket.Elsewhere)
-}
-
-func (k *socket) State() bridge.WebSocketState {
-	s := k.Conn.State()
-	return bridge.WebSocketState{Closed: s.Closed, Code: s.Code, Reason: s.Reason}
-}
-
 // wire is a socket as websocket.Link. Nothing of it waits, and it may be called with locks of the connection held.
 type wire struct{ k *socket }
 
@@ -263,7 +216,7 @@ func (g *Gateway) closeSockets() {
 		l.mu.Unlock()
 		if k != nil {
 			go func() {
-				k.Conn.Close(goingAway, "", true, true, websocket.Elsewhere)
+				k.Conn.Close(request.CloseGoingAway, "", true, true, websocket.Elsewhere)
 				k.tail()
 			}()
 		}

@@ -98,10 +98,6 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if err := s.setUp(cfg); err != nil {
 		return nil, err
 	}
-	spool := s.tempFile
-	if cfg.ResponseSpool == 0 {
-		spool = nil
-	}
 	batch := 0
 	if s.shares = cfg.WorkerCount() > 0; s.shares {
 		batch = sharedBatch
@@ -110,11 +106,8 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		MaxConns: cfg.WorkerConnections,
 		Shared:   s.shares, AcceptBatch: batch,
 		LingerTime: cfg.LingerTimeout,
-		Spool:      spool,
+		Spool:      s.Spool(),
 		SpoolAbove: int64(cfg.ResponseBuffer),
-		SpoolTake:  s.takeForResponse,
-		SpoolGive:  s.giveForResponse,
-		SpoolFull:  s.responseWithout,
 		GiveWay:    s.giveWay,
 		Unhold:     bridge.Unhold,
 		Refusal:    []byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),

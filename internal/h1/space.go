@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/spool"
 )
 
 type spaceState struct {
@@ -67,7 +68,14 @@ func (s *Server) takeSpace(in *atomic.Int64, limit, n int64) bool {
 	return true
 }
 
-// takeForResponse, giveForResponse and responseWithout are the reactor's SpoolTake, SpoolGive and SpoolFull.
+// Spool is the files for what slow clients do not take of responses; nil if there are to be none.
+func (s *Server) Spool() *spool.Source {
+	if s.cfg.ResponseSpool == 0 {
+		return nil
+	}
+	return &spool.Source{Open: s.tempFile, Take: s.takeForResponse, Give: s.giveForResponse, Full: s.responseWithout}
+}
+
 func (s *Server) takeForResponse(n int64) bool {
 	return s.takeSpace(&s.inResponses, s.cfg.ResponseSpoolTotal, n)
 }

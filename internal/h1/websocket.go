@@ -11,6 +11,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/internal/request"
 	"github.com/gowsgi/gowsgi/internal/websocket"
 	"github.com/gowsgi/gowsgi/reactor"
 )
@@ -31,7 +32,7 @@ func SocketOptions(cfg *config.Config) websocket.Options {
 
 // socket is a WebSocket, as the application uses it and as what it is on.
 type socket struct {
-	*websocket.Conn
+	request.WebSocket
 	rc   *reactor.Conn
 	shut bool // its output is at an end; leader
 }
@@ -74,60 +75,14 @@ func (x *exchange) Upgrade(ask bridge.UpgradeRequest, wait bool) int64 {
 		s.loop.PostConn(c.rc)
 	}
 	if s.stopping.Load() { // BeginStop may have missed it
-		k.Conn.Close(goingAway, "", true, wait, websocket.Elsewhere)
+		k.Conn.Close(request.CloseGoingAway, "", true, wait, websocket.Elsewhere)
 	}
 	return bridge.AddWebSocket(k)
 }
 
-// Codes of a Close, RFC 6455 7.4.1.
-const (
-	normal      = 1000
-	goingAway   = 1001
-	internalErr = 1011
-)
-
 // Leave implements request.Client.
 func (x *exchange) Leave(failed bool) (in, out int64) {
-	k := socketOf(x.c.rc)
-	code := normal
-	if failed {
-		code = internalErr
-	}
-	x.t.Blocking(func() { k.Conn.Close(code, "", false, true, websocket.Elsewhere) })
-	return k.Bytes()
-}
-
-// Take, Send, Await, Close and State implement bridge.WebSocket.
-
-func (k *socket) Take(wait bool) (data []byte, binary bool, result int) {
-	m, how := k.Conn.Take(wait)
-	return m.Data, m.Binary, [...]int{
-		websocket.Got: bridge.WSOK, websocket.Nothing: bridge.WSNothing, websocket.Again: bridge.WSAgain, websocket.Ended: bridge.WSClosed,
-	}[how]
-}
-
-func (k *socket) Send(opcode byte, data []byte, wait bool) int {
-	return [...]int{
-		websocket.SendOK: bridge.WSOK, websocket.SendAgain: bridge.WSAgain, websocket.SendFull: bridge.WSNothing,
-		websocket.SendClosed: bridge.WSClosed,
-	}[k.Conn.Send(opcode, data, wait)]
-}
-
-func (k *socket) Await(w *bridge.WebSocketWaiter, room bool) uint64 {
-	what := websocket.ForMessage
-	if room {
-		what = websocket.ForRoom
-	}
-	return k.Conn.Await(w, what)
-}
-
-func (k *socket) Close(code int, reason string) {
-	k.Conn.Close(code, reason, false, false, websocket.Elsewhere)
-}
-
-func (k *socket) State() bridge.WebSocketState {
-	s := k.Conn.State()
-	return bridge.WebSocketState{Closed: s.Closed, Code: s.Code, Reason: s.Reason}
+	return socketOf(x.c.rc).Leave(x.t.Thread, failed)
 }
 
 // link is a socket as websocket.Link.
@@ -264,7 +219,7 @@ func (t *thread) socketTick(rc *reactor.Conn, k *socket) {
 func (s *Server) closeSockets() {
 	s.loop.Each(func(rc *reactor.Conn) {
 		if k := socketOf(rc); k != nil {
-			k.Conn.Close(goingAway, "", true, false, s.cur.Index())
+			k.Conn.Close(request.CloseGoingAway, "", true, false, s.cur.Index())
 		}
 	})
 }

@@ -3,7 +3,6 @@ package m2device
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gowsgi/gowsgi/internal/mongrel2"
+	"github.com/gowsgi/gowsgi/internal/pythontest"
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
 
@@ -360,7 +360,7 @@ func TestSlowHandlerGetsNoSecondRequest(t *testing.T) {
 
 // A handler as m2wsgi 0.5's DispatcherConnection has it, on libzmq: one thread, which answers a ping between two requests.
 func TestHandlerOfM2wsgi(t *testing.T) {
-	python := pythonWithZMQ(t)
+	python := pythontest.With(t, "zmq")
 	s := newStage(t, "dispatcher", "--ping-interval", "0.02")
 	w := s.start(exec.Command(python, append([]string{"../../pytests/mongrel2/plain_handler.py"},
 		strings.Fields(s.disp)...)...))
@@ -414,30 +414,6 @@ func (s *stage) wantPing(t *testing.T) {
 	case <-time.After(within):
 		t.Fatal("no ping")
 	}
-}
-
-// pythonWithZMQ is an interpreter of the live tests that has pyzmq.
-func pythonWithZMQ(t *testing.T) string {
-	t.Helper()
-	list := os.Getenv("GOWSGI_PYTHONS")
-	if list == "" {
-		list = "../../.cache/interpreters.json"
-	}
-	b, err := os.ReadFile(list)
-	if err != nil {
-		t.Skip("no environments for tests; make envs makes them: ", err)
-	}
-	var all []struct{ Python string }
-	if err := json.Unmarshal(b, &all); err != nil {
-		t.Fatal(err)
-	}
-	for _, one := range all {
-		if exec.Command(one.Python, "-c", "import zmq").Run() == nil {
-			return one.Python
-		}
-	}
-	t.Skip("no interpreter of ", list, " has pyzmq")
-	return ""
 }
 
 // Mongrel2 starts anew while a request runs. What that answers is for nobody, and all goes on.

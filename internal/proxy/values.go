@@ -87,6 +87,15 @@ func PortOf(host httpparse.Span, arena []byte) httpparse.Span {
 	return httpparse.Span{Off: host.Off + uint32(i) + 1, Len: uint32(len(b) - i - 1)}
 }
 
+// NameOf is a valid host without its port; it may be empty.
+func NameOf(host httpparse.Span, arena []byte) httpparse.Span {
+	b := host.In(arena)
+	if i := bytes.LastIndexByte(b, ':'); i >= 0 && bytes.IndexByte(b[i:], ']') < 0 {
+		host.Len = uint32(i)
+	}
+	return host
+}
+
 // validPrefix tells whether b can be SCRIPT_NAME: a path of visible ASCII from the root. "//host" would become another
 // host in a redirect, and "." and ".." segments another path; escapes must not hide any of these.
 func validPrefix(b []byte) bool {

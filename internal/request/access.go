@@ -118,6 +118,9 @@ func (f environFields) Lookup(name string) ([]byte, bool) {
 	case "SERVER_PROTOCOL":
 		return []byte(protocol(h)), true
 	case "SERVER_NAME":
+		if r.ServerName.Len > 0 {
+			return cut(r.ServerName), true
+		}
 		return []byte(tmpl().ServerName), true
 	case "SERVER_PORT":
 		if r.ServerPort.Len > 0 {

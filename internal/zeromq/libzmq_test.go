@@ -12,31 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// libzmqPython is an interpreter of the live tests that has pyzmq.
-func libzmqPython(t *testing.T) string {
-	t.Helper()
-	list := os.Getenv("GOWSGI_PYTHONS")
-	if list == "" {
-		list = "../../.cache/interpreters.json"
-	}
-	b, err := os.ReadFile(list)
-	if err != nil {
-		t.Skip("no environments for tests; make envs makes them: ", err)
-	}
-	var all []struct{ Python string }
-	if err := json.Unmarshal(b, &all); err != nil {
-		t.Fatal(err)
-	}
-	for _, one := range all {
-		if exec.Command(one.Python, "-c", "import zmq").Run() == nil {
-			return one.Python
-		}
-	}
-	t.Skip("no interpreter of ", list, " has pyzmq")
-	return ""
-}
+	"github.com/gowsgi/gowsgi/internal/pythontest"
+)
 
 // theirs is a socket of libzmq's in another process.
 type theirs struct {
@@ -84,7 +62,7 @@ func TestMain(m *testing.M) {
 
 func startLibzmq(t *testing.T) *theirs {
 	t.Helper()
-	cmd := exec.Command(libzmqPython(t), "testdata/libzmq.py")
+	cmd := exec.Command(pythontest.With(t, "zmq"), "testdata/libzmq.py")
 	to, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +154,7 @@ func pair(t *testing.T, s *Socket, z *theirs, oursBinds bool, place string) {
 
 // everyWay runs a test with either side binding, one over tcp, the other over ipc.
 func everyWay(t *testing.T, test func(t *testing.T, oursBinds bool, place string)) {
-	libzmqPython(t)
+	pythontest.With(t, "zmq")
 	t.Run("ours binds tcp", func(t *testing.T) { test(t, true, anyPort) })
 	t.Run("libzmq binds ipc", func(t *testing.T) { test(t, false, "ipc://"+filepath.Join(t.TempDir(), "s")) })
 }

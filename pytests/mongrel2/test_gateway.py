@@ -51,15 +51,22 @@ def test_environ_is_that_of_a_socket(behind, protocol):
 
 
 def test_what_mongrel2_says_itself(behind):
-    front, _server = behind("show_environ", path="/app")
+    log = ("--access-logfile", "-", "--access-logformat", "%({SERVER_NAME}e)s %({SERVER_PORT}e)s")
+    front, server = behind("show_environ", *log, path="/app")
     with front.connect() as client:
         client.send(
-            b"GET /app/x?y HTTP/1.1\r\nHost: example.org:1234\r\nremote_addr: 1.2.3.4\r\nRemote-Addr: 5.6.7.8\r\n\r\n"
+            b"GET /app/x?y HTTP/1.1\r\nHost: Example.org:1234\r\nremote_addr: 1.2.3.4\r\nRemote-Addr: 5.6.7.8\r\n\r\n"
         )
         said = environ(client.response())
     assert said["SCRIPT_NAME"] == "/app" and said["PATH_INFO"] == "/x" and said["QUERY_STRING"] == "y"
     assert said["REMOTE_ADDR"] == said["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"
-    assert said["SERVER_PORT"] == "1234" and said["HTTP_REMOTE_ADDR"] == "5.6.7.8"
+    assert said["HTTP_HOST"] == "Example.org:1234" and said["HTTP_REMOTE_ADDR"] == "5.6.7.8"
+    assert (said["SERVER_NAME"], said["SERVER_PORT"]) == ("example.org", "1234")
+    assert server.stdout.wait_for(rb"^example\.org 1234\n")
+    with front.connect() as client:
+        client.send(b"GET /app HTTP/1.0\r\n\r\n")
+        said = environ(client.response())
+    assert (said["SERVER_NAME"], said["SERVER_PORT"]) == ("localhost", "80") and "HTTP_HOST" not in said
 
 
 def test_answers_and_connections(behind):

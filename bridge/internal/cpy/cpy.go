@@ -65,24 +65,24 @@ const (
 
 // Request is gw_request. It holds no Go pointer.
 type Request struct {
-	Gen                               uint64
-	Head                              uint64
-	Conn                              uint32
-	Tmpl                              uint32
-	Method, Target, Path, Query, Host Span
-	ScriptName, ServerPort            Span
-	ContentLength                     int64
-	Block                             Block
-	BodyFD                            int32
-	FD                                int32
-	NHeaders                          uint32
-	RemotePort                        uint16
-	Minor                             uint8
-	Flags                             uint8
-	RemoteLen                         uint32
-	Remote                            [64]byte
-	ProxyLen                          uint32
-	Proxy                             [64]byte
+	Gen                                uint64
+	Head                               uint64
+	Conn                               uint32
+	Tmpl                               uint32
+	Method, Target, Path, Query, Host  Span
+	ScriptName, ServerName, ServerPort Span
+	ContentLength                      int64
+	Block                              Block
+	BodyFD                             int32
+	FD                                 int32
+	NHeaders                           uint32
+	RemotePort                         uint16
+	Minor                              uint8
+	Flags                              uint8
+	RemoteLen                          uint32
+	Remote                             [64]byte
+	ProxyLen                           uint32
+	Proxy                              [64]byte
 }
 
 // Piece is gw_piece: Ptr and Len are the bytes, Owned the object they belong to.
@@ -148,6 +148,7 @@ func cOffsets() map[string][2]uintptr {
 		"head":           {unsafe.Offsetof(rq.Head), unsafe.Offsetof(crq.head)},
 		"method":         {unsafe.Offsetof(rq.Method), unsafe.Offsetof(crq.method)},
 		"host":           {unsafe.Offsetof(rq.Host), unsafe.Offsetof(crq.host)},
+		"server_name":    {unsafe.Offsetof(rq.ServerName), unsafe.Offsetof(crq.server_name)},
 		"server_port":    {unsafe.Offsetof(rq.ServerPort), unsafe.Offsetof(crq.server_port)},
 		"content_length": {unsafe.Offsetof(rq.ContentLength), unsafe.Offsetof(crq.content_length)},
 		"body_block":     {unsafe.Offsetof(rq.Block), unsafe.Offsetof(crq.body_block)},

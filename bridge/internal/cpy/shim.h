@@ -54,7 +54,7 @@ typedef struct gw_request {
 	uint32_t conn; /* number of its connection, which no other connection of the process has */
 	uint32_t tmpl; /* index of the environ template, see gw_template_add */
 	gw_span method, target, path, query, host;
-	gw_span script_name, server_port; /* empty: the template's */
+	gw_span script_name, server_name, server_port; /* empty: the template's */
 	int64_t content_length;
 	uintptr_t body_block; /* a gw_body *; as a number, or cgo would look for Go's pointers in the struct */
 	int32_t body_fd;

@@ -25,6 +25,7 @@ static PyObject *templates[MAX_TEMPLATES]; /* owned; NULL: free */
 	X(CONTENT_LENGTH)                                                                                              \
 	X(HTTP_HOST)                                                                                                   \
 	X(SCRIPT_NAME)                                                                                                 \
+	X(SERVER_NAME)                                                                                                 \
 	X(SERVER_PORT)
 #define X(name) static PyObject *key_##name;
 KEYS(X)
@@ -395,6 +396,8 @@ PyObject *gw_environ(gw_job *j, const gw_request *rq, const char *arena, const g
 		              : py.PyDict_DelItem(d, key_HTTP_HOST) < 0;
 	if (!bad && GW_UNLIKELY(rq->script_name.len))
 		bad = put(d, key_SCRIPT_NAME, path_info(arena + rq->script_name.off, rq->script_name.len)) < 0;
+	if (!bad && GW_UNLIKELY(rq->server_name.len))
+		bad = put_latin1(d, key_SERVER_NAME, arena + rq->server_name.off, rq->server_name.len) < 0;
 	if (!bad && GW_UNLIKELY(rq->server_port.len))
 		bad = put_latin1(d, key_SERVER_PORT, arena + rq->server_port.off, rq->server_port.len) < 0;
 	if (!bad && GW_UNLIKELY(rq->proxy_len))
