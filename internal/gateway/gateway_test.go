@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +65,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	r := &rig{out: &paper{}, log: &bytes.Buffer{}}
 	cfg := config.Default()
+	cfg.Mongrel2Chroot = t.TempDir() // what messages name is here, and may be removed
 	lines := request.MakeLines(time.Unix(0, 0), "")
 	var number uint32
 	r.Gateway = New(cfg, slog.New(slog.NewTextHandler(r.log, nil)), Server{
@@ -292,6 +294,15 @@ func TestForgedUploads(t *testing.T) {
 		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","transfer-encoding":"chunked",`: 0,
 		`"x-mongrel2-upload-start":"/a","transfer-encoding":"chunked",`:                               -1, // the other one counts
 		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","content-length":"99999",`:      -1,
+		// Mongrel2 looks at the first field of a name, and at "chunked" letter by letter: these have no body for it, so that it has made
+		// no file.
+		`"x-mongrel2-upload-start":"/a","content-length":["0","99999"],`:                                                   400,
+		`"x-mongrel2-upload-start":"/a","content-length":["x","99999"],`:                                                   400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","transfer-encoding":"Chunked",`:                      400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","transfer-encoding":["x","chunked"],`:                501,
+		`"x-mongrel2-upload-start":"/a","content-length":["0","5"],"transfer-encoding":"chunked",`:                         400,
+		`"x-mongrel2-upload-start":["/a","/a"],"x-mongrel2-upload-done":"/a","transfer-encoding":"chunked",`:               400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","content-length":"0","transfer-encoding":"chunked",`: 400,
 	} {
 		r := newRig(t)
 		r.take([]byte(asks(7, headers)))
@@ -301,6 +312,62 @@ func TestForgedUploads(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %d", headers, got)
+		}
+	}
+}
+
+// A file that nobody reads would stay for ever, and clients could fill the disk.
+func TestRefusedUploadsLeaveNoFile(t *testing.T) {
+	const both = `"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a",`
+	for _, headers := range []string{
+		`"x-mongrel2-upload-start":"/a","content-length":"99999999",`, // too large
+		`"x-mongrel2-upload-start":"/a","content-length":"99999","a":"\u0001",`,
+		`"x-mongrel2-upload-start":"/a","content-length":"+99999",`,
+		`"x-mongrel2-upload-start":"/a","content-length":" 99999x",`,
+		`"x-mongrel2-upload-start":"/a","content-length":["99999","5"],`,
+		`"x-mongrel2-upload-start":"/a","content-length":"99999","transfer-encoding":"chunked",`,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/b","content-length":"99999",`,
+		both + `"transfer-encoding":"chunked","a":"\u0001",`,
+		both + `"transfer-encoding":["chunked","x"],`,
+	} {
+		r := newRig(t)
+		r.cfg.LimitRequestBody = 1 << 20
+		file := r.cfg.Mongrel2Chroot + "/a"
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.take([]byte(asks(7, headers)))
+		x := r.offered()
+		if x.refusal == 0 {
+			t.Errorf("%s is not refused", headers)
+		}
+		x.answers("no")
+		untilRemoved(t, file)
+	}
+}
+
+func TestUploadsOfWhoHasGoneLeaveNoFile(t *testing.T) {
+	r := newRig(t)
+	file := r.cfg.Mongrel2Chroot + "/a"
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.take([]byte(asks(7, "")))
+	r.take([]byte(asks(7, `"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","transfer-encoding":"chunked",`)))
+	x := r.offered()
+	r.take([]byte(aside(7, `{"METHOD":"JSON"}`, "disconnect")))
+	x.answers("nobody")
+	untilRemoved(t, file)
+}
+
+func untilRemoved(t *testing.T, file string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Lstat(file); err != nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the file is still there")
 		}
 	}
 }
