@@ -17,6 +17,7 @@ import (
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/request"
+	"github.com/gowsgi/gowsgi/internal/websocket"
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
 
@@ -34,11 +35,15 @@ func (nobody) Clock() int64           { return 0 }
 
 // paper is where answers go in tests.
 type paper struct {
-	mu  sync.Mutex
-	all []string
+	mu   sync.Mutex
+	all  []string
+	sent func(message string) // called with what is sent; nil: nobody
 }
 
 func (p *paper) Send(parts ...[]byte) (bool, error) {
+	if p.sent != nil {
+		p.sent(string(bytes.Join(parts, nil)))
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all = append(p.all, string(bytes.Join(parts, nil)))
@@ -71,8 +76,9 @@ func newRig(t *testing.T) *rig {
 	r.Gateway = New(cfg, slog.New(slog.NewTextHandler(r.log, nil)), Server{
 		Crew: crew.New(1, nobody{}), Requests: &request.Service{Log: slog.New(slog.NewTextHandler(io.Discard, nil))},
 		Limits: httpparse.DefaultLimits(), Lines: func() *request.Lines { return lines }, Wake: func() {},
-		Number: func() uint32 { number++; return number },
-		Admit:  func(*request.Request, netip.Addr, []byte, uint32) (int, string, time.Duration) { return 0, "", 0 },
+		Number:  func() uint32 { number++; return number },
+		Sockets: websocket.Options{MaxMessage: 1 << 20, SendBuffer: 1 << 20, Count: func(websocket.Counter, int64) {}},
+		Admit:   func(*request.Request, netip.Addr, []byte, uint32) (int, string, time.Duration) { return 0, "", 0 },
 	}, r.out, func() {})
 	t.Cleanup(func() {
 		r.Over()
@@ -407,6 +413,23 @@ func TestPieces(t *testing.T) {
 	r.take([]byte(message(8, `{"UPLOAD_STREAM":"3"}`, "def")))
 	if n := y.Read(buf, true); n != bridge.ReadGone {
 		t.Error(n)
+	}
+}
+
+// A client's first frame may be here as soon as its handshake has been answered.
+func TestAFrameRightAfterTheHandshake(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(message(7, `{"PATH":"/","host":"x","METHOD":"WEBSOCKET_HANDSHAKE","VERSION":"HTTP/1.1","URI":"/"}`, "")))
+	x := r.offered()
+	ready := false
+	r.out.sent = func(message string) {
+		if strings.Contains(message, " 101 ") {
+			ready = x.l.socket != nil
+		}
+	}
+	x.Upgrade(bridge.UpgradeRequest{Key: []byte("dGhlIHNhbXBsZSBub25jZQ==")}, false)
+	if !ready {
+		t.Error("it is answered before there is somebody who takes a frame")
 	}
 }
 
