@@ -58,12 +58,15 @@ type exchange struct {
 type facts struct {
 	method, uri, version, pattern, scheme, remote, path []byte
 
-	length           []byte // the client's Content-Length
-	hasLength        bool
-	chunkedUpload    bool // its Transfer-Encoding is chunked
+	length           []byte // the client's Content-Length: the first one
+	lengths          int    // so many there are
+	codings          int    // so many Transfer-Encodings
+	chunkedUpload    bool   // the first of them is chunked, as Mongrel2 knows it
+	misspelled       bool   // one is, but Mongrel2 does not know it
 	hasCredits       bool
 	credits          int64
 	start, finished  []byte // of an upload that comes by a file
+	starts           int    // so many fields name one
 	offset           int64  // of a piece of one that comes in pieces
 	inPieces, isLast bool
 	flags            []byte // the first byte of a WebSocket's frame
@@ -124,15 +127,20 @@ func (x *exchange) Field(name, value []byte) error {
 	}
 	switch string(name) {
 	case "content-length":
-		x.length, x.hasLength = value, true
+		if x.lengths++; x.lengths == 1 {
+			x.length = value
+		}
 		return nil // what has come counts
 	case "transfer-encoding":
-		x.chunkedUpload = bytes.EqualFold(value, []byte("chunked"))
-		if x.chunkedUpload {
+		x.codings++
+		if string(value) == "chunked" {
+			x.chunkedUpload = x.chunkedUpload || x.codings == 1
 			return nil
 		}
+		x.misspelled = x.misspelled || bytes.EqualFold(value, []byte("chunked"))
 	case "x-mongrel2-upload-start":
 		x.start = value
+		x.starts++
 		return nil
 	case "x-mongrel2-upload-done":
 		x.finished = value
@@ -194,7 +202,7 @@ func (x *exchange) parse(body int64) error {
 	switch {
 	case x.chunkedUpload:
 		a = append(a, "transfer-encoding: chunked\r\n"...)
-	case x.hasLength || body > 0:
+	case x.lengths > 0 || body > 0:
 		a = append(a, "content-length: "...)
 		a = strconv.AppendInt(a, max(body, 0), 10)
 		a = append(a, "\r\n"...)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/crew"
 	"github.com/gowsgi/gowsgi/internal/request"
+	"github.com/gowsgi/gowsgi/internal/websocket"
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
 
@@ -36,10 +38,14 @@ func (nobody) Clock() int64           { return 0 }
 type paper struct {
 	mu    sync.Mutex
 	all   []string
-	queue []string // waits for Flush
+	queue []string             // waits for Flush
+	sent  func(message string) // called with what is sent; nil: nobody
 }
 
 func (p *paper) Send(parts ...[]byte) (bool, error) {
+	if p.sent != nil {
+		p.sent(string(bytes.Join(parts, nil)))
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all = append(append(p.all, p.queue...), string(bytes.Join(parts, nil)))
@@ -91,13 +97,15 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	r := &rig{out: &paper{}, log: &bytes.Buffer{}}
 	cfg := config.Default()
+	cfg.Mongrel2Chroot = t.TempDir() // what messages name is here, and may be removed
 	lines := request.MakeLines(time.Unix(0, 0), "")
 	var number uint32
 	r.Gateway = New(cfg, slog.New(slog.NewTextHandler(r.log, nil)), Server{
 		Crew: crew.New(1, nobody{}), Requests: &request.Service{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: r.clock.Load},
 		Limits: httpparse.DefaultLimits(), Lines: func() *request.Lines { return lines }, Wake: func() {},
-		Number: func() uint32 { number++; return number },
-		Admit:  func(*request.Request, netip.Addr, []byte, uint32) (int, string, time.Duration) { return 0, "", 0 },
+		Number:  func() uint32 { number++; return number },
+		Sockets: websocket.Options{MaxMessage: 1 << 20, SendBuffer: 1 << 20, Count: func(websocket.Counter, int64) {}},
+		Admit:   func(*request.Request, netip.Addr, []byte, uint32) (int, string, time.Duration) { return 0, "", 0 },
 	}, &r.in, r.out)
 	t.Cleanup(func() {
 		r.Over()
@@ -363,6 +371,15 @@ func TestForgedUploads(t *testing.T) {
 		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","transfer-encoding":"chunked",`: 0,
 		`"x-mongrel2-upload-start":"/a","transfer-encoding":"chunked",`:                               -1, // the other one counts
 		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","content-length":"99999",`:      -1,
+		// Mongrel2 looks at the first field of a name, and at "chunked" letter by letter: these have no body for it, so that it has made
+		// no file.
+		`"x-mongrel2-upload-start":"/a","content-length":["0","99999"],`:                                                   400,
+		`"x-mongrel2-upload-start":"/a","content-length":["x","99999"],`:                                                   400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","transfer-encoding":"Chunked",`:                      400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","transfer-encoding":["x","chunked"],`:                501,
+		`"x-mongrel2-upload-start":"/a","content-length":["0","5"],"transfer-encoding":"chunked",`:                         400,
+		`"x-mongrel2-upload-start":["/a","/a"],"x-mongrel2-upload-done":"/a","transfer-encoding":"chunked",`:               400,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","content-length":"0","transfer-encoding":"chunked",`: 400,
 	} {
 		r := newRig(t)
 		r.take([]byte(asks(7, headers)))
@@ -372,6 +389,62 @@ func TestForgedUploads(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %d", headers, got)
+		}
+	}
+}
+
+// A file that nobody reads would stay for ever, and clients could fill the disk.
+func TestRefusedUploadsLeaveNoFile(t *testing.T) {
+	const both = `"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a",`
+	for _, headers := range []string{
+		`"x-mongrel2-upload-start":"/a","content-length":"99999999",`, // too large
+		`"x-mongrel2-upload-start":"/a","content-length":"99999","a":"\u0001",`,
+		`"x-mongrel2-upload-start":"/a","content-length":"+99999",`,
+		`"x-mongrel2-upload-start":"/a","content-length":" 99999x",`,
+		`"x-mongrel2-upload-start":"/a","content-length":["99999","5"],`,
+		`"x-mongrel2-upload-start":"/a","content-length":"99999","transfer-encoding":"chunked",`,
+		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/b","content-length":"99999",`,
+		both + `"transfer-encoding":"chunked","a":"\u0001",`,
+		both + `"transfer-encoding":["chunked","x"],`,
+	} {
+		r := newRig(t)
+		r.cfg.LimitRequestBody = 1 << 20
+		file := r.cfg.Mongrel2Chroot + "/a"
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.take([]byte(asks(7, headers)))
+		x := r.offered()
+		if x.refusal == 0 {
+			t.Errorf("%s is not refused", headers)
+		}
+		x.answers("no")
+		untilRemoved(t, file)
+	}
+}
+
+func TestUploadsOfWhoHasGoneLeaveNoFile(t *testing.T) {
+	r := newRig(t)
+	file := r.cfg.Mongrel2Chroot + "/a"
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.take([]byte(asks(7, "")))
+	r.take([]byte(asks(7, `"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","transfer-encoding":"chunked",`)))
+	x := r.offered()
+	r.take([]byte(aside(7, `{"METHOD":"JSON"}`, "disconnect")))
+	x.answers("nobody")
+	untilRemoved(t, file)
+}
+
+func untilRemoved(t *testing.T, file string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Lstat(file); err != nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the file is still there")
 		}
 	}
 }
@@ -411,6 +484,23 @@ func TestPieces(t *testing.T) {
 	r.take([]byte(message(8, `{"UPLOAD_STREAM":"3"}`, "def")))
 	if n := y.Read(buf, true); n != bridge.ReadGone {
 		t.Error(n)
+	}
+}
+
+// A client's first frame may be here as soon as its handshake has been answered.
+func TestAFrameRightAfterTheHandshake(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(message(7, `{"PATH":"/","host":"x","METHOD":"WEBSOCKET_HANDSHAKE","VERSION":"HTTP/1.1","URI":"/"}`, "")))
+	x := r.offered()
+	ready := false
+	r.out.sent = func(message string) {
+		if strings.Contains(message, " 101 ") {
+			ready = x.l.socket != nil
+		}
+	}
+	x.Upgrade(bridge.UpgradeRequest{Key: []byte("dGhlIHNhbXBsZSBub25jZQ==")}, false)
+	if !ready {
+		t.Error("it is answered before there is somebody who takes a frame")
 	}
 }
 

@@ -237,13 +237,15 @@ func (l *link) send(message []byte) {
 // put sends the answer's next bytes: message, of which the first prefix bytes say for whom it is. more: others may follow at once;
 // gather: see Gateway.send. It never waits. Any thread.
 func (l *link) put(message []byte, prefix int, more, gather bool) {
-	n := len(message) - prefix
-	if n == 0 {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.gone {
+	l.puts(message, prefix, more, gather)
+}
+
+// puts is put with l.mu.
+func (l *link) puts(message []byte, prefix int, more, gather bool) {
+	n := len(message) - prefix
+	if n == 0 || l.gone {
 		return
 	}
 	if l.at == len(l.out) && n <= l.most() && !(more && l.soon()) {

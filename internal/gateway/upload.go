@@ -38,6 +38,7 @@ type uploading struct {
 	broken  bool // there is no complete head
 
 	file    string // that the body comes by
+	opened  bool   // it has been, and its name is removed
 	fd      int    // it, open
 	size    int64  // of the body; -1: not known
 	grows   bool   // the file does
@@ -60,8 +61,11 @@ func (x *exchange) closeUpload() {
 		_ = unix.Close(x.fd)
 	}
 	u := &x.uploading
+	if u.file != "" && !u.opened { // refused, or the client has gone: else clients could fill the disk
+		go x.g.discard(u.file)
+	}
 	u.refusal, u.why, u.retry, u.broken = 0, "", 0, false
-	u.file, u.fd, u.size, u.grows, u.read = "", -1, 0, false, 0
+	u.file, u.opened, u.fd, u.size, u.grows, u.read = "", false, -1, 0, false, 0
 	u.pieces, u.came, u.owed, u.awaited, u.discards = nil, 0, 0, false, false
 }
 
@@ -72,26 +76,21 @@ func (x *exchange) upload() bool {
 	body := x.message.Body
 	x.size = int64(len(body))
 	forged := false
+	length := x.announced()
 	switch byFile := x.start != nil || x.finished != nil; {
 	case byFile:
-		length, known := x.announced()
-		// Whatever comes to a file has a length that Mongrel2 could read, or none, and no bytes beside it; and it says itself what
-		// the file is, whatever the client has said. So a client can name only a file that it cannot know.
-		forged = len(body) > 0 || x.inPieces || x.start == nil || known == x.chunkedUpload ||
-			x.finished != nil && !bytes.Equal(x.start, x.finished)
-		switch {
-		case forged:
-		case known && x.finished != nil, !known && x.finished == nil: // the other message counts
+		made := x.starts == 1 && len(body) == 0 && !x.inPieces && length != 0 && string(x.method) != "WEBSOCKET_HANDSHAKE"
+		forged = !made || x.finished != nil && !bytes.Equal(x.start, x.finished)
+		switch known := length > 0; {
+		case !made:
+		case !forged && known == (x.finished != nil): // the other message counts
 			x.g.recycle(x)
 			return false
-		default:
-			x.file, x.size, x.grows = string(x.start), length, known
+		default: // as well if the request is refused, so that the file is removed
+			x.file, x.size, x.grows = string(x.start), max(length, 0), known
 		}
 	case x.inPieces && !x.isLast:
-		length, known := x.announced()
-		if x.awaited = true; !known {
-			length = -1
-		}
+		x.awaited = true
 		x.size, x.came = length, int64(len(body))
 		if len(body) > 0 {
 			x.pieces = append(x.pieces, body)
@@ -105,6 +104,10 @@ func (x *exchange) upload() bool {
 		x.broken = true
 		status, why := fault(err)
 		x.deny(status, why)
+		return true
+	}
+	if x.codings > 1 || x.codings > 0 && x.lengths > 0 || x.lengths > 1 || x.misspelled || !x.plain() {
+		x.deny(400, "the length of the request body is in doubt")
 		return true
 	}
 	if forged {
@@ -127,18 +130,30 @@ func (x *exchange) upload() bool {
 	return true
 }
 
-// announced is the client's Content-Length, if it is one that leaves no doubt.
-func (x *exchange) announced() (n int64, ok bool) {
-	if !x.hasLength || len(x.length) == 0 || len(x.length) > 10 {
-		return 0, false
+// announced is the length that Mongrel2 has taken the body to have: -1 if its chunks tell, 0 if there is none. Whatever comes to a
+// file has one, no bytes beside it, and a name that Mongrel2 has put in the place of all that the client has said of it; so this
+// has to be its reading to the letter, or clients could name files: of the first field, by C's strtol.
+func (x *exchange) announced() int64 {
+	switch {
+	case x.lengths == 0 && x.chunkedUpload:
+		return -1
+	case x.lengths == 0:
+		return 0
 	}
-	for _, c := range x.length {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
+	text := strings.TrimLeft(string(x.length), " \t\n\v\f\r")
+	text = strings.TrimPrefix(text, "+")
+	digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
+	n, err := strconv.ParseInt(text[:digits], 10, 64)
+	if err != nil || n > maxLength {
+		return 0
 	}
-	n, err := strconv.ParseInt(string(x.length), 10, 64)
-	return n, err == nil && 0 < n && n <= maxLength
+	return n
+}
+
+// plain tells whether the Content-Length is one that all read alike.
+func (x *exchange) plain() bool {
+	return x.lengths == 0 || len(x.length) > 0 && len(x.length) <= 10 && len(bytes.TrimLeft(x.length, "0123456789")) == 0 &&
+		(x.announced() > 0 || len(bytes.TrimLeft(x.length, "0")) == 0)
 }
 
 // fault is what to answer to a head that is none.
@@ -232,10 +247,22 @@ func (x *exchange) openFile() bool {
 		x.complain("an upload cannot be read; --mongrel2-chroot is the directory that is Mongrel2's root", "file", x.file, "error", err)
 		return false
 	}
+	x.opened = true
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		x.complain("an upload cannot be removed when it has been opened", "file", path, "error", err)
 	}
 	return true
+}
+
+// discard removes a file that nobody reads.
+func (g *Gateway) discard(file string) {
+	path, err := g.place(file)
+	if err != nil {
+		return
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		_ = os.Remove(path)
+	}
 }
 
 // place is where a file of Mongrel2's is for us.

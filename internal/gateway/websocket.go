@@ -44,11 +44,12 @@ func (x *exchange) Upgrade(ask bridge.UpgradeRequest, _ bool) int64 {
 	x.out = append(x.out, "HTTP/1.1 101 Switching Protocols\r\n"...)
 	x.out = append(append(x.out, lines.Server...), lines.Date...)
 	x.out = websocket.AppendAnswer(x.out, ask.Key, ask.Protocol, websocket.Deflate{}, ask.Lines)
-	x.send(false)
 	k := &socket{x: x, l: x.l, name: x.l.key.of.name}
 	k.Conn = websocket.New(wire{k}, &x.g.srv.Sockets, websocket.Deflate{}, nil)
 	x.l.mu.Lock()
-	x.l.socket = k
+	x.l.socket = k // before the answer leaves: the client's first frame may be here at once
+	x.l.puts(x.out, x.prefix, false, false)
+	x.out = x.out[:x.prefix]
 	gone := x.l.gone
 	x.l.mu.Unlock()
 	x.t.Lasts() // without greenlets; else the call ends when it first waits

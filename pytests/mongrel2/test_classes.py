@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from harness.client import head
 from harness.mongrel2 import Handler
 from harness.waiting import wait_until
 
@@ -252,6 +253,9 @@ def test_forged_uploads_are_refused(behind):
         [start],
         [done],
         [start, done, ("Transfer-Encoding", "Chunked")],
+        # Mongrel2 takes these for no body at all.
+        [start, ("Content-Length", "99999999999")],
+        [start, ("Content-Length", "0"), ("Content-Length", "6")],
         [start, (done[0], "/uploads/body.bbbbbb")],
     ):
         with server.connect() as client:
@@ -265,6 +269,17 @@ def test_forged_uploads_are_refused(behind):
     answer = server.request("POST", "/", [start], b"a line\n" + b"x" * 300000)
     assert answer.body == b"7 300000 300007"
     assert secret.read_text() == "secret"
+    # One whose length is in doubt is not the application's, and its file does not stay.
+    for odd in (
+        [("Content-Length", "+30000")],
+        [("Content-Length", "30000"), ("Transfer-Encoding", "chunked")],
+        [("Content-Length", "30000"), ("Content-Length", "6")],
+    ):
+        with server.connect() as client:
+            client.send(head("POST", "/", odd))
+            client.send(b"x" * 30000)
+            assert client.response("POST").status == 400, odd
+    wait_until(lambda: os.listdir(server.root / "uploads") == [secret.name], "the files are removed")
     running.say(b"begins")
     assert running.process.poll() is None
 

@@ -168,8 +168,35 @@ def test_a_file_that_a_client_names_is_not_read(behind, tmp_path):
             assert front.request("POST", "/digest/", forged, body).status == 400
     answer = front.request("POST", "/digest/", [("X-Mongrel2-Upload-Done", str(secret))], BODY)
     assert answer.status == 400
+    # What the first of two fields says is what Mongrel2 goes by, and "chunked" it knows by these letters only.
+    start_and_done = [("X-Mongrel2-Upload-Start", "/secret"), ("X-Mongrel2-Upload-Done", "/secret")]
+    for length, names in (
+        ([("Content-Length", "0"), ("Content-Length", "6")], start_and_done[:1]),
+        ([("Transfer-Encoding", "Chunked")], start_and_done),
+    ):
+        (front.root / "secret").write_text("secret")
+        with front.connect() as client:
+            client.send(head("POST", "/digest/", length + names))
+            assert client.response("POST").status == 400
+        assert (front.root / "secret").read_text() == "secret"
     assert secret.read_text() == "secret"
     assert server.stderr.wait_for(rb"names a file for its body", start)
+
+
+def test_an_upload_that_is_refused_leaves_no_file(behind):
+    options = "--limit-request-body", "100000"
+    front, _server = behind("every", *options, settings={"upload.temp_store": "/uploads/up.XXXXXX"})
+    for odd in (
+        [("Content-Length", str(len(BODY)))],
+        [("Content-Length", "+50000")],
+        [("Content-Length", "50000"), ("Transfer-Encoding", "chunked")],
+        [("Content-Length", "50000"), ("X-Odd", "\x01")],
+    ):
+        with front.connect() as client:
+            client.send(head("POST", "/digest/", odd))
+            client.send(BODY[:50000])
+            assert client.response("POST").status in (400, 413)
+    wait_until(lambda: os.listdir(front.root / "uploads") == [], "the files to be removed")
 
 
 def test_websockets(behind):

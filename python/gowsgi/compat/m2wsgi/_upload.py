@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 import stat
 import time
 from typing import Any, BinaryIO, Iterator
 
 from gowsgi import _native, _waiting
 
-__all__ = ["Refused", "StreamingUploadFile", "locate", "open_upload"]
+__all__ = ["Refused", "StreamingUploadFile", "check_length", "locate", "open_upload"]
 
 START, DONE = "x-mongrel2-upload-start", "x-mongrel2-upload-done"
 
@@ -19,7 +20,9 @@ LOOK_EVERY, GIVE_UP_AFTER = 0.01, 60.0
 
 
 class Refused(RuntimeError):
-    """The fields about an upload are not Mongrel2's, or its file is none."""
+    """The fields about an upload are not Mongrel2's, or its file is none. `file` is to be removed if there is one."""
+
+    file: str | None = None
 
 
 def locate(request: Any) -> str | None:
@@ -36,7 +39,7 @@ def locate(request: Any) -> str | None:
         and (done is None or done == path)
         # What is no upload has its body with it: only Mongrel2's own messages have one announced and none there.
         and not request.body
-        and _announces_body(request.headers)
+        and _announced(request.headers) != 0
         and "UPLOAD_STREAM" not in request.headers
         and "\0" not in path
     )
@@ -54,11 +57,34 @@ def locate(request: Any) -> str | None:
     return str(path)
 
 
-def _announces_body(headers: dict[str, Any]) -> bool:
-    length = headers.get("content-length")
+def _announced(headers: dict[str, Any]) -> int:
+    """The length that Mongrel2 has taken the body to have; -1 if its chunks tell, 0 if it has read none.
+
+    As exactly as it reads it, since a client may name a file where it has made none: the first field, by C's strtol.
+    """
+    length = _first(headers.get("content-length"))
     if length is None:
-        return headers.get("transfer-encoding") == "chunked"  # written so; Mongrel2 knows no other spelling
-    return isinstance(length, str) and length.isdigit() and int(length) > 0
+        return -1 if _first(headers.get("transfer-encoding")) == "chunked" else 0
+    number = re.match(r"[ \t\n\v\f\r]*\+?([0-9]+)", length)
+    announced = int(number.group(1)[:20]) if number else 0
+    return announced if announced < 1 << 31 else 0
+
+
+def _first(values: Any) -> Any:
+    return values[0] if isinstance(values, list) and values else values
+
+
+def check_length(request: Any, path: str) -> None:
+    """Raises Refused, with the file, for a body whose length others could read otherwise than Mongrel2 has."""
+    length, coding = request.headers.get("content-length"), request.headers.get("transfer-encoding")
+    if length is None:
+        clear = coding == "chunked"
+    else:
+        clear = coding is None and isinstance(length, str) and re.fullmatch("[0-9]+", length) is not None
+    if not clear:
+        refused = Refused("the length of the upload is in doubt")
+        refused.file = path
+        raise refused
 
 
 def _made_of(path: str, store: str) -> bool:

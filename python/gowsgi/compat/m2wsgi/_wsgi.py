@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -154,13 +155,17 @@ class WSGIHandler(Handler):
         responder = self.ResponderClass(req)
         environ: WSGIEnvironment = {}
         try:
-            if _upload.locate(req) and _passed_over(req):
-                return
+            upload = _upload.locate(req)
+            if upload:
+                if _passed_over(req):
+                    return
+                _upload.check_length(req, upload)
             self.get_wsgi_environ(req, environ)
             self._run(environ, responder)
         except _upload.Refused as problem:
             print(f"m2wsgi: refused a request: {problem}", file=sys.stderr)
             self._failed(req, responder, "400 Bad Request")
+            _remove(problem.file)
         except Exception:
             traceback.print_exc()
             self._failed(req, responder, "500 Internal Server Error")
@@ -202,12 +207,7 @@ class WSGIHandler(Handler):
         if body is not None:
             body.close()
         # The handler's to remove, as it may have put it elsewhere. One that was refused is somebody else's.
-        path = environ.get("m2wsgi.upload")
-        if path:
-            try:
-                os.unlink(path)
-            except OSError:
-                pass
+        _remove(environ.get("m2wsgi.upload"))
 
     def get_wsgi_environ(self, req: Any, environ: WSGIEnvironment | None = None) -> WSGIEnvironment:
         """The environ of a request; put into the given one if there is one."""
@@ -262,6 +262,12 @@ class WSGIHandler(Handler):
             return io.BytesIO(req.body)
         file = _upload.open_upload(path)
         return file if _upload.DONE in req.headers else self.StreamingUploadClass(req, file)
+
+
+def _remove(path: str | None) -> None:
+    if path:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def _joined(value: Any) -> str:
