@@ -67,6 +67,8 @@ type Gateway struct {
 
 	crowded atomic.Bool // more is queued for Mongrel2 itself than it takes
 
+	apart apart
+
 	drain func() // takes what is on its way, and nothing after that
 	said  complaints
 }

@@ -38,7 +38,8 @@ type dispatcher struct {
 	out      output
 	pings    int // that were sent
 	handlers map[string]*handler
-	order    uint64 // of giving: who was given something last
+	asked    map[string]int // who was asked to forget what it has, and pings then
+	order    uint64         // of giving: who was given something last
 	clients  map[string]*client
 	recent   []string // of clients without anything running, the oldest first
 	pending  []*task  // for whoever is free next: of each client the first
@@ -91,7 +92,7 @@ type task struct {
 }
 
 func newDispatcher(s settings, out output) *dispatcher {
-	return &dispatcher{settings: s, out: out, handlers: map[string]*handler{}, clients: map[string]*client{}}
+	return &dispatcher{settings: s, out: out, handlers: map[string]*handler{}, asked: map[string]int{}, clients: map[string]*client{}}
 }
 
 // full tells whether no more requests should be taken from Mongrel2.
@@ -365,9 +366,13 @@ func (d *dispatcher) fromHandler(id string, body []byte) {
 		case !hello: // an answer of one that was given up, or of before this dispatcher: its number may be another client's by now
 			return
 		case word == runs: // it may still have requests like that
-			d.out.toHandler(id, []byte{fresh})
+			if _, once := d.asked[id]; !once { // it may have said so twice before it hears that
+				d.asked[id] = d.pings
+				d.out.toHandler(id, []byte{fresh})
+			}
 			return
 		}
+		delete(d.asked, id)
 		h = &handler{id: id, slots: d.slots, running: map[*task]struct{}{}}
 		d.handlers[id] = h
 		d.out.log(fmt.Sprintf("handler %q is here", id))
@@ -511,6 +516,11 @@ func (d *dispatcher) tick() {
 			h.state = silent
 		case quiet == 1:
 			h.state = doubtful
+		}
+	}
+	for id, at := range d.asked {
+		if d.pings-at >= 2 { // the question was lost with its connection
+			delete(d.asked, id)
 		}
 	}
 	d.pings++

@@ -377,7 +377,7 @@ func TestAHandlerThatIsNewHasNothing(t *testing.T) {
 	d.answer("a", "T2")
 	d.answer("a", "T2")
 	d.answer("a", answerTo(2, ok))
-	d.want(t, "a<N", "a<N")
+	d.want(t, "a<N")
 	d.answer("a", "N2")
 	d.want(t, "a<"+get(2, ""))
 	d.answer("a", "N2") // the second one has thrown that away, too

@@ -5,13 +5,10 @@ package server
 import (
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/gateway"
-	"github.com/gowsgi/gowsgi/internal/h1"
-	"github.com/gowsgi/gowsgi/internal/request"
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
 
@@ -57,31 +54,10 @@ func (m *mongrel2) subscribed(yes bool) {
 	}
 }
 
-// serving is where requests come from, in words: listening is the same for listeners, of which there are some if some is set.
-func serving(cfg *config.Config, listening string, some bool) string {
-	if cfg.Mongrel2 == "" {
-		return listening
-	}
-	requests, _, _ := config.ParseMongrel2(cfg.Mongrel2)
-	here := "serving Mongrel2 at " + requests.Endpoint
-	if !some {
-		return here
-	}
-	return listening + " and " + here
-}
-
-// begin makes the gateway. Before anybody leads.
+// begin implements behind.
 func (m *mongrel2) begin(s *Server, plain uint8) {
-	http := s.http
-	m.gateway = gateway.New(m.cfg, m.log, gateway.Server{
-		Crew: s.crew, Requests: http.Requests(), Limits: http.Limits(), Lines: http.Lines, Wake: s.loop.Wake, Number: h1.NewNumber,
-		Template: plain, Sockets: h1.SocketOptions(m.cfg),
-		Admit: func(r *request.Request, from netip.Addr, script []byte, secure uint32) (int, string, time.Duration) {
-			a := http.Admit(r, from, script, secure)
-			return a.Status, a.Reason, a.Retry
-		},
-	}, m.pub, func() { m.pull.Drain(min(drainTime, m.cfg.GracefulTimeout)) })
-	http.Host(m.gateway)
+	m.gateway = newGateway(s, plain, m.pub, func() { m.pull.Drain(min(drainTime, m.cfg.GracefulTimeout)) })
+	s.http.Host(m.gateway)
 }
 
 // connect has requests come.
