@@ -44,14 +44,15 @@ type Config struct {
 	App string
 
 	// Listening.
-	Bind              []Bind
-	SocketActivated   bool     // Bind came from systemd (LISTEN_FDS); not an option
-	Owned             []string // the descriptors in Bind that a server before this one has bound, and no one else; not an option
-	Backlog           int
-	ReusePort         bool
-	WorkerConnections int
-	Mongrel2          string // SEND_SPEC[,RECV_SPEC]; "" none
-	Mongrel2Chroot    string
+	Bind               []Bind
+	SocketActivated    bool     // Bind came from systemd (LISTEN_FDS); not an option
+	Owned              []string // the descriptors in Bind that a server before this one has bound, and no one else; not an option
+	Backlog            int
+	ReusePort          bool
+	WorkerConnections  int
+	Mongrel2           string // SEND_SPEC[,RECV_SPEC]; "" none
+	Mongrel2Dispatcher string // DISP_SPEC[,PING_SPEC]; "" none
+	Mongrel2Chroot     string
 
 	// Application.
 	Threads    int

@@ -59,50 +59,86 @@ func ParseSpec(s string) (Spec, error) {
 
 // ParseMongrel2 reads SEND_SPEC[,RECV_SPEC]: where requests come from, and where answers go.
 func ParseMongrel2(s string) (requests, answers Spec, err error) {
-	first, second, two := strings.Cut(s, ",")
-	if requests, err = ParseSpec(strings.TrimSpace(first)); err != nil {
-		return requests, answers, err
+	requests, answers, err = specs(s, -1)
+	if err == nil && answers.Endpoint == "" {
+		err = usagef("%q does not say where answers go: give Mongrel2's recv_spec behind a comma", s)
 	}
-	if two {
-		answers, err = ParseSpec(strings.TrimSpace(second))
-		return requests, answers, err
-	}
-	answers = requests
-	host, port, err := net.SplitHostPort(strings.TrimPrefix(requests.Endpoint, "tcp://"))
-	n, _ := strconv.Atoi(port)
-	if err != nil || n < 2 {
-		return requests, answers, usagef("%q does not say where answers go: give Mongrel2's recv_spec behind a comma", s)
-	}
-	answers.Endpoint = "tcp://" + net.JoinHostPort(host, strconv.Itoa(n-1))
-	return requests, answers, nil
+	return requests, answers, err
 }
 
-func mongrel2Specs(s string) string {
+// ParseDispatcher reads DISP_SPEC[,PING_SPEC]: where requests come from and answers go, and where pings come from.
+func ParseDispatcher(s string) (requests, pings Spec, err error) {
+	requests, pings, err = specs(s, 1)
+	if err == nil && pings.Endpoint == "" {
+		err = usagef("%q does not say where pings come from: give the dispatcher's ping_spec behind a comma", s)
+	}
+	return requests, pings, err
+}
+
+// specs reads one or two. The second is by default that of the port so far away from the first one's; without an endpoint if there is none.
+func specs(s string, away int) (one, other Spec, err error) {
+	first, second, two := strings.Cut(s, ",")
+	if one, err = ParseSpec(strings.TrimSpace(first)); err != nil {
+		return one, other, err
+	}
+	if two {
+		other, err = ParseSpec(strings.TrimSpace(second))
+		return one, other, err
+	}
+	other = one
+	other.Endpoint = ""
+	if place, tcp := strings.CutPrefix(one.Endpoint, "tcp://"); tcp {
+		host, port, _ := net.SplitHostPort(place)
+		n, _ := strconv.Atoi(port)
+		if n += away; 1 <= n && n <= 65535 {
+			other.Endpoint = "tcp://" + net.JoinHostPort(host, strconv.Itoa(n))
+		}
+	}
+	return one, other, nil
+}
+
+func mongrel2Specs(s string) string   { return complaint(s, ParseMongrel2) }
+func dispatcherSpecs(s string) string { return complaint(s, ParseDispatcher) }
+
+func complaint(s string, parse func(string) (Spec, Spec, error)) string {
 	if s == "" {
 		return ""
 	}
-	if _, _, err := ParseMongrel2(s); err != nil {
+	if _, _, err := parse(s); err != nil {
 		return err.Error()
 	}
 	return ""
 }
 
+// BehindMongrel2 tells whether requests come from Mongrel2, or its dispatcher.
+func (c *Config) BehindMongrel2() bool { return c.Mongrel2 != "" || c.Mongrel2Dispatcher != "" }
+
 // finishMongrel2 leaves out the default address where requests come from Mongrel2.
 func (c *Config) finishMongrel2() error {
-	if c.Mongrel2 == "" {
+	if !c.BehindMongrel2() {
 		return nil
 	}
 	if c.origins[keywords["bind"]] == "" {
 		c.Bind = nil
 	}
-	requests, answers, err := ParseMongrel2(c.Mongrel2)
+	option, parse, text := "--mongrel2", ParseMongrel2, c.Mongrel2
+	switch {
+	case c.Mongrel2Dispatcher == "":
+	case c.Mongrel2 != "":
+		return usagef("--mongrel2 and --mongrel2-dispatcher exclude each other: behind a dispatcher give the second alone")
+	default:
+		option, parse, text = "--mongrel2-dispatcher", ParseDispatcher, c.Mongrel2Dispatcher
+	}
+	one, other, err := parse(text)
 	switch {
 	case err != nil:
 		return err
-	case c.WorkerCount() > 1 && (requests.Bind || answers.Bind):
-		return usagef("--mongrel2 has #bind, which only one process can do: leave it out, or --workers")
+	case c.WorkerCount() > 1 && (one.Bind || other.Bind):
+		return usagef("%s has #bind, which only one process can do: leave it out, or --workers", option)
+	case c.WorkerCount() > 1 && c.Mongrel2Dispatcher != "" && one.Identity != "":
+		return usagef("%s has an identity, which only one process can have: leave it out, or --workers", option)
 	case c.Warmup != "" && len(c.Bind) == 0 && !c.SocketActivated:
-		return usagef("--warmup asks by HTTP, and --mongrel2 alone listens nowhere: give --bind as well, or leave --warmup out")
+		return usagef("--warmup asks by HTTP, and %s alone listens nowhere: give --bind as well, or leave --warmup out", option)
 	}
 	return nil
 }

@@ -38,6 +38,34 @@ func TestParseMongrel2(t *testing.T) {
 	}
 }
 
+func TestParseDispatcher(t *testing.T) {
+	requests, pings, err := ParseDispatcher("tcp://me@10.0.0.1:8888")
+	want := [2]Spec{{Identity: "me", Endpoint: "tcp://10.0.0.1:8888"}, {Identity: "me", Endpoint: "tcp://10.0.0.1:8889"}}
+	if err != nil || requests != want[0] || pings != want[1] {
+		t.Errorf("%+v, %+v, %v", requests, pings, err)
+	}
+	for text, says := range map[string]string{
+		"--mongrel2-dispatcher tcp://h:65535 a":                           "where pings come from",
+		"--mongrel2-dispatcher ipc:///run/d a":                            "where pings come from",
+		"--mongrel2-dispatcher h:8888 a":                                  "no place of a ZeroMQ socket",
+		"--mongrel2 tcp://h:9997 --mongrel2-dispatcher tcp://h:8888 a":    "exclude each other",
+		"--mongrel2-dispatcher tcp://h:8888#bind --workers 2 a":           "only one process can do",
+		"--mongrel2-dispatcher tcp://me@h:8888 --workers 2 a":             "only one process can have",
+		"--mongrel2-dispatcher tcp://h:8888 --warmup / a":                 "--mongrel2-dispatcher alone listens nowhere",
+		"--mongrel2-dispatcher ipc:///run/d,ipc:///run/p --workers 2 a":   "",
+		"--mongrel2-dispatcher tcp://me@h:8888 --workers 1 --threads 2 a": "",
+	} {
+		c, _, err := Parse(strings.Fields(text), func(string) string { return "" }, nil, nil)
+		if says == "" {
+			if err != nil || len(c.Bind) != 0 {
+				t.Errorf("%s: %v", text, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestMongrel2AndBind(t *testing.T) {
 	for text, want := range map[string]int{
 		"--mongrel2 tcp://h:9997 app:app":       0,

@@ -197,7 +197,7 @@ func (c *Config) applyEnvironment(env func(string) string, pid int) error {
 		c.from(keywords["bind"], originSystemd)
 		return nil
 	}
-	if port := env("PORT"); port != "" && c.origins[keywords["bind"]] == "" && c.Mongrel2 == "" {
+	if port := env("PORT"); port != "" && c.origins[keywords["bind"]] == "" && !c.BehindMongrel2() {
 		b, err := fromPort(port)
 		if err != nil {
 			return err

@@ -40,6 +40,11 @@ var tableOfListening = []Option{
 			"tcp://10.0.0.1:9997,tcp://10.0.0.1:9996. A spec is PROTO://[IDENTITY@]ENDPOINT[#bind or #connect], PROTO tcp or ipc. " +
 			"RECV_SPEC may be left out where it is the same host and the port before. Nothing else is listened on unless --bind is given.",
 		validate: mongrel2Specs, at: func(c *Config) any { return &c.Mongrel2 }},
+	{Name: "mongrel2_dispatcher", Flags: []string{"--mongrel2-dispatcher"}, Type: String, Metavar: "DISP_SPEC[,PING_SPEC]", Group: GroupListening,
+		Help: "Serve behind a dispatcher, which is between Mongrel2 and its handlers, in place of --mongrel2: have requests from its disp_spec " +
+			"and its pings from its ping_spec, such as tcp://10.0.0.1:8888,tcp://10.0.0.1:8889. A spec is as there. " +
+			"PING_SPEC may be left out where it is the same host and the port after.",
+		validate: dispatcherSpecs, at: func(c *Config) any { return &c.Mongrel2Dispatcher }},
 	{Name: "mongrel2_chroot", Flags: []string{"--mongrel2-chroot"}, Type: String, Metavar: "DIR", Group: GroupListening,
 		Help:     "The directory that is Mongrel2's root, if it is confined to one: its uploads have their names in there.",
 		validate: directoryExists, at: func(c *Config) any { return &c.Mongrel2Chroot }},

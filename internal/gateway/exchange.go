@@ -49,6 +49,7 @@ type exchange struct {
 	early   bool // began before the server began to stop
 
 	// Under link.mu.
+	apart   bool          // counted by Gateway.apart
 	watched bool          // suspended, and wants to know when the client goes
 	over    bool          // the waits of its calls are over
 	done    chan struct{} // closed then; nil: nobody waits
@@ -82,6 +83,7 @@ func newExchange(g *Gateway) *exchange {
 // reset lets go of everything that is held for the request.
 func (x *exchange) reset() {
 	x.closeUpload()
+	x.setApart(false)
 	x.facts = facts{}
 	x.message = mongrel2.Message{}
 	x.l, x.t = nil, nil

@@ -70,7 +70,8 @@ type Gateway struct {
 	crowded atomic.Bool // more is queued for Mongrel2 itself than it takes
 	full    atomic.Bool // no messages come until goOn
 	gathering
-	said complaints
+	apart apart
+	said  complaints
 }
 
 // complaints are what is said once a minute.

@@ -409,6 +409,9 @@ func (l *link) settle(hangUp bool) {
 		l.push(true)
 	}
 	if left := l.at < len(l.out) && !l.gone; left && !l.pumped {
+		if l.cur != nil {
+			l.cur.setApart(true)
+		}
 		go l.await(l.g.cfg.WriteTimeout, nil, func() bool { return l.at == len(l.out) })
 	}
 	l.next()

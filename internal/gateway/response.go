@@ -97,6 +97,7 @@ func (x *exchange) File(fd int, off, n int64, f bridge.Finish, loose bool) {
 	x.send(true)
 	l.mu.Lock()
 	l.pumped = true
+	x.setApart(true)
 	l.mu.Unlock()
 	on := t
 	if loose {
@@ -210,6 +211,7 @@ func (x *exchange) Suspended(gone bool) {
 	if !l.gone {
 		l.push(true)
 	}
+	x.setApart(true)
 	if x.watched = gone; gone && l.gone { // before that
 		x.ClientGone()
 	}
@@ -219,6 +221,7 @@ func (x *exchange) Suspended(gone bool) {
 func (x *exchange) Resume(t *crew.Thread) {
 	x.l.mu.Lock()
 	x.watched = false
+	x.setApart(false)
 	x.l.mu.Unlock()
 	if x.GoOn(t, &x.g.locals[t.Index()]) {
 		x.answered()

@@ -25,8 +25,8 @@ const exitUsage = 2
 var usage = map[string]string{
 	"dispatcher": `usage: m2wsgi.device.dispatcher [options] send_spec [recv_spec] disp_spec [ping_spec]
 
-Takes requests from Mongrel2 at send_spec and gives each to the handler with the fewest, which connect to disp_spec with
---conn-type=Dispatcher. Without recv_spec answers go to send_spec's port - 1, without ping_spec handlers listen for pings at
+Takes requests from Mongrel2 at send_spec and gives each to the handler with the fewest, which connect to disp_spec (gowsgi
+--mongrel2-dispatcher DISP_SPEC,PING_SPEC, or m2wsgi --conn-type=Dispatcher). Without recv_spec answers go to send_spec's port - 1, without ping_spec handlers listen for pings at
 disp_spec's port + 1. With three specs they are send_spec, recv_spec and disp_spec.
 
   --ping-interval=SECONDS  between two pings (default 1); who does not answer two gets nothing more, and if its connection has

@@ -39,7 +39,8 @@ type dispatcher struct {
 	out      output
 	pings    int // that were sent
 	handlers map[string]*handler
-	order    uint64 // of giving: who was given something last
+	asked    map[string]int // who was asked to forget what it has, and pings then
+	order    uint64         // of giving: who was given something last
 	clients  map[string]*client
 	recent   []string // of clients without anything running, the oldest first
 	pending  []*task  // for whoever is free next: of each client the first
@@ -75,7 +76,8 @@ type client struct {
 	tasks   []*task // that run; answers are for the first
 	socket  bool    // a WebSocket: the handler keeps it
 	listed  bool    // in recent
-	stale   bool    // of a Mongrel2 that is no more; another's may have the same number
+	flow    flow
+	stale   bool // of a Mongrel2 that is no more; another's may have the same number
 }
 
 // task is a request.
@@ -91,7 +93,7 @@ type task struct {
 }
 
 func newDispatcher(s settings, out output) *dispatcher {
-	return &dispatcher{settings: s, out: out, handlers: map[string]*handler{}, clients: map[string]*client{}}
+	return &dispatcher{settings: s, out: out, handlers: map[string]*handler{}, asked: map[string]int{}, clients: map[string]*client{}}
 }
 
 // full tells whether no more requests should be taken from Mongrel2.
@@ -123,6 +125,7 @@ func (d *dispatcher) fromServer(message []byte) {
 	}
 	if c != nil {
 		c.stale = false
+		c.flow.begins(r)
 	}
 	if c != nil && len(c.tasks) > 0 && r.continues() {
 		t := c.tasks[len(c.tasks)-1]
@@ -142,6 +145,7 @@ func (d *dispatcher) fromServer(message []byte) {
 	}
 	if c == nil {
 		c = &client{key: key}
+		c.flow.begins(r)
 		d.clients[key] = c
 	}
 	t := &task{request: r, messages: [][]byte{message}, client: c, progress: progress{noBody: r.head()}}
@@ -185,11 +189,15 @@ func (d *dispatcher) give(t *task, h *handler) {
 }
 
 func (d *dispatcher) assign(t *task, h *handler) {
-	t.handler, t.client.handler = h, h
+	c := t.client
+	t.handler, c.handler = h, h
 	h.running[t] = struct{}{}
 	d.order++
 	h.given, t.order = d.order, d.order
-	for _, m := range t.messages {
+	for i, m := range t.messages {
+		if i == 0 && t == c.tasks[0] {
+			m = c.flow.introduce(h, t.request, m)
+		}
 		d.out.toHandler(h.id, m)
 	}
 }
@@ -281,6 +289,7 @@ func (d *dispatcher) notice(c *client, r request, message []byte) {
 	if c == nil {
 		return // no handler has seen it
 	}
+	c.flow.taken(r)
 	if c.handler != nil {
 		d.out.toHandler(c.handler.id, message)
 	}
@@ -347,19 +356,30 @@ func (d *dispatcher) fromHandler(id string, body []byte) {
 		d.leave(id, h)
 		return
 	}
-	slots, told := slotsOf(body)
-	hello := len(body) == 0 || told
+	word, slots := wordOf(body)
+	hello := len(body) == 0 || word != 0
+	if h != nil && word == fresh { // what it had it has thrown away
+		d.release(h)
+		h = nil
+	}
 	if h == nil {
-		if !hello { // an answer of one that was given up
-			d.forward(nil, body)
+		switch {
+		case !hello: // an answer of one that was given up, or of before this dispatcher: its number may be another client's by now
+			return
+		case word == runs: // it may still have requests like that
+			if _, once := d.asked[id]; !once { // it may have said so twice before it hears that
+				d.asked[id] = d.pings
+				d.out.toHandler(id, []byte{fresh})
+			}
 			return
 		}
+		delete(d.asked, id)
 		h = &handler{id: id, slots: d.slots, running: map[*task]struct{}{}}
 		d.handlers[id] = h
 		d.out.log(fmt.Sprintf("handler %q is here", id))
 	}
 	h.heard = d.pings
-	if told {
+	if word != 0 {
 		h.slots = slots
 	}
 	if h.state != left || hello {
@@ -371,18 +391,30 @@ func (d *dispatcher) fromHandler(id string, body []byte) {
 	d.flush()
 }
 
-// slotsOf reads T and a number: how many requests a handler runs at once.
-func slotsOf(body []byte) (int, bool) {
-	if len(body) < 2 || len(body) > 7 || body[0] != 'T' {
-		return 0, false
+// What a handler says that knows more than m2wsgi's, before the number of requests that it runs at once.
+const (
+	runs  = 'T' // it is here, and so many
+	fresh = 'N' // and has nothing from before, as the dispatcher, to which it was new, has asked by the same letter
+)
+
+// wordOf reads such a word; 0: it is none.
+func wordOf(body []byte) (word byte, slots int) {
+	if len(body) < 2 || len(body) > 7 || body[0] != runs && body[0] != fresh {
+		return 0, 0
 	}
 	n, err := strconv.Atoi(string(body[1:]))
-	return n, err == nil && n > 0
+	if err != nil || n < 1 {
+		return 0, 0
+	}
+	return body[0], n
 }
 
 // leave gives a handler nothing more, and tells it so: what it was given is before that on its way.
 func (d *dispatcher) leave(id string, h *handler) {
 	if h != nil {
+		if h.state != left {
+			d.out.log(fmt.Sprintf("handler %q leaves", id))
+		}
 		h.state = left
 		h.heard = d.pings
 		for _, c := range d.clients {
@@ -394,7 +426,6 @@ func (d *dispatcher) leave(id string, h *handler) {
 		if len(h.running) == 0 {
 			delete(d.handlers, id)
 		}
-		d.out.log(fmt.Sprintf("handler %q leaves", id))
 	}
 	d.out.toHandler(id, []byte("X"))
 }
@@ -413,7 +444,7 @@ func (d *dispatcher) forward(h *handler, body []byte) {
 			ids = append(ids, id)
 		} else if len(c.tasks) == 0 {
 			continue
-		} else if h != nil && c.tasks[0].handler == h {
+		} else if c.tasks[0].handler == h {
 			ids = append(ids, id)
 			if !a.Control {
 				d.follow(c, a.Data)
@@ -434,6 +465,7 @@ func (d *dispatcher) forward(h *handler, body []byte) {
 func (d *dispatcher) follow(c *client, body []byte) {
 	t := c.tasks[0]
 	t.begun = true
+	c.flow.sent(body)
 	if len(body) == 0 { // the connection is closed
 		d.drop(c)
 		return
@@ -484,15 +516,25 @@ func (d *dispatcher) tick() {
 			h.state = doubtful
 		}
 	}
+	for id, at := range d.asked {
+		if d.pings-at >= 2 { // the question was lost with its connection
+			delete(d.asked, id)
+		}
+	}
 	d.pings++
 	d.out.ping()
 	d.flush()
 }
 
-// bury gives what a handler ran to others: all of which nothing has been answered.
+// bury gives up a handler.
 func (d *dispatcher) bury(h *handler) {
-	delete(d.handlers, h.id)
 	d.out.forget(h.id)
+	d.release(h)
+}
+
+// release gives what a handler ran, and has no more, to others: all of which nothing has been answered.
+func (d *dispatcher) release(h *handler) {
+	delete(d.handlers, h.id)
 	if h.state != left || len(h.running) > 0 {
 		d.out.log(fmt.Sprintf("handler %q is dead; it was running %d requests", h.id, len(h.running)))
 	}

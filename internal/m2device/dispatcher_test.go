@@ -101,6 +101,8 @@ func TestRequestsWaitForAHandler(t *testing.T) {
 		t.Errorf("%d are busy", d.busy())
 	}
 	d.answer("a", "T1")
+	d.want(t, "a<N")
+	d.answer("a", "N1")
 	d.want(t, "a<"+get(1, ""))
 	d.request(get(3, ""))
 	d.want(t)
@@ -359,6 +361,63 @@ func TestLateAnswerToMany(t *testing.T) {
 	d.want(t, ">srv 5:X 1 9, 1:x,]")
 	d.answer("a", "srv 3:1 9, hello")
 	d.want(t, ">srv 3:1 9, hello")
+}
+
+// What a handler has from before the dispatcher knew it is for clients whose numbers others may have by now.
+func TestAHandlerThatIsNewHasNothing(t *testing.T) {
+	d := newDesk(settings{}, "b")
+	d.handlers["b"].slots = 1
+	d.request(get(1, ""))
+	d.request(get(2, ""))
+	d.want(t, "b<"+get(1, ""))
+	d.answer("a", answerTo(1, ok)) // of a connection before
+	d.answer("a", answerTo(2, ok))
+	d.answer("a", answerTo(3, ok))
+	d.want(t)
+	d.answer("a", "T2")
+	d.answer("a", "T2")
+	d.answer("a", answerTo(2, ok))
+	d.want(t, "a<N")
+	d.answer("a", "N2")
+	d.want(t, "a<"+get(2, ""))
+	d.answer("a", "N2") // the second one has thrown that away, too
+	d.want(t, "a<"+get(2, ""))
+	d.answer("a", answerTo(2, ok))
+	d.want(t, ">"+answerTo(2, ok))
+}
+
+// Mongrel2 says with a connection's first request how much its client may be sent, and with no other one.
+func TestWhatAClientTakesIsToldToItsNextHandler(t *testing.T) {
+	d := newDesk(settings{}, "a", "b")
+	d.handlers["b"].given, d.order = 1, 1
+	first := get(1, `,"DOWNLOAD_CREDITS":"1000"`)
+	d.request(first)
+	d.want(t, "a<"+first)
+	d.answer("a", answerTo(1, ok))
+	d.clear()
+	d.request(get(1, ""))
+	d.want(t, "b<"+get(1, fmt.Sprintf(`,"DOWNLOAD_CREDITS":"%d"`, 1000-len(ok))))
+	d.answer("b", answerTo(1, ok))
+	d.clear()
+	taken := `srv 1 @* 41:{"METHOD":"JSON","DOWNLOAD_CREDITS":"70"},18:{"type":"credits"},`
+	d.request(taken)
+	d.want(t, "b<"+taken)
+	d.handlers["b"].running[&task{}] = struct{}{}
+	d.request(get(1, ""))
+	d.want(t, "a<"+get(1, fmt.Sprintf(`,"DOWNLOAD_CREDITS":"%d"`, 1070-2*len(ok))))
+	d.answer("a", answerTo(1, ok))
+	d.clear()
+	d.request(get(1, "")) // who has followed it knows
+	d.want(t, "a<"+get(1, ""))
+	tagged := "srv 1 / 15:6:METHOD,3:GET,}0:,"
+	r, err := parseRequest([]byte(tagged))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err = parseRequest(r.with("name", "value"))
+	if all, _ := r.all(); err != nil || all["name"] != "value" || all["METHOD"] != "GET" {
+		t.Errorf("%v %v", all, err)
+	}
 }
 
 // Requests of one connection that do not wait for answers go to one handler, in their order, and so do they again.

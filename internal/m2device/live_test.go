@@ -39,8 +39,15 @@ func TestMain(m *testing.M) {
 func handle(at string) {
 	requests := make(chan []byte, 1<<16)
 	disp, ping, _ := strings.Cut(at, " ")
-	dealer := zeromq.New(zeromq.Dealer, zeromq.Options{Receive: func(m zeromq.Message) { requests <- m[1] }})
+	var dealer *zeromq.Socket
 	say := func(body string) { _, _ = dealer.Send(nil, []byte(body)) }
+	dealer = zeromq.New(zeromq.Dealer, zeromq.Options{Receive: func(m zeromq.Message) {
+		if string(m[1]) == "N" {
+			say("N4")
+			return
+		}
+		requests <- m[1]
+	}})
 	pings := zeromq.New(zeromq.Sub, zeromq.Options{Receive: func(zeromq.Message) { say("T4") }})
 	pings.Subscribe(nil)
 	if dealer.Connect(disp) != nil || pings.Connect(ping) != nil {

@@ -11,8 +11,9 @@ import (
 type request struct {
 	mongrel2.Message
 	method   string
-	uploaded bool // the second message of an upload
-	streams  bool // this is a part of a body that is streamed
+	credits  string // what the client may be sent, or has taken; "": it does not say
+	uploaded bool   // the second message of an upload
+	streams  bool   // this is a part of a body that is streamed
 }
 
 func parseRequest(b []byte) (r request, err error) {
@@ -29,6 +30,8 @@ func (r *request) Field(name, value []byte) error {
 	switch string(name) {
 	case "METHOD":
 		r.method = string(value)
+	case creditField:
+		r.credits = string(value)
 	case "UPLOAD_STREAM":
 		r.streams = true
 	case "x-mongrel2-upload-done":

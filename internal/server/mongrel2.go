@@ -5,13 +5,10 @@ package server
 import (
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/gateway"
-	"github.com/gowsgi/gowsgi/internal/h1"
-	"github.com/gowsgi/gowsgi/internal/request"
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
 
@@ -52,19 +49,6 @@ func (m *mongrel2) subscribed(yes bool) {
 	m.gateway.Lost()
 }
 
-// serving is where requests come from, in words: listening is the same for listeners, of which there are some if some is set.
-func serving(cfg *config.Config, listening string, some bool) string {
-	if cfg.Mongrel2 == "" {
-		return listening
-	}
-	requests, _, _ := config.ParseMongrel2(cfg.Mongrel2)
-	here := "serving Mongrel2 at " + requests.Endpoint
-	if !some {
-		return here
-	}
-	return listening + " and " + here
-}
-
 func (m *mongrel2) say(line string) { m.log.Warn(line) }
 
 // Resume implements gateway.In.
@@ -73,20 +57,12 @@ func (m *mongrel2) Resume() { m.pull.Resume() }
 // Drain implements gateway.In.
 func (m *mongrel2) Drain() { m.pull.Drain(min(drainTime, m.cfg.GracefulTimeout)) }
 
-// begin makes the gateway and the socket of the requests, which whoever leads reads. Before anybody leads.
+// begin implements behind. Whoever leads reads what comes.
 func (m *mongrel2) begin(s *Server, plain uint8) {
-	http := s.http
-	m.gateway = gateway.New(m.cfg, m.log, gateway.Server{
-		Crew: s.crew, Requests: http.Requests(), Limits: http.Limits(), Lines: http.Lines, Wake: s.loop.Wake, Number: h1.NewNumber,
-		Template: plain, Sockets: h1.SocketOptions(m.cfg),
-		Admit: func(r *request.Request, from netip.Addr, script []byte, secure uint32) (int, string, time.Duration) {
-			a := http.Admit(r, from, script, secure)
-			return a.Status, a.Reason, a.Retry
-		},
-	}, m, m.pub)
+	m.gateway = newGateway(s, plain, m, m.pub)
 	m.pull = zeromq.New(zeromq.Pull, zeromq.Options{Identity: []byte(m.requests.Identity), Log: m.say, Paused: true, Loop: s.loop,
 		Receive: m.gateway.Receive, Full: m.gateway.Full})
-	http.Host(m.gateway)
+	s.http.Host(m.gateway)
 }
 
 // connect has requests come.

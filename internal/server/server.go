@@ -57,7 +57,7 @@ type Server struct {
 	worker    *worker          // nil: the process is nobody's worker
 	manager   *systemd.Manager // nil: nobody is to hear of it
 	up        func()           // to be called when it is; or nil
-	mongrel2  *mongrel2        // nil: requests come by HTTP only
+	mongrel2  behind           // nil: requests come by HTTP only
 }
 
 // New makes a server that logs to log. Listen and Serve follow.
@@ -78,8 +78,8 @@ func New(cfg *config.Config, log *slog.Logger) (*Server, error) {
 
 // Listen binds every address of the configuration.
 func (s *Server) Listen() (err error) {
-	if s.listeners, err = listen(s.cfg); err == nil && s.cfg.Mongrel2 != "" {
-		s.mongrel2, err = newMongrel2(s.cfg, s.log)
+	if s.listeners, err = listen(s.cfg); err == nil && s.cfg.BehindMongrel2() {
+		s.mongrel2, err = newBehind(s.cfg, s.log)
 	}
 	for i, ln := range s.listeners {
 		switch {

@@ -54,7 +54,7 @@ const (
 
 // drive has x driven from here on, if its socket has a loop.
 func (x *session) drive() error {
-	if x.s.o.Loop == nil || x.s.kind != Pull {
+	if x.s.o.Loop == nil || x.s.kind != Pull && x.s.kind != Dealer {
 		return nil
 	}
 	fd := -1
@@ -68,7 +68,7 @@ func (x *session) drive() error {
 	_ = x.conn.Close() // fd is the connection's only one now
 	d := &driven{Conn: x.conn, x: x, fd: fd, ended: make(chan struct{}), state: paused}
 	d.wait.Fn = d.ready
-	x.conn, x.raw, x.d.from, x.driven = d, nil, d, d
+	x.conn, x.raw, x.d.from, x.driven = d, rawFD(fd), d, d
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (d *driven) Read(b []byte) (int, error) {
 	}
 }
 
-// Write implements io.Writer, for answers to commands, which nearly always find room. On the writer.
+// Write implements io.Writer. On the session's writer.
 func (d *driven) Write(b []byte) (n int, err error) {
 	for n < len(b) {
 		if d.isClosed() {
@@ -214,4 +214,22 @@ func (d *driven) isClosed() bool {
 // CloseWrite half-closes it.
 func (d *driven) CloseWrite() error {
 	return os.NewSyscallError("shutdown", unix.Shutdown(d.fd, unix.SHUT_WR))
+}
+
+// rawFD is a descriptor as syscall.RawConn, as far as tryWrite needs one.
+type rawFD int
+
+// Control implements syscall.RawConn.
+func (fd rawFD) Control(f func(uintptr)) error {
+	f(uintptr(fd))
+	return nil
+}
+
+// Read implements syscall.RawConn.
+func (fd rawFD) Read(func(uintptr) bool) error { return errors.ErrUnsupported }
+
+// Write implements syscall.RawConn: once, without waiting.
+func (fd rawFD) Write(f func(uintptr) bool) error {
+	f(uintptr(fd))
+	return nil
 }

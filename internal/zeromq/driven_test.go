@@ -71,6 +71,8 @@ func TestDriven(t *testing.T) {
 		"MutePeers":             TestMutePeersKeepNobodyOut,
 		"PeerThatReadsNoAnswer": TestPeerThatReadsNoAnswers,
 		"Libzmq":                TestLibzmqPushesToOurs,
+		"RouterAndDealer":       TestRouterAndDealer,
+		"LibzmqRouter":          TestLibzmqRouterAndOurDealer,
 	} {
 		t.Run(name, test)
 	}

@@ -119,10 +119,10 @@ func (x *session) run(l *link) error {
 	_ = x.conn.Close()
 	close(x.over)
 	<-written
-	if x.driven != nil {
-		x.driven.release()
-	}
 	x.finished()
+	if x.driven != nil {
+		x.driven.release() // now that no link has it
+	}
 	close(x.gone)
 	return err
 }

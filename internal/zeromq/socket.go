@@ -26,7 +26,7 @@ type Options struct {
 	// Receive gets what comes, on the connection's goroutine, so that with several connections calls overlap. As long
 	// as it does not return nothing more is read from that peer. A ROUTER's message begins with the peer's identity.
 	Receive func(Message)
-	// Loop is who reads the connections of a PULL in place of goroutines; nil: nobody. Receive is then called on its leader,
+	// Loop is who reads the connections of a PULL or DEALER in place of goroutines; nil: nobody. Receive is then called on its leader,
 	// within Poll, and must not wait.
 	Loop *reactor.Loop
 	// Full is asked by a Loop's leader before each message: true, and nothing more is delivered before Resume. nil: never.

@@ -67,7 +67,7 @@ func open(t *testing.T, kind Type, o Options) *Socket {
 			log(line)
 		}
 	}
-	if kind == Pull && drives(t) {
+	if (kind == Pull || kind == Dealer) && drives(t) {
 		o.Loop = led(t)
 	}
 	s := New(kind, o)

@@ -2,6 +2,7 @@ import subprocess
 
 import pytest
 
+from harness.devices import Device, device_command
 from harness.mongrel2 import Mongrel2, missing, zmq_missing
 from harness.server import Stream, environment
 from harness.waiting import LIMIT
@@ -33,6 +34,23 @@ def zmq():
     import zmq
 
     return zmq
+
+
+@pytest.fixture
+def device(form):
+    """device(name, *arguments) starts one in this form."""
+    started = []
+
+    def start(name, *arguments):
+        command = [*device_command(form), name]
+        if form.kind == "pip":
+            command = [form.interpreter.python, "-m", f"gowsgi.m2wsgi.device.{name}"]
+        started.append(Device([*command, *arguments]))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
 
 
 class Program:

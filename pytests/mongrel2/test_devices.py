@@ -1,58 +1,15 @@
 """The devices between a real Mongrel2 and handlers that are programs of their own, on libzmq."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness.forms import binary
+from harness.devices import Device
 from harness.mongrel2 import accepts, reserved_ports
-from harness.server import Stream, environment
 from harness.waiting import LIMIT, wait_until
 
 HANDLER = Path(__file__).with_name("plain_handler.py")
-
-
-class Device:
-    """A program that is told to end by SIGTERM, and does."""
-
-    def __init__(self, command, env=None):
-        self.process = subprocess.Popen(
-            command, env=environment(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        self.said = Stream(self.process.stdout)
-
-    def say(self, pattern):
-        assert self.said.wait_for(pattern), f"it never said {pattern!r}, but {self.said.since()}"
-
-    def stop(self):
-        self.process.terminate()
-        status = self.process.wait(LIMIT)
-        said = self.said.finish()
-        assert status == 0, f"status {status}; it said {said}"
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(LIMIT)
-        self.process.stdin.close()
-        self.said.finish()
-
-
-@pytest.fixture
-def device(form):
-    """device(name, *arguments) starts one in this form."""
-    started = []
-
-    def start(name, *arguments):
-        module = [form.interpreter.python, "-m", f"gowsgi.m2wsgi.device.{name}"]
-        command = [str(binary()), "m2wsgi-device", name] if form.kind == "binary" else module
-        started.append(Device([*command, *arguments]))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.kill()
 
 
 @pytest.fixture
