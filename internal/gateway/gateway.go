@@ -67,15 +67,14 @@ type Gateway struct {
 	drained  atomic.Bool
 	over     atomic.Bool
 
-	crowded atomic.Bool // more is queued for Mongrel2 itself than it takes
-	full    atomic.Bool // no messages come until goOn
+	full atomic.Bool // no messages come until goOn
 	gathering
 	apart apart
 	said  complaints
 }
 
 // complaints are what is said once a minute.
-type complaints struct{ malformed, uploads sparse }
+type complaints struct{ malformed, uploads, senders sparse }
 
 type sparse struct{ next atomic.Int64 }
 
@@ -86,7 +85,11 @@ func (s *sparse) due() bool {
 }
 
 // sender is a Mongrel2 server.
-type sender struct{ name []byte }
+type sender struct {
+	name    []byte
+	crowded atomic.Bool // more is queued for it than it takes
+	links   int         // of its clients; with Gateway.mu
+}
 
 // key names a client's connection.
 type key struct {
@@ -123,8 +126,12 @@ func (g *Gateway) Full() bool {
 }
 
 func (g *Gateway) enough() bool {
-	return g.queued.Load() >= g.most() && g.needy.Load() == 0 && !g.over.Load()
+	n := g.queued.Load()
+	return n >= g.most() && (g.needy.Load() == 0 || n >= needyMost*g.most()) && !g.over.Load()
 }
+
+// needyMost is how many times as many may wait where messages have to come for who waits for one.
+const needyMost = 64
 
 // goOn has messages come again.
 func (g *Gateway) goOn() {
@@ -169,16 +176,12 @@ func (g *Gateway) take(text []byte) {
 	}
 }
 
-// Lost says that all clients have gone, with their server. Any goroutine.
-func (g *Gateway) Lost() {
-	g.mu.Lock()
-	all := make([]*link, 0, len(g.links))
-	for _, l := range g.links {
-		all = append(all, l)
-	}
-	g.mu.Unlock()
-	for _, l := range all {
-		l.lost()
+// Lost says that the servers whose names begin so have gone, and their clients with them. Any goroutine.
+func (g *Gateway) Lost(name []byte) {
+	for _, l := range g.all() {
+		if bytes.HasPrefix(l.key.of.name, name) {
+			l.lost()
+		}
 	}
 }
 
@@ -245,7 +248,7 @@ func (g *Gateway) link(m *mongrel2.Message) *link {
 	defer g.mu.Unlock()
 	s := g.senders[string(m.Sender)]
 	if s == nil {
-		if len(g.senders) >= maxSenders {
+		if len(g.senders) >= maxSenders && !g.forgetSenders() {
 			return nil
 		}
 		s = &sender{name: bytes.Clone(m.Sender)}
@@ -259,6 +262,7 @@ func (g *Gateway) link(m *mongrel2.Message) *link {
 		}
 		l = &link{g: g, key: k}
 		g.links[k] = l
+		s.links++
 	}
 	return l
 }
@@ -270,6 +274,7 @@ func (g *Gateway) forgetSome() {
 		if l.mu.Lock(); l.cur == nil {
 			l.gone = true
 			delete(g.links, k)
+			k.of.links--
 		}
 		l.mu.Unlock()
 		if tried++; tried == 64 {
@@ -283,8 +288,20 @@ func (g *Gateway) forget(l *link) {
 	g.mu.Lock()
 	if g.links[l.key] == l {
 		delete(g.links, l.key)
+		l.key.of.links--
 	}
 	g.mu.Unlock()
+}
+
+// forgetSenders makes room among servers without clients; false: there are none. With g.mu.
+func (g *Gateway) forgetSenders() bool {
+	before := len(g.senders)
+	for name, s := range g.senders {
+		if s.links == 0 {
+			delete(g.senders, name)
+		}
+	}
+	return len(g.senders) < before
 }
 
 // arrived begins a request whose fields are known.
@@ -295,6 +312,9 @@ func (g *Gateway) arrived(x *exchange) {
 	for {
 		l := g.link(&x.message)
 		if l == nil {
+			if g.said.senders.due() {
+				g.log.Error("requests come from too many Mongrel2 servers at once; some are ignored", "servers", maxSenders, "server", string(x.message.Sender))
+			}
 			g.recycle(x)
 			return
 		}

@@ -53,7 +53,7 @@ func (p *paper) Send(parts ...[]byte) (bool, error) {
 	return true, nil
 }
 
-func (p *paper) Room(<-chan struct{}) bool { return true }
+func (p *paper) RoomFor([]byte, <-chan struct{}) bool { return true }
 
 // Queue implements Out.
 func (p *paper) Queue(parts ...[]byte) (bool, error) {
@@ -256,7 +256,7 @@ func TestAServerThatHasGone(t *testing.T) {
 	r.take([]byte(asks(7, "")))
 	r.take([]byte(asks(7, "")))
 	x := r.offered()
-	r.Lost()
+	r.Lost(nil)
 	if !x.Gone() {
 		t.Error("nobody has told")
 	}
@@ -520,4 +520,55 @@ func FuzzMessages(f *testing.F) {
 			x.answers("answer")
 		}
 	})
+}
+
+// Who has gone takes his clients with him, and nobody else's.
+func TestLostByName(t *testing.T) {
+	r := newRig(t)
+	other := strings.Replace(asks(7, ""), "uuid", "other", 1)
+	r.comes(asks(7, ""))
+	r.comes(other)
+	a, b := r.offered(), r.offered()
+	r.Lost([]byte("uu"))
+	if !a.l.isGone() || b.l.isGone() {
+		t.Errorf("its client is gone: %v, the other's: %v", a.l.isGone(), b.l.isGone())
+	}
+}
+
+// Servers that have no client any more are forgotten when there are too many; else it is said that one is ignored.
+func TestManyServers(t *testing.T) {
+	r := newRig(t)
+	for n := range maxSenders + 1 {
+		r.comes(strings.Replace(asks(n, ""), "uuid", fmt.Sprint("server", n), 1))
+	}
+	for range maxSenders {
+		if r.offered() == nil {
+			t.Fatal("requests are missing")
+		}
+	}
+	if r.offered() != nil || !strings.Contains(r.log.String(), "too many Mongrel2 servers") {
+		t.Errorf("one too many: %s", r.log)
+	}
+	r.Lost([]byte("server9"))
+	r.comes(strings.Replace(asks(1, ""), "uuid", "new", 1))
+	if r.offered() == nil {
+		t.Error("a new server is not served")
+	}
+}
+
+// However many wait for credits, not everything is taken.
+func TestNeedyHasABound(t *testing.T) {
+	r := newRig(t)
+	r.need(1)
+	defer r.need(-1)
+	n := 0
+	for ; !r.Full(); n++ {
+		if n > needyMost*int(r.most()) {
+			t.Fatal("no bound")
+		}
+		r.comes(asks(n, ""))
+	}
+	if n < 2*int(r.most()) {
+		t.Error("full with", n)
+	}
 }

@@ -18,7 +18,8 @@ type Out interface {
 	Queue(parts ...[]byte) (room bool, err error)
 	// Flush sends what Queue has queued.
 	Flush()
-	Room(done <-chan struct{}) bool
+	// RoomFor waits until there is room for messages that begin so.
+	RoomFor(to []byte, done <-chan struct{}) bool
 }
 
 const (
@@ -38,9 +39,9 @@ func (x *exchange) gathers() bool {
 	return x.t != nil && x.t.Leads() && len(x.out) < gatherBelow && x.g.queued.Load() > 0
 }
 
-// send sends a message. gather: it may wait for others. It never waits itself: what does not go now is queued, and only a socket
-// that is closed takes nothing.
-func (g *Gateway) send(message []byte, gather bool) {
+// send sends a message to a server. gather: it may wait for others. It never waits itself: what does not go now is queued, and only
+// a socket that is closed takes nothing.
+func (g *Gateway) send(to *sender, message []byte, gather bool) {
 	room := true
 	if !gather && g.held.Load() == 0 {
 		room, _ = g.out.Send(message)
@@ -56,8 +57,8 @@ func (g *Gateway) send(message []byte, gather bool) {
 			g.Flush()
 		}
 	}
-	if !room && !g.crowded.Load() {
-		g.crowded.Store(true)
+	if !room && !to.crowded.Load() {
+		to.crowded.Store(true)
 	}
 }
 

@@ -231,7 +231,7 @@ func (l *link) credit(n int64) {
 // send sends a message. With l.mu.
 func (l *link) send(message []byte) {
 	l.msg = message
-	l.g.send(message, false)
+	l.g.send(l.key.of, message, false)
 }
 
 // put sends the answer's next bytes: message, of which the first prefix bytes say for whom it is. more: others may follow at once;
@@ -249,7 +249,7 @@ func (l *link) puts(message []byte, prefix int, more, gather bool) {
 		return
 	}
 	if l.at == len(l.out) && n <= l.most() && !(more && l.soon()) {
-		l.g.send(message, gather)
+		l.g.send(l.key.of, message, gather)
 		l.left(n, more)
 		return
 	}

@@ -138,7 +138,7 @@ func (x *exchange) pump(fd int, off, n int64, f bridge.Finish, on *crew.Thread) 
 	prefix := len(message)
 	short := false
 	for n > 0 {
-		if !l.await(g.cfg.WriteTimeout, nil, func() bool { return l.at == len(l.out) }) || !g.room(nil) {
+		if !l.await(g.cfg.WriteTimeout, nil, func() bool { return l.at == len(l.out) }) || !g.room(l.key.of, nil) {
 			break
 		}
 		message = appendFile(message[:prefix], fd, off, min(n, piece))
@@ -231,7 +231,7 @@ func (x *exchange) Resume(t *crew.Thread) {
 
 // Full implements request.Client.
 func (x *exchange) Full() bool {
-	return x.g.crowded.Load() || x.l.pending() > x.g.cfg.ResponseBuffer
+	return x.l.key.of.crowded.Load() || x.l.pending() > x.g.cfg.ResponseBuffer
 }
 
 // Drain implements request.Client: a quarter has to be gone.
@@ -248,18 +248,18 @@ func (x *exchange) Drain() bool {
 	}
 	l.mu.Unlock()
 	low := x.g.cfg.ResponseBuffer / 4 * 3
-	return l.await(x.g.cfg.WriteTimeout, done, func() bool { return len(l.out)-l.at <= low }) && x.g.room(done)
+	return l.await(x.g.cfg.WriteTimeout, done, func() bool { return len(l.out)-l.at <= low }) && x.g.room(l.key.of, done)
 }
 
-// room waits until Mongrel2 itself has taken enough.
-func (g *Gateway) room(done <-chan struct{}) bool {
-	if !g.crowded.Load() {
+// room waits until a server has taken enough.
+func (g *Gateway) room(of *sender, done <-chan struct{}) bool {
+	if !of.crowded.Load() {
 		return true
 	}
-	if !g.out.Room(done) {
+	if !g.out.RoomFor(of.name, done) {
 		return false
 	}
-	g.crowded.Store(false)
+	of.crowded.Store(false)
 	return true
 }
 

@@ -378,7 +378,7 @@ func (x *exchange) endLinger(l *link, hangUp bool) {
 
 // pay gives Mongrel2 credits for n more bytes.
 func (l *link) pay(n int64) {
-	l.g.send(mongrel2.AppendControl(nil, l.key.of.name, l.key.id, mongrel2.Control{Credits: n}), false)
+	l.g.send(l.key.of, mongrel2.AppendControl(nil, l.key.of.name, l.key.id, mongrel2.Control{Credits: n}), false)
 }
 
 // Read implements request.Client.

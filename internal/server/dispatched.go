@@ -95,6 +95,9 @@ func (d dealer) Send(parts ...[]byte) (room bool, err error) {
 	return d.Socket.Send(append([][]byte{nil}, parts...)...)
 }
 
+// RoomFor implements gateway.Out: all messages go to the dispatcher.
+func (d dealer) RoomFor(_ []byte, done <-chan struct{}) bool { return d.Room(done) }
+
 // Queue implements gateway.Out: it sends, as the queue of a DEALER is its writer's.
 func (d dealer) Queue(parts ...[]byte) (room bool, err error) { return d.Send(parts...) }
 
@@ -116,7 +119,7 @@ func (d *dispatched) receive(m zeromq.Message) {
 			d.leave.Do(func() { close(d.left) })
 		}
 	case sayFresh:
-		d.gateway.Lost()
+		d.gateway.Lost(nil)
 		d.say(sayFresh)
 	default:
 		d.gateway.Receive(m)

@@ -32,7 +32,8 @@ func newMongrel2(cfg *config.Config, log *slog.Logger) (m *mongrel2, err error) 
 	if m.requests, m.answers, err = config.ParseMongrel2(cfg.Mongrel2); err != nil {
 		return nil, err
 	}
-	m.pub = zeromq.New(zeromq.Pub, zeromq.Options{Identity: []byte(m.answers.Identity), Log: m.say, Subscribed: m.subscribed, Keep: -1})
+	m.pub = zeromq.New(zeromq.Pub, zeromq.Options{Identity: []byte(m.answers.Identity), Log: m.say, Keep: -1,
+		Subscribed: m.subscribed, Left: m.left})
 	return m, nil
 }
 
@@ -46,7 +47,15 @@ func (m *mongrel2) subscribed(yes bool) {
 	}
 	m.pull.Pause()
 	m.pull.Reset()
-	m.gateway.Lost()
+	m.gateway.Lost(nil)
+}
+
+// left is called when one of several has gone: what there is of its clients, whom the next one under its name does not have, is
+// forgotten. The names of servers begin with what they subscribe to.
+func (m *mongrel2) left(names [][]byte) {
+	for _, name := range names {
+		m.gateway.Lost(name)
+	}
 }
 
 func (m *mongrel2) say(line string) { m.log.Warn(line) }

@@ -193,8 +193,20 @@ func (l *link) offer(m *outgoing, now bool) bool {
 // push is called with mu.
 func (l *link) push(m *outgoing) {
 	i := m.item()
+	if l.now != nil && l.q.len() == 0 {
+		l.now.movedAt = i.at
+	}
 	l.q.push(i)
 	l.s.queued.Add(int64(i.cost()))
+	if l.q.cost <= l.s.o.Bound {
+		return
+	}
+	m.full = true
+	if x := l.now; l.s.kind == Pub && x != nil && !x.cut && x.open && time.Since(x.movedAt) > l.s.o.Stall {
+		x.cut = true
+		_ = x.conn.Close()
+		go l.s.complain(x.conn, errDumb)
+	}
 }
 
 // takes sends a message of a socket that gives each to one link, if it can be begun at once.

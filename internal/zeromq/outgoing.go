@@ -11,6 +11,7 @@ type outgoing struct {
 	parts   [][]byte
 	size    int    // on the wire
 	kept    []byte // as it is on the wire, once somebody has to keep it
+	full    bool   // more than Bound is queued for one of those that get it
 	scratch *[]byte
 }
 

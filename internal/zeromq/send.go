@@ -3,7 +3,7 @@ package zeromq
 import "crypto/rand"
 
 // Send sends a message, without ever waiting: what the system does not take at once is copied and queued. Not room:
-// more than Bound is queued; Room waits until it is not. PUB sends to whoever has subscribed to what the first part
+// more than Bound is queued (PUB: for one of those that get the message); Room, or RoomFor, waits until it is not. PUB sends to whoever has subscribed to what the first part
 // begins with, ROUTER to the peer whose identity the first part is, the others to one peer, in turn.
 func (s *Socket) Send(parts ...[]byte) (room bool, err error) { return s.send(parts, true) }
 
@@ -24,6 +24,7 @@ func (s *Socket) send(parts [][]byte, now bool) (room bool, err error) {
 			l.offer(&m, now)
 		}
 		m.release()
+		return !m.full, nil
 	case Router:
 		s.mu.Lock()
 		l := s.byIdentity[string(parts[0])]

@@ -27,6 +27,8 @@ type session struct {
 	writing bool            // the writer writes
 	ending  bool            // half-close when all is written
 	offset  int             // of the link's first item, what has been written
+	movedAt time.Time       // when the peer last took something of what waits
+	cut     bool            // it has not for too long
 	ctl     []byte          // commands to send, before the next message
 	topics  map[string]bool // a PUB's peer has subscribed to
 	size    int             // of topics
@@ -52,6 +54,7 @@ const (
 var (
 	errDeaf   = errors.New("it sends commands and does not read the answers")
 	errTopics = errors.New("too many subscriptions")
+	errDumb   = errors.New("it takes nothing of what waits for it, and is given up")
 	errEnded  = errors.New("the connection has ended; another is made")
 	errGone   = errors.New("the link has been given up")
 )
@@ -157,6 +160,34 @@ func (x *session) finished() {
 		s.Flush() // another link may send what this one had
 	}
 	s.tell()
+	if s.o.Left != nil {
+		if gone := x.alone(); len(gone) > 0 {
+			s.o.Left(gone)
+		}
+	}
+}
+
+// alone are the subscriptions of a session that has ended which no other has.
+func (x *session) alone() (all [][]byte) {
+	for topic := range x.topics {
+		if !x.s.has(topic) {
+			all = append(all, []byte(topic))
+		}
+	}
+	return all
+}
+
+// has tells whether a peer of a PUB has subscribed to exactly this.
+func (s *Socket) has(topic string) bool {
+	for _, l := range *s.fan.Load() {
+		l.mu.Lock()
+		yes := l.now != nil && l.now.topics[topic]
+		l.mu.Unlock()
+		if yes {
+			return true
+		}
+	}
+	return false
 }
 
 // wake has the writer look.
@@ -427,6 +458,9 @@ func (x *session) batch() net.Buffers {
 // mu.
 func (x *session) advance(n int) (cost int) {
 	q := &x.l.q
+	if n > 0 {
+		x.movedAt = time.Now()
+	}
 	for q.len() > 0 {
 		left := len(q.waiting()[0].data) - x.offset
 		if n < left {

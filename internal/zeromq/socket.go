@@ -33,6 +33,8 @@ type Options struct {
 	Full func() bool
 	// Subscribed is called when what Subscribed says has changed (PUB). Calls do not overlap.
 	Subscribed func(bool)
+	// Left is called when a peer has gone, with what it had subscribed to and nobody else has (PUB).
+	Left func(topics [][]byte)
 	// Bound is from how many queued bytes on Send says that there is no room. Default: 8 MB.
 	Bound int
 	// Keep is how long what is queued for a peer that has gone is kept. PUSH, DEALER and REQ keep it without end.
@@ -44,6 +46,8 @@ type Options struct {
 	MaxMessage int
 	// Paused has the socket neither connect nor deliver before Start.
 	Paused bool
+	// Stall is after which time a PUB gives up a peer that takes nothing while more than Bound waits for it. Default: a minute.
+	Stall time.Duration
 	// Lossy: a peer for which more than Bound is queued gets nothing more until there is room, as libzmq's PUB does it.
 	Lossy bool
 	// Log gets a line about a peer that misbehaves or cannot be reached, a few a second at most.
@@ -100,6 +104,7 @@ type Socket struct {
 // waiter waits until no more than below is queued.
 type waiter struct {
 	below int64
+	to    []byte // what a message begins with: for any of those that get it; nil: altogether
 	ready chan struct{}
 }
 
@@ -107,6 +112,9 @@ type waiter struct {
 func New(t Type, o Options) *Socket {
 	if o.Bound <= 0 {
 		o.Bound = 8 << 20
+	}
+	if o.Stall <= 0 {
+		o.Stall = time.Minute
 	}
 	if o.Keep == 0 {
 		o.Keep = 10 * time.Second
@@ -303,13 +311,18 @@ func (s *Socket) Queued() int { return int(s.queued.Load()) }
 
 // Room waits until less than half of Bound is queued. False: done, or the socket was closed.
 func (s *Socket) Room(done <-chan struct{}) bool {
-	return s.await(int64(s.o.Bound/2), done) && !s.closing.Load()
+	return s.await(nil, int64(s.o.Bound/2), done) && !s.closing.Load()
+}
+
+// RoomFor is Room of a PUB for a message that begins so: less than half of Bound is queued for each peer that gets it.
+func (s *Socket) RoomFor(to []byte, done <-chan struct{}) bool {
+	return s.await(to, int64(s.o.Bound/2), done) && !s.closing.Load()
 }
 
 // await waits until no more than below is queued.
-func (s *Socket) await(below int64, done <-chan struct{}) bool {
+func (s *Socket) await(to []byte, below int64, done <-chan struct{}) bool {
 	rules.Waits("a ZeroMQ socket's queue")
-	w := waiter{below, make(chan struct{})}
+	w := waiter{below, to, make(chan struct{})}
 	s.mu.Lock()
 	s.waiters = append(s.waiters, w)
 	s.mu.Unlock()
@@ -323,7 +336,7 @@ func (s *Socket) await(below int64, done <-chan struct{}) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, other := range s.waiters {
-		if other == w {
+		if other.ready == w.ready {
 			s.waiters = append(s.waiters[:i], s.waiters[i+1:]...)
 			break
 		}
@@ -333,11 +346,15 @@ func (s *Socket) await(below int64, done <-chan struct{}) bool {
 
 // less says that so much less is queued. It is called without a lock.
 func (s *Socket) less(cost int) {
-	left := s.queued.Add(-int64(cost))
+	all := s.queued.Add(-int64(cost))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	still := s.waiters[:0]
 	for _, w := range s.waiters {
+		left := all
+		if w.to != nil {
+			left = s.behind(w.to)
+		}
 		if left <= w.below {
 			close(w.ready)
 		} else {
@@ -346,6 +363,18 @@ func (s *Socket) less(cost int) {
 	}
 	clear(s.waiters[len(still):])
 	s.waiters = still
+}
+
+// behind is how much is queued for that peer of a message that begins so for which it is most. It is called with mu.
+func (s *Socket) behind(to []byte) (most int64) {
+	for _, l := range s.links {
+		l.mu.Lock()
+		if l.now == nil || !l.now.open || l.now.wants(to) {
+			most = max(most, int64(l.q.cost))
+		}
+		l.mu.Unlock()
+	}
+	return most
 }
 
 // leave ends listening and connecting; connections stay.
@@ -416,7 +445,7 @@ func (s *Socket) Close(linger time.Duration) {
 	if linger > 0 {
 		done := make(chan struct{})
 		timer := time.AfterFunc(linger, func() { close(done) })
-		s.await(0, done)
+		s.await(nil, 0, done)
 		s.leave()
 		s.part(done)
 		timer.Stop()
