@@ -23,6 +23,7 @@ func (e *exchanges) get(number uint64) *exchange {
 }
 
 func (e *exchanges) Open(options string) (uint64, error) {
+	processors(1)
 	x, err := open(options)
 	if err != nil {
 		return 0, err
@@ -57,7 +58,9 @@ func (e *exchanges) Send(number uint64, data []byte, epoch uint64) int {
 
 func (e *exchanges) Await(number uint64, what bridge.Awaited, w *bridge.Waiter) uint64 {
 	if x := e.get(number); x != nil {
-		return x.await(what, w)
+		waiter := x.await(what, w)
+		processors(x.threads())
+		return waiter
 	}
 	return 0
 }

@@ -69,7 +69,6 @@ type exchange struct {
 	heard       bool   // there is one
 	in          []item
 	waiting     []*awaiting
-	most        int    // that ever waited at once
 	last        uint64 // number of a waiter
 	interrupted bool   // while nobody waited
 	leaving     bool   // no more requests are wanted
@@ -81,7 +80,6 @@ type exchange struct {
 }
 
 func open(text string) (*exchange, error) {
-	processors(1)
 	var o options
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return nil, err
@@ -319,20 +317,11 @@ func (x *exchange) send(data []byte, epoch uint64) int {
 }
 
 func (x *exchange) await(what bridge.Awaited, w *bridge.Waiter) uint64 {
-	number, threads := x.enter(what, w)
-	if threads > 0 {
-		processors(threads)
-	}
-	return number
-}
-
-// enter writes down who waits. threads is not 0 if as many as that have never waited before.
-func (x *exchange) enter(what bridge.Awaited, w *bridge.Waiter) (number uint64, threads int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed || what == bridge.AwaitRequest && (x.interrupted || x.left || len(x.in) > 0) ||
 		what == bridge.AwaitLeft && x.left {
-		return 0, 0
+		return 0
 	}
 	x.last++
 	x.waiting = append(x.waiting, &awaiting{number: x.last, what: what, waiter: w})
@@ -343,11 +332,7 @@ func (x *exchange) enter(what bridge.Awaited, w *bridge.Waiter) (number uint64, 
 	if x.wanted() {
 		go x.ask(true)
 	}
-	if len(x.waiting) > x.most {
-		x.most = len(x.waiting)
-		threads = x.most
-	}
-	return x.last, threads
+	return x.last
 }
 
 // probe waits for room in place of those that do.

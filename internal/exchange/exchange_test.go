@@ -3,7 +3,6 @@ package exchange
 import (
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
@@ -312,21 +311,6 @@ func TestAHandlerOfAPull2xreq(t *testing.T) {
 		t.Fatal(got)
 	}
 	eventually(t, "over", func() bool { _, _, result := x.take(); return result == bridge.ExchangeOver })
-}
-
-// One that has a single processor leaves what it has made ready to Go's monitor, which comes after milliseconds.
-func TestEachThreadLeavesProcessorsForOthers(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	x := newServer(t, true).handler(t)
-	if n := runtime.GOMAXPROCS(0); n != 1+own {
-		t.Errorf("%d processors for a program, of which one thread is sure", n)
-	}
-	for threads := range 5 {
-		defer x.forget(x.await(bridge.AwaitRequest, nil))
-		if n := runtime.GOMAXPROCS(0); n != threads+1+own {
-			t.Errorf("%d processors while %d threads wait", n, threads+1)
-		}
-	}
 }
 
 func TestMistakes(t *testing.T) {
