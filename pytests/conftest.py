@@ -80,42 +80,42 @@ def form(request):
     return request.param
 
 
-def _starter(form):
-    """A function that starts servers, and a function that ends all of them and gathers what was wrong."""
+@pytest.fixture(scope="session")
+def server_class():
+    """What serve makes; a folder may have another."""
+    return Server
+
+
+def _servers(server_class, form):
+    """Gives a function that starts servers; then ends all of them and says what was wrong."""
     servers = []
 
     def start(app, *options, **keywords):
-        server = Server(form, app, *options, **keywords)
+        server = server_class(form, app, *options, **keywords)
         servers.append(server)
         return server
 
-    def end():
-        problems = []
-        for server in servers:
-            try:
-                server.stop()
-            except AssertionError as problem:
-                problems.append(problem)
-        if problems:
-            raise problems[0]
-
-    return start, end
+    yield start
+    problems = []
+    for server in servers:
+        try:
+            server.stop()
+        except AssertionError as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0]
 
 
 @pytest.fixture
-def serve(form):
+def serve(server_class, form):
     """serve(app, *options, env=, cwd=, bind=, expect_errors=) starts a server for this test."""
-    start, end = _starter(form)
-    yield start
-    end()
+    yield from _servers(server_class, form)
 
 
 @pytest.fixture(scope="module")
-def serve_module(form):
+def serve_module(server_class, form):
     """The same, for a server that the tests of one file share."""
-    start, end = _starter(form)
-    yield start
-    end()
+    yield from _servers(server_class, form)
 
 
 @pytest.fixture

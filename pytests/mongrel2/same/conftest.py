@@ -22,32 +22,9 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=reasons[test]))
 
 
-def _servers(form):
+@pytest.fixture(scope="session")
+def server_class():
     why = missing()
     if why:
         pytest.skip(why)
-    started = []
-
-    def start(app, *options, **keywords):
-        started.append(Behind(form, app, *options, **keywords))
-        return started[-1]
-
-    yield start
-    problems = []
-    for server in started:
-        try:
-            server.stop()
-        except AssertionError as problem:
-            problems.append(problem)
-    if problems:
-        raise problems[0]
-
-
-@pytest.fixture
-def serve(form):
-    yield from _servers(form)
-
-
-@pytest.fixture(scope="module")
-def serve_module(form):
-    yield from _servers(form)
+    return Behind
