@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import time
-from typing import Any, BinaryIO, Iterator
+from typing import Any, BinaryIO, Callable, Iterator
 
 from gowsgi import _native, _waiting
 
@@ -139,12 +139,12 @@ class StreamingUploadFile:
                 raise OSError("the client has sent nothing of its body for too long")
             _sleep(LOOK_EVERY)
 
-    def read(self, size: int | None = -1) -> bytes:
-        """As a file's: size bytes, or all that are left, and fewer at the end only."""
+    def _gather(self, size: int | None, read: Callable[[int], bytes], end: bytes | None) -> bytes:
+        """What read gives until it is size bytes, or all that are left, or ends in end."""
         want = self._left() if size is None or size < 0 else min(size, self._left())
-        pieces = []
-        while want > 0:
-            piece = self.fileobj.read(want)
+        pieces: list[bytes] = []
+        while want > 0 and not (end and pieces and pieces[-1].endswith(end)):
+            piece = read(want)
             if piece:
                 pieces.append(piece)
                 want -= len(piece)
@@ -152,18 +152,13 @@ class StreamingUploadFile:
                 self._wait_for_data()
         return b"".join(pieces)
 
+    def read(self, size: int | None = -1) -> bytes:
+        """As a file's: size bytes, or all that are left, and fewer at the end only."""
+        return self._gather(size, self.fileobj.read, None)
+
     def readline(self, size: int | None = -1) -> bytes:
         """As a file's."""
-        want = self._left() if size is None or size < 0 else min(size, self._left())
-        pieces: list[bytes] = []
-        while want > 0 and not (pieces and pieces[-1].endswith(b"\n")):
-            piece = self.fileobj.readline(want)
-            if piece:
-                pieces.append(piece)
-                want -= len(piece)
-            else:
-                self._wait_for_data()
-        return b"".join(pieces)
+        return self._gather(size, self.fileobj.readline, b"\n")
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
         """As a file's."""
