@@ -7,6 +7,7 @@ Debian's package mongrel2-core is installed where that can be done (root and apt
 import contextlib
 import functools
 import os
+import random
 import shutil
 import socket
 import sqlite3
@@ -90,25 +91,30 @@ def zmq_missing():
 
 @contextlib.contextmanager
 def reserved_ports(count):
-    """Ports in a row, for a program that is told their numbers and says SO_REUSEADDR. Nobody else is given them."""
+    """Ports in a row, for a program that is told their numbers and says SO_REUSEADDR. Nobody else is given them.
+
+    They are below those that the system gives out, of which connections that have just ended may keep thousands.
+    """
     for _ in range(200):
+        first = random.SystemRandom().randrange(10000, 32000)
+        ports = list(range(first, first + count))
         with contextlib.ExitStack() as stack:
             try:
-                ports = [_reserve(stack, 0)]
-                while len(ports) < count:
-                    ports.append(_reserve(stack, ports[-1] + 1))
-            except (OSError, OverflowError):
+                for port in ports:
+                    reserve(stack, port)
+            except OSError:
                 continue
             yield ports
             return
     raise AssertionError(f"no {count} free ports in a row")
 
 
-def _reserve(stack, port):
+def reserve(stack, port):
+    """Has a port until the stack ends; OSError if somebody else has."""
     holder = stack.enter_context(socket.socket())
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind(("127.0.0.1", port))
-    return holder.getsockname()[1]
+    # Not before: two that say so may have the same port as long as neither listens.
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 def accepts(port):

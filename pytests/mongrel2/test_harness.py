@@ -1,11 +1,13 @@
 """The Mongrel2 that the other tests are about, with a handler that has nothing of gowsgi in it."""
 
+import contextlib
 import json
+import socket
 import threading
 
 import pytest
 
-from harness.mongrel2 import Handler
+from harness.mongrel2 import Handler, accepts, reserve, reserved_ports
 from harness.waiting import LIMIT
 
 
@@ -20,6 +22,19 @@ def split(message):
     headers, rest = rest[: int(size)], rest[int(size) + 1 :]
     size, rest = rest.split(b":", 1)
     return sender, connection, path, json.loads(headers), rest[: int(size)]
+
+
+def test_reserved_ports_are_for_one_program_only():
+    with reserved_ports(3) as ports, contextlib.ExitStack() as others:
+        assert ports == list(range(ports[0], ports[0] + 3))
+        for port in ports:
+            with pytest.raises(OSError):
+                reserve(others, port)
+            server = others.enter_context(socket.socket())
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(("127.0.0.1", port))
+            server.listen()
+            assert accepts(port)
 
 
 @pytest.fixture
