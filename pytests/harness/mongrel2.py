@@ -125,6 +125,21 @@ def accepts(port):
     return True
 
 
+def hand_over(requests, answers, message):
+    """Pushes a message, by pyzmq's sockets, as soon as a handler takes it."""
+    import zmq
+
+    def sent():
+        answers.poll(0)  # libzmq subscribes when its owner looks at a socket; Mongrel2 always does
+        try:
+            requests.send(message, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    wait_until(sent, "a handler takes the message")
+
+
 class Handler:
     """A row of the table handler, and the pattern of the route to it. Its endpoints are given when Mongrel2 starts."""
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from harness.mongrel2 import Handler
-from harness.waiting import wait_until
+from harness.mongrel2 import Handler, hand_over
 
 PROGRAM = """
 import logging, sys
@@ -67,17 +66,7 @@ def test_in_a_message(zmq, program, tmp_path):
         return requests, answers
 
     def push(requests, answers, path):
-        message = b'server 2 %s 16:{"METHOD":"GET"},0:,' % path
-
-        def sent():
-            answers.poll(0)  # libzmq subscribes when its owner looks at a socket
-            try:
-                requests.send(message, zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            return True
-
-        wait_until(sent, "the handler takes the message")
+        hand_over(requests, answers, b'server 2 %s 16:{"METHOD":"GET"},0:,' % path)
 
     try:
         requests, answers = server()

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from harness.mongrel2 import hand_over
 from harness.waiting import wait_until
 
 
@@ -16,15 +17,7 @@ def push(zmq, sockets):
     answers.subscribe(b"server")
 
     def send(message):
-        def sent():
-            answers.poll(0)  # libzmq subscribes when its owner looks at a socket; Mongrel2 always does
-            try:
-                requests.send(message, zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            return True
-
-        wait_until(sent, "a handler takes the message")
+        hand_over(requests, answers, message)
 
     send.answers, send.at = answers, (at, answers_at)
     return send
