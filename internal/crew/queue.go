@@ -4,7 +4,7 @@ package crew
 
 // Post gives task to any Python thread: an idle one, else whoever is free first, a leader included. Any goroutine.
 func (c *Crew) Post(task Task) {
-	if !c.give(task) {
+	if !c.give(task, true) {
 		c.host.Wake() // a leader may be waiting
 	}
 }
@@ -12,50 +12,32 @@ func (c *Crew) Post(task Task) {
 // Offer is Post for what comes in great numbers: a Python thread that leads takes it itself, and idle ones are left alone until
 // its calls block. Any goroutine.
 func (c *Crew) Offer(task Task) {
-	if !c.offer(task) {
+	if !c.give(task, false) {
 		c.host.Wake()
 	}
 }
 
 // Bring is Offer by whoever leads: it looks at the queue before it waits. (Woken all the same it would look at its sockets
 // first, without waiting: an epoll_wait for each request, of 12 µs that such a one takes.)
-func (c *Crew) Bring(task Task) { c.offer(task) }
-
-// offer reports whether an idle thread has got the task.
-func (c *Crew) offer(task Task) bool {
-	c.mu.Lock()
-	if c.pooled && c.wish == nil {
-		if t := c.ask(); t != nil {
-			t.gift = task
-			c.mu.Unlock()
-			t.notify()
-			return true
-		}
-	}
-	c.loose.Push(task)
-	c.queued.Store(int32(c.loose.Len()))
-	c.mu.Unlock()
-	return false
-}
+func (c *Crew) Bring(task Task) { c.give(task, false) }
 
 // Submit is Post by the standby, which leads.
-func (c *Crew) Submit(task Task) { c.give(task) }
+func (c *Crew) Submit(task Task) { c.give(task, true) }
 
 // Leave is Post by a thread that leads, which does it itself unless it blocks before: nobody is woken for it as long as it
 // does not.
 func (t *Thread) Leave(task Task) {
 	c := t.crew
 	c.mu.Lock()
-	c.loose.Push(task)
-	c.queued.Store(int32(c.loose.Len()))
+	c.put(task)
 	c.mu.Unlock()
 }
 
-// give reports whether an idle thread has got the task.
-func (c *Crew) give(task Task) bool {
+// give reports whether an idle thread has got the task; wake: also where a Python thread leads, which takes it itself else.
+func (c *Crew) give(task Task, wake bool) bool {
 	c.mu.Lock()
 	// Whoever is to lead next looks at the queue first.
-	if c.wish == nil {
+	if (wake || c.pooled) && c.wish == nil {
 		if t := c.ask(); t != nil {
 			t.gift = task
 			c.mu.Unlock()
@@ -63,10 +45,15 @@ func (c *Crew) give(task Task) bool {
 			return true
 		}
 	}
-	c.loose.Push(task)
-	c.queued.Store(int32(c.loose.Len()))
+	c.put(task)
 	c.mu.Unlock()
 	return false
+}
+
+// put queues a task for any thread. c.mu is held.
+func (c *Crew) put(task Task) {
+	c.loose.Push(task)
+	c.queued.Store(int32(c.loose.Len()))
 }
 
 // PostTo gives task to t and nobody else: a thread's own are done before anything new. Any goroutine.
