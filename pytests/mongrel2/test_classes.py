@@ -60,6 +60,7 @@ def test_environ(behind, protocol):
         ("REMOTE_ADDR", "6.6.6.6"),
         ("URL_SCHEME", "https"),
         ("X-Byte", "\xe9"),
+        ("X-Tab", "a\tb"),
     ]
     answer = server.request("PUT", "/base/a%20b%2Fc?q=%41&r", fields, b"body!")
     assert answer.status == 200
@@ -78,6 +79,7 @@ def test_environ(behind, protocol):
         "HTTP_ACCEPT": "a, b",
         "HTTP_X_OWN": "2",
         "HTTP_X_BYTE": "\xe9",
+        "HTTP_X_TAB": "a\tb",
         "wsgi.url_scheme": "http",
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,

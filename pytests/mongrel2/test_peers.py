@@ -95,6 +95,7 @@ def test_hostile_messages_get_a_line_and_nothing_else(push, program):
         b"server 7 /x 2:\xff\xfe,0:,",
         b"server 7 /x " + b"%d:%s,0:," % (200000, b"[" * 200000),
         good[:-5],
+        good + b"x",
     ]
     for message in bad:
         push(message)
@@ -104,9 +105,17 @@ def test_hostile_messages_get_a_line_and_nothing_else(push, program):
         pass
     wait_until(lambda: running.said.since().count(b"malformed message") >= len(bad), "a line for each")
     # What has all that a message needs, and not what a request does.
-    push(b"server 8 /x 2:{},0:,")
-    assert b"HTTP/1.1 500" in push.answers.recv() and push.answers.recv() == b"server 1:8, "
-    assert running.process.poll() is None
+    for name in fields:
+        if name != "URI":
+            for wrong in ({k: v for k, v in fields.items() if k != name}, dict(fields, **{name: ["a", "b"]})):
+                headers = json.dumps(wrong).encode()
+                push(b"server 8 /x %d:%s,0:," % (len(headers), headers))
+                assert b"HTTP/1.1 400" in push.answers.recv() and push.answers.recv() == b"server 1:8, "
+                running.say(f"refused a request: the message has no {name}\n".encode())
+    headers = json.dumps(dict(fields, QUERY=["a", "b"])).encode()
+    push(b"server 8 /x %d:%s,0:," % (len(headers), headers))
+    assert b"HTTP/1.1 400" in push.answers.recv() and push.answers.recv() == b"server 1:8, "
+    assert running.process.poll() is None and b"Traceback" not in running.said.since()
 
 
 SUSPENDED = """

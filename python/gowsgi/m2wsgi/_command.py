@@ -84,9 +84,9 @@ def _check_types(chosen: argparse.Namespace) -> None:
         if kind_of(kind, default_kind) not in kinds:
             where = "with --conn-type=Dispatcher" if dispatched else "without --conn-type"
             raise ValueError(f"--{option}-type={kind} does not go {where}; there is {' or '.join(kinds)}")
-    if (dispatched or kind_of(chosen.send_type, "PULL") == "XREQ") and chosen.num_threads > 1:
-        if chosen.send_ident or SocketSpec.parse(chosen.send_spec).identity:
-            raise ValueError("an identity is one connection's: with XREQ give none, or --num-threads=1")
+    identity = chosen.send_ident or SocketSpec.parse(chosen.send_spec).identity
+    if kind_of(chosen.send_type, default[0]) == "XREQ" and chosen.num_threads > 1 and identity:
+        raise ValueError("an identity is one connection's: with XREQ give none, or --num-threads=1")
 
 
 # Of the sockets that are not a dispatcher's, for requests and for answers.

@@ -113,7 +113,9 @@ def parse_rest(message: bytes) -> tuple[str, dict[str, Any], bytes]:
     if not space:
         raise ValueError("a request has a path, headers and a body")
     headers, rest = _messages.parse_headers(rest)
-    body, _ = _messages.pop_netstring(rest)
+    body, rest = _messages.pop_netstring(rest)
+    if rest:
+        raise ValueError("something follows the body of a request")
     return path.decode("latin-1"), headers, body
 
 
@@ -260,7 +262,7 @@ class Connection(ConnectionBase):
     send_sock   the endpoint that Mongrel2 sends to, as `tcp://[identity@]127.0.0.1:9999`
     recv_sock   the one that it receives from; where it is not given, that of the port below
     send_ident  the identity to have there, None for none; recv_ident for the other one, send_ident's if it is not given
-    send_type   the type of the sockets, PULL and PUB if they are not given; requests of the device pull2xreq come by XREQ
+    send_type   the type of the sockets, PULL and PUB if they are not given; XREQ for requests of the device pull2xreq
     recv_type
 
     chroot      the directory that Mongrel2 has as its root, where it has one: large bodies are in files below it

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import time
-from typing import Any, BinaryIO, Iterator
+from typing import Any, BinaryIO, Callable, Iterator
 
 from gowsgi import _native, _waiting
 
@@ -20,7 +20,10 @@ LOOK_EVERY, GIVE_UP_AFTER = 0.01, 60.0
 
 
 class Refused(RuntimeError):
-    """The fields about an upload are not Mongrel2's, or its file is none. `file` is to be removed if there is one."""
+    """The message is no request of Mongrel2's: something is missing, or somebody else has written it.
+
+    file    is to be removed, if there is one
+    """
 
     file: str | None = None
 
@@ -141,23 +144,17 @@ class StreamingUploadFile:
 
     def read(self, size: int | None = -1) -> bytes:
         """As a file's: size bytes, or all that are left, and fewer at the end only."""
-        want = self._left() if size is None or size < 0 else min(size, self._left())
-        pieces = []
-        while want > 0:
-            piece = self.fileobj.read(want)
-            if piece:
-                pieces.append(piece)
-                want -= len(piece)
-            else:
-                self._wait_for_data()
-        return b"".join(pieces)
+        return self._gather(self.fileobj.read, size, lambda piece: False)
 
     def readline(self, size: int | None = -1) -> bytes:
         """As a file's."""
+        return self._gather(self.fileobj.readline, size, lambda piece: piece.endswith(b"\n"))
+
+    def _gather(self, get: Callable[[int], bytes], size: int | None, enough: Callable[[bytes], bool]) -> bytes:
         want = self._left() if size is None or size < 0 else min(size, self._left())
         pieces: list[bytes] = []
-        while want > 0 and not (pieces and pieces[-1].endswith(b"\n")):
-            piece = self.fileobj.readline(want)
+        while want > 0 and not (pieces and enough(pieces[-1])):
+            piece = get(want)
             if piece:
                 pieces.append(piece)
                 want -= len(piece)

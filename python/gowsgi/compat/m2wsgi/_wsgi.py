@@ -27,6 +27,9 @@ _LISTS = """
     upgrade vary via warning www-authenticate x-forwarded-for
 """
 LISTS = frozenset(_LISTS.split())
+# Fields of Mongrel2's own: those that every request has, and those that one may have.
+NEEDED = ("METHOD", "PATH", "PATTERN", "VERSION")
+OWN = ("QUERY", "REMOTE_ADDR", "URL_SCHEME")
 # Messages of Mongrel2's own, which are not for applications.
 NO_REQUESTS = ("JSON", "XML")
 
@@ -155,6 +158,7 @@ class WSGIHandler(Handler):
         responder = self.ResponderClass(req)
         environ: WSGIEnvironment = {}
         try:
+            _check(req)
             upload = _upload.locate(req)
             if upload:
                 if _passed_over(req):
@@ -268,6 +272,16 @@ def _remove(path: str | None) -> None:
     if path:
         with contextlib.suppress(OSError):
             os.unlink(path)
+
+
+def _check(req: Any) -> None:
+    """Raises Refused for what is no request: Mongrel2's own fields are in each, once."""
+    for name in NEEDED:
+        if not isinstance(req.headers.get(name), str):
+            raise _upload.Refused(f"the message has no {name}")
+    for name in OWN:
+        if not isinstance(req.headers.get(name, ""), str):
+            raise _upload.Refused(f"the message has more than one {name}")
 
 
 def _joined(value: Any) -> str:
