@@ -286,6 +286,19 @@ def test_forged_uploads_are_refused(behind):
     assert running.process.poll() is None
 
 
+def test_websockets_are_refused(behind):
+    server, running = behind(ENVIRON + SERVE)
+    fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
+    for _ in range(2):
+        with server.connect() as client:
+            client.request("GET", "/", [*fields, ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")])
+            assert client.response("GET").status == 501
+            client.expect_end()
+    running.say(b"WebSockets are refused; gowsgi --mongrel2 serves them")
+    assert server.request("GET", "/").status == 200
+    assert running.said.since().count(b"WebSockets") == 1
+
+
 THREADS = """
 def app(environ, start_response):
     start_response("200 OK", [])

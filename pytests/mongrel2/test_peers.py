@@ -118,6 +118,45 @@ def test_hostile_messages_get_a_line_and_nothing_else(push, program):
     assert running.process.poll() is None and b"Traceback" not in running.said.since()
 
 
+READS = """
+import sys
+from m2wsgi.io.standard import WSGIHandler, Connection
+
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+WSGIHandler(app, Connection(*sys.argv[1:])).serve()
+"""
+
+
+def test_pieces_of_a_body(push, program):
+    running = program(READS, *push.at)
+    fields = {"METHOD": "POST", "VERSION": "HTTP/1.1", "PATH": "/", "PATTERN": "/", "content-length": "6"}
+
+    def piece(client, offset, body, last=False, **more):
+        headers = json.dumps(dict(more, UPLOAD_STREAM=str(offset), **({"UPLOAD_STREAM_DONE": "1"} if last else {})))
+        push(b"server %d / %d:%s,%d:%s," % (client, len(headers), headers.encode(), len(body), body))
+
+    def credits(client):
+        answer = push.answers.recv()
+        assert answer.startswith(b"server 3:X %d, 29:3:ctl,19:7:credits,6:262144#}]" % client), answer
+
+    piece(7, 0, b"", **fields)
+    credits(7)
+    piece(7, 3, b"def", last=True)  # as it comes to two threads that receive
+    piece(7, 0, b"abc")
+    assert push.answers.recv().endswith(b"\r\n\r\nabcdef")
+    piece(8, 0, b"abc", **fields)
+    credits(8)
+    assert b"7:credits,1:3#" in push.answers.recv()  # it has read them
+    piece(8, 1, b"x")  # what belongs there went to somebody else
+    assert push.answers.recv() == b"server 1:8, "
+    running.say(b"OSError: pieces of the body are missing")
+    assert running.process.poll() is None
+
+
 SUSPENDED = """
 import gowsgi, os, threading
 from gowsgi.compat.m2wsgi import Connection

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["answer", "parse_headers", "pop_netstring", "pop_tnetstring", "split_request"]
+__all__ = ["answer", "credits", "parse_headers", "pop_netstring", "pop_tnetstring", "split_request"]
 
 # Deeper than any message of Mongrel2's, and far from Python's own limit.
 DEEPEST = 32
@@ -107,6 +107,13 @@ def split_request(message: bytes) -> tuple[str, str, bytes]:
     if len(parts) != 3 or not parts[0] or not parts[1]:
         raise ValueError("a request begins with the server's id, the client's id and a path")
     return parts[0].decode("latin-1"), parts[1].decode("latin-1"), parts[2]
+
+
+def credits(count: int) -> bytes:
+    """What an answer to ["X", client's id] has, so that so many bytes more of its body come."""
+    arguments = b"7:credits,%d:%d#" % (len(str(count)), count)
+    command = b"3:ctl,%d:%s}" % (len(arguments), arguments)
+    return b"%d:%s]" % (len(command), command)
 
 
 def answer(server_id: str, client_ids: str, data: bytes) -> bytes:
