@@ -60,6 +60,7 @@ def test_environ(behind, protocol):
         ("REMOTE_ADDR", "6.6.6.6"),
         ("URL_SCHEME", "https"),
         ("X-Byte", "\xe9"),
+        ("X-Tab", "a\tb"),
     ]
     answer = server.request("PUT", "/base/a%20b%2Fc?q=%41&r", fields, b"body!")
     assert answer.status == 200
@@ -78,6 +79,7 @@ def test_environ(behind, protocol):
         "HTTP_ACCEPT": "a, b",
         "HTTP_X_OWN": "2",
         "HTTP_X_BYTE": "\xe9",
+        "HTTP_X_TAB": "a\tb",
         "wsgi.url_scheme": "http",
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
@@ -282,6 +284,19 @@ def test_forged_uploads_are_refused(behind):
     wait_until(lambda: os.listdir(server.root / "uploads") == [secret.name], "the files are removed")
     running.say(b"begins")
     assert running.process.poll() is None
+
+
+def test_websockets_are_refused(behind):
+    server, running = behind(ENVIRON + SERVE)
+    fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
+    for _ in range(2):
+        with server.connect() as client:
+            client.request("GET", "/", [*fields, ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")])
+            assert client.response("GET").status == 501
+            client.expect_end()
+    running.say(b"WebSockets are refused; gowsgi --mongrel2 serves them")
+    assert server.request("GET", "/").status == 200
+    assert running.said.since().count(b"WebSockets") == 1
 
 
 THREADS = """

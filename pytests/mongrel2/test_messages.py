@@ -62,6 +62,15 @@ for wrong in (b"", b"/x", b"/x ", b"/x 2:[],0:,", b"/x 2:{},", b"/x 2:{},0:", b"
     fails(Request.parse, client, wrong)
 for wrong in (b"", b"a", b"a b", b" b /x 2:{},0:,"):
     fails(OldRequest.parse, None, wrong)
+json_values = [b'["b",{}]', b'"\\u20ac"', b"null", b"1.5", b"true", b"{}"]
+odd = [netstring(b'{"a":%s}' % value) for value in json_values] + [netstring(b'{"\\u20ac":"a"}')]
+values = (b"4:true!", b"0:~", b"0:}", b"3:0:]]", b"3:1.5^")
+odd += [netstring(text, b"}") for text in (b"1:1#1:a,", *(b"1:a," + value for value in values))]
+for headers in odd:  # of types that no header has
+    fails(Request.parse, client, b"/x " + headers + b"0:,")
+fails(Request.parse, client, rest + b"x")
+for headers in (netstring(b'{"a":"b\tc","n":1,"e":[]}'), netstring(b"1:a,3:b\tc,1:n,1:1#1:e,0:]", b"}")):
+    assert Request.parse(client, b"/x " + headers + b"0:,").headers == {"a": "b\tc", "n": "1"}
 for cut in range(len(rest)):  # nothing that is cut short passes for a request
     fails(Request.parse, client, rest[:cut])
 

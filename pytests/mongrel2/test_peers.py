@@ -88,6 +88,7 @@ def test_hostile_messages_get_a_line_and_nothing_else(push, program):
         b"server 7 /x 2:\xff\xfe,0:,",
         b"server 7 /x " + b"%d:%s,0:," % (200000, b"[" * 200000),
         good[:-5],
+        good + b"x",
     ]
     for message in bad:
         push(message)
@@ -97,8 +98,55 @@ def test_hostile_messages_get_a_line_and_nothing_else(push, program):
         pass
     wait_until(lambda: running.said.since().count(b"malformed message") >= len(bad), "a line for each")
     # What has all that a message needs, and not what a request does.
-    push(b"server 8 /x 2:{},0:,")
-    assert b"HTTP/1.1 500" in push.answers.recv() and push.answers.recv() == b"server 1:8, "
+    for name in fields:
+        if name != "URI":
+            for wrong in ({k: v for k, v in fields.items() if k != name}, dict(fields, **{name: ["a", "b"]})):
+                headers = json.dumps(wrong).encode()
+                push(b"server 8 /x %d:%s,0:," % (len(headers), headers))
+                assert b"HTTP/1.1 400" in push.answers.recv() and push.answers.recv() == b"server 1:8, "
+                running.say(f"refused a request: the message has no {name}\n".encode())
+    headers = json.dumps(dict(fields, QUERY=["a", "b"])).encode()
+    push(b"server 8 /x %d:%s,0:," % (len(headers), headers))
+    assert b"HTTP/1.1 400" in push.answers.recv() and push.answers.recv() == b"server 1:8, "
+    assert running.process.poll() is None and b"Traceback" not in running.said.since()
+
+
+READS = """
+import sys
+from m2wsgi.io.standard import WSGIHandler, Connection
+
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+WSGIHandler(app, Connection(*sys.argv[1:])).serve()
+"""
+
+
+def test_pieces_of_a_body(push, program):
+    running = program(READS, *push.at)
+    fields = {"METHOD": "POST", "VERSION": "HTTP/1.1", "PATH": "/", "PATTERN": "/", "content-length": "6"}
+
+    def piece(client, offset, body, last=False, **more):
+        headers = json.dumps(dict(more, UPLOAD_STREAM=str(offset), **({"UPLOAD_STREAM_DONE": "1"} if last else {})))
+        push(b"server %d / %d:%s,%d:%s," % (client, len(headers), headers.encode(), len(body), body))
+
+    def credits(client):
+        answer = push.answers.recv()
+        assert answer.startswith(b"server 3:X %d, 29:3:ctl,19:7:credits,6:262144#}]" % client), answer
+
+    piece(7, 0, b"", **fields)
+    credits(7)
+    piece(7, 3, b"def", last=True)  # as it comes to two threads that receive
+    piece(7, 0, b"abc")
+    assert push.answers.recv().endswith(b"\r\n\r\nabcdef")
+    piece(8, 0, b"abc", **fields)
+    credits(8)
+    assert b"7:credits,1:3#" in push.answers.recv()  # it has read them
+    piece(8, 1, b"x")  # what belongs there went to somebody else
+    assert push.answers.recv() == b"server 1:8, "
+    running.say(b"OSError: pieces of the body are missing")
     assert running.process.poll() is None
 
 

@@ -84,8 +84,8 @@ def _check_types(chosen: argparse.Namespace) -> None:
         if kind_of(kind, default_kind) not in kinds:
             where = "with --conn-type=Dispatcher" if dispatched else "without --conn-type"
             raise ValueError(f"--{option}-type={kind} does not go {where}; there is {' or '.join(kinds)}")
-    several = chosen.num_threads > 1 and (dispatched or kind_of(chosen.send_type, "PULL") == "XREQ")
-    if several and (chosen.send_ident or SocketSpec.parse(chosen.send_spec).identity):
+    identity = chosen.send_ident or SocketSpec.parse(chosen.send_spec).identity
+    if kind_of(chosen.send_type, default[0]) == "XREQ" and chosen.num_threads > 1 and identity:
         raise ValueError("an identity is one connection's: with XREQ give none, or --num-threads=1")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Iterable
 
 from gowsgi import _native
 from gowsgi.compat.m2wsgi import _config, _messages
+from gowsgi.compat.m2wsgi._flow import Flows
 from gowsgi.compat.m2wsgi._specs import SocketSpec, copysockspec, kind_of
 
 __all__ = ["Client", "Connection", "ConnectionBase", "DispatcherConnection", "Request"]
@@ -113,7 +114,9 @@ def parse_rest(message: bytes) -> tuple[str, dict[str, Any], bytes]:
     if not space:
         raise ValueError("a request has a path, headers and a body")
     headers, rest = _messages.parse_headers(rest)
-    body, _ = _messages.pop_netstring(rest)
+    body, rest = _messages.pop_netstring(rest)
+    if rest:
+        raise ValueError("something follows the body of a request")
     return path.decode("latin-1"), headers, body
 
 
@@ -129,7 +132,9 @@ class ConnectionBase:
     def __init__(self, requests: SocketSpec, answers: SocketSpec, dispatched: bool) -> None:
         self._native = _native.load()
         self._has_shutdown = False
-        self._lock = threading.Lock()
+        self.left = False  # and no more requests come
+        self.flows = Flows()
+        self._lock = threading.RLock()  # a signal's handler may shut it down, too
         specs = [
             {"Type": each.type, "Address": each.address, "Identity": each.identity or "", "Bind": each.bind}
             for each in (requests, answers)
@@ -171,6 +176,20 @@ class ConnectionBase:
         """
         if self._has_shutdown:
             timeout = 0
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            done, request = self.flows.turn(end, self._has_shutdown)
+            if done:
+                return request
+            try:
+                request = self.receive(None if end is None else end - time.monotonic())
+            finally:
+                self.flows.leave()
+            if request is None or not self.flows.take(request):
+                return request
+
+    def receive(self, timeout: float | None) -> Any:
+        """The next message: a request, or what belongs to one; recv() gives out the former."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if end is None else max(0, end - time.monotonic())
@@ -219,9 +238,13 @@ class ConnectionBase:
         if not self._native.m2_send(self._number, message, epoch):
             _log.debug("nothing was sent to %s of %s, which has gone since", " ".join(client_ids), server_id)
 
+    def allow(self, client: Client, count: int) -> None:
+        """Lets so many more bytes of a client's body come, where Mongrel2's setting upload.stream is on."""
+        self._send(client.server_id, ["X", client.client_id], _messages.credits(count), client.epoch)
+
     def interrupt(self) -> None:
         """Ends the waits in recv(), which return None; where nobody waits, the next one. From any thread."""
-        if not self._has_shutdown:
+        if not self._has_shutdown and not self.flows.interrupt():
             self._native.m2_interrupt(self._number)
 
     def shutdown(self, timeout: float | None = None) -> None:
@@ -233,11 +256,13 @@ class ConnectionBase:
             again, self._has_shutdown = self._has_shutdown, True
         if not again:
             self._native.m2_shutdown(self._number, timeout)
+            self.left = True
 
     def close(self) -> None:
         """Sends what has not gone out, for five seconds at most, and ends all waits in recv()."""
         self._has_shutdown = True
         self._close()
+        self.flows.closed()
 
     def __enter__(self) -> Any:
         return self
@@ -260,7 +285,7 @@ class Connection(ConnectionBase):
     send_sock   the endpoint that Mongrel2 sends to, as `tcp://[identity@]127.0.0.1:9999`
     recv_sock   the one that it receives from; where it is not given, that of the port below
     send_ident  the identity to have there, None for none; recv_ident for the other one, send_ident's if it is not given
-    send_type   the type of the sockets, PULL and PUB if not given; XREQ for those of the device pull2xreq
+    send_type   the type of the sockets, PULL and PUB if they are not given; XREQ for requests of the device pull2xreq
     recv_type
 
     chroot      the directory that Mongrel2 has as its root, where it has one: large bodies are in files below it

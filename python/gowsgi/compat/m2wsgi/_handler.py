@@ -27,7 +27,7 @@ class Handler:
         self.started = False
         self.serving = False
         self.connection = self.ConnectionClass(connection) if isinstance(connection, str) else connection
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may call stop()
         self._threads = 0
         self._stopped = False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["answer", "parse_headers", "pop_netstring", "pop_tnetstring", "split_request"]
+__all__ = ["answer", "credits", "parse_headers", "pop_netstring", "pop_tnetstring", "split_request"]
 
 # Deeper than any message of Mongrel2's, and far from Python's own limit.
 DEEPEST = 32
@@ -72,27 +72,33 @@ def _pop_value(data: bytes, depth: int) -> tuple[Any, bytes]:
     raise ValueError("no tnetstring: its value is not of the type that its last byte names")
 
 
-def _text(value: Any) -> Any:
+def _text(value: Any) -> str:
+    """A header's name, or one of its values, whose characters are bytes."""
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    if isinstance(value, list):
-        return [_text(item) for item in value]
-    if isinstance(value, dict):
-        return {_text(key): _text(item) for key, item in value.items()}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or any(character > "\xff" for character in value):
+        raise ValueError("a header is neither text nor a list of it")
     return value
 
 
 def parse_headers(data: bytes) -> tuple[dict[str, Any], bytes]:
     """The headers that data begins with, JSON in a netstring or a tnetstring's dictionary, and the rest.
 
-    Values are str, or a list of them for a field that was sent more than once.
+    Values are str, or a list of them for a field that was sent more than once. ValueError if they are something else.
     """
     content, rest = pop_tnetstring(data)
     if isinstance(content, bytes):
-        content = json.loads(content.decode("latin-1"))
+        # Mongrel2 escapes quotes and backslashes, and no tabs.
+        content = json.loads(content.decode("latin-1"), strict=False)
     if not isinstance(content, dict):
         raise ValueError("the headers are no dictionary")
-    return _text(content), rest
+    headers: dict[str, Any] = {}
+    for name, value in content.items():
+        if value != []:
+            headers[_text(name)] = [_text(each) for each in value] if isinstance(value, list) else _text(value)
+    return headers, rest
 
 
 def split_request(message: bytes) -> tuple[str, str, bytes]:
@@ -101,6 +107,13 @@ def split_request(message: bytes) -> tuple[str, str, bytes]:
     if len(parts) != 3 or not parts[0] or not parts[1]:
         raise ValueError("a request begins with the server's id, the client's id and a path")
     return parts[0].decode("latin-1"), parts[1].decode("latin-1"), parts[2]
+
+
+def credits(count: int) -> bytes:
+    """What an answer to ["X", client's id] has, so that so many bytes more of its body come."""
+    arguments = b"7:credits,%d:%d#" % (len(str(count)), count)
+    command = b"3:ctl,%d:%s}" % (len(arguments), arguments)
+    return b"%d:%s]" % (len(command), command)
 
 
 def answer(server_id: str, client_ids: str, data: bytes) -> bytes:

@@ -20,7 +20,10 @@ LOOK_EVERY, GIVE_UP_AFTER = 0.01, 60.0
 
 
 class Refused(RuntimeError):
-    """The fields about an upload are not Mongrel2's, or its file is none. `file` is to be removed if there is one."""
+    """The message is no request of Mongrel2's: something is missing, or somebody else has written it.
+
+    file    is to be removed, if there is one
+    """
 
     file: str | None = None
 
@@ -139,26 +142,25 @@ class StreamingUploadFile:
                 raise OSError("the client has sent nothing of its body for too long")
             _sleep(LOOK_EVERY)
 
-    def _gather(self, size: int | None, read: Callable[[int], bytes], end: bytes | None) -> bytes:
-        """What read gives until it is size bytes, or all that are left, or ends in end."""
+    def read(self, size: int | None = -1) -> bytes:
+        """As a file's: size bytes, or all that are left, and fewer at the end only."""
+        return self._gather(self.fileobj.read, size, lambda piece: False)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """As a file's."""
+        return self._gather(self.fileobj.readline, size, lambda piece: piece.endswith(b"\n"))
+
+    def _gather(self, get: Callable[[int], bytes], size: int | None, enough: Callable[[bytes], bool]) -> bytes:
         want = self._left() if size is None or size < 0 else min(size, self._left())
         pieces: list[bytes] = []
-        while want > 0 and not (end and pieces and pieces[-1].endswith(end)):
-            piece = read(want)
+        while want > 0 and not (pieces and enough(pieces[-1])):
+            piece = get(want)
             if piece:
                 pieces.append(piece)
                 want -= len(piece)
             else:
                 self._wait_for_data()
         return b"".join(pieces)
-
-    def read(self, size: int | None = -1) -> bytes:
-        """As a file's: size bytes, or all that are left, and fewer at the end only."""
-        return self._gather(size, self.fileobj.read, None)
-
-    def readline(self, size: int | None = -1) -> bytes:
-        """As a file's."""
-        return self._gather(size, self.fileobj.readline, b"\n")
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
         """As a file's."""

@@ -11,6 +11,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Callable
 
 from gowsgi.compat.m2wsgi import _upload
+from gowsgi.compat.m2wsgi._flow import WINDOW, Body, Gone
 from gowsgi.compat.m2wsgi._handler import Handler
 from gowsgi.compat.m2wsgi._upload import StreamingUploadFile
 from gowsgi.compat.m2wsgi.util import unquote_path
@@ -27,8 +28,11 @@ _LISTS = """
     upgrade vary via warning www-authenticate x-forwarded-for
 """
 LISTS = frozenset(_LISTS.split())
+# Fields of Mongrel2's own: those that every request has, and those that one may have.
+NEEDED = ("METHOD", "PATH", "PATTERN", "VERSION")
+OWN = ("QUERY", "REMOTE_ADDR", "URL_SCHEME", "UPLOAD_STREAM", "DOWNLOAD_CREDITS")
 # Messages of Mongrel2's own, which are not for applications.
-NO_REQUESTS = ("JSON", "XML")
+NO_REQUESTS = ("JSON", "XML", "WEBSOCKET")
 
 
 class WSGIResponder:
@@ -44,6 +48,7 @@ class WSGIResponder:
         self.has_started = False
         self.is_chunked = False
         self.should_close = False
+        self.flow: Any = None  # the request's, by which the answer goes as the client takes it
         self._left: int | None = None
         self._bodyless = False
 
@@ -76,7 +81,7 @@ class WSGIResponder:
         """Sends what is missing at the end, and ends the connection if it is to be."""
         self._write(self._head() + (b"0\r\n\r\n" if self.is_chunked else b""))
         if self.should_close or self._left:
-            self.request.disconnect()
+            self.disconnect()
 
     flush = finish
 
@@ -131,7 +136,17 @@ class WSGIResponder:
         # An empty message would end the client's connection.
         if data:
             self.has_started = True
-            self.request.respond(data)
+            if self.flow:
+                self.flow.send(self.request.respond, data)
+            else:
+                self.request.respond(data)
+
+    def disconnect(self) -> None:
+        """Ends the client's connection, when what was sent before has gone out."""
+        if self.flow:
+            self.flow.hang_up(self.request.disconnect)
+        else:
+            self.request.disconnect()
 
 
 class WSGIHandler(Handler):
@@ -146,15 +161,21 @@ class WSGIHandler(Handler):
 
     def __init__(self, application: WSGIApplication, connection: Any) -> None:
         self.application = application
+        self._told_of_websockets = False
         super().__init__(connection)
 
     def process_request(self, req: Any) -> None:
         """Answers the request by the application. What that raises is printed, and answered with a 500."""
-        if req.headers.get("METHOD", "") in NO_REQUESTS:
+        if req.headers.get("METHOD", "") in NO_REQUESTS or _is_rest(req):
             return
         responder = self.ResponderClass(req)
+        responder.flow = flow = req.client.connection.flows.begin(req)
         environ: WSGIEnvironment = {}
         try:
+            _check(req)
+            if req.headers["METHOD"] == "WEBSOCKET_HANDSHAKE":
+                self._refuse_websocket(responder)
+                return
             upload = _upload.locate(req)
             if upload:
                 if _passed_over(req):
@@ -164,13 +185,17 @@ class WSGIHandler(Handler):
             self._run(environ, responder)
         except _upload.Refused as problem:
             print(f"m2wsgi: refused a request: {problem}", file=sys.stderr)
-            self._failed(req, responder, "400 Bad Request")
+            self._failed(responder, "400 Bad Request")
             _remove(problem.file)
+        except Gone:
+            pass
         except Exception:
             traceback.print_exc()
-            self._failed(req, responder, "500 Internal Server Error")
+            self._failed(responder, "500 Internal Server Error")
         finally:
-            self._clean_up(req, environ)
+            self._clean_up(environ)
+            if flow:
+                flow.end()
 
     def _run(self, environ: WSGIEnvironment, responder: Any) -> None:
         body = self.application(environ, responder.start_response)
@@ -184,10 +209,17 @@ class WSGIHandler(Handler):
             if close:
                 close()
 
-    def _failed(self, req: Any, responder: Any, status: str) -> None:
+    def _refuse_websocket(self, responder: Any) -> None:
+        if not self._told_of_websockets:
+            self._told_of_websockets = True
+            print("m2wsgi: WebSockets are refused; gowsgi --mongrel2 serves them, as wsgi.websocket", file=sys.stderr)
+        self._failed(responder, "501 Not Implemented")
+
+    def _failed(self, responder: Any, status: str) -> None:
         try:
             if not responder.has_started:
-                last = self.ResponderClass(req)
+                last = self.ResponderClass(responder.request)
+                last.flow = responder.flow
                 text = status.encode("latin-1") + b"\n"
                 last.start_response(
                     status,
@@ -198,11 +230,11 @@ class WSGIHandler(Handler):
                     ],
                 )
                 last.write(text)
-            req.disconnect()
+            responder.disconnect()
         except ConnectionError:  # closed meanwhile
             pass
 
-    def _clean_up(self, req: Any, environ: WSGIEnvironment) -> None:
+    def _clean_up(self, environ: WSGIEnvironment) -> None:
         body = environ.get("wsgi.input")
         if body is not None:
             body.close()
@@ -256,10 +288,14 @@ class WSGIHandler(Handler):
         return environ
 
     def get_input_file(self, req: Any) -> Any:
-        """wsgi.input: of the body, of the file that it is in, or of the file that it comes to."""
+        """wsgi.input: of the body, of the pieces that it comes in, of the file that it is in, or that it comes to."""
         path = _upload.locate(req)
         if path is None:
-            return io.BytesIO(req.body)
+            flow = req.client.connection.flows.get(req.client)
+            if flow is None or not flow.awaited or "UPLOAD_STREAM" not in req.headers:
+                return io.BytesIO(req.body)
+            flow.allow(WINDOW)
+            return io.BufferedReader(Body(flow), 64 << 10)
         file = _upload.open_upload(path)
         return file if _upload.DONE in req.headers else self.StreamingUploadClass(req, file)
 
@@ -268,6 +304,21 @@ def _remove(path: str | None) -> None:
     if path:
         with contextlib.suppress(OSError):
             os.unlink(path)
+
+
+def _is_rest(req: Any) -> bool:
+    """Whether a message goes on with a body, of a request that has been answered."""
+    return "UPLOAD_STREAM" in req.headers and "METHOD" not in req.headers
+
+
+def _check(req: Any) -> None:
+    """Raises Refused for what is no request: Mongrel2's own fields are in each, once."""
+    for name in NEEDED:
+        if not isinstance(req.headers.get(name), str):
+            raise _upload.Refused(f"the message has no {name}")
+    for name in OWN:
+        if not isinstance(req.headers.get(name, ""), str):
+            raise _upload.Refused(f"the message has more than one {name}")
 
 
 def _joined(value: Any) -> str:
