@@ -8,6 +8,7 @@
 //	response.go  its answer: exchange as request.Client
 //	gather.go    answers that leave together
 //	upload.go    bodies that come by a file or in pieces
+//	ask.go       whether a client that takes nothing is still there
 //	websocket.go what has become of a connection after a 101
 //
 // Who runs what. The crew's leader reads the ZeroMQ connection, as it does those of clients: messages are parsed within its Poll,

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -210,6 +212,26 @@ func TestCredits(t *testing.T) {
 	r.offered().answers(strings.Repeat("x", 200000))
 	if n := sent(); n > 120000 {
 		t.Errorf("%d bytes of the next answer at once", n)
+	}
+}
+
+// TestWhoTakesNothingIsAskedFor: Mongrel2 does not always say by itself that a client has left.
+func TestWhoTakesNothingIsAskedFor(t *testing.T) {
+	defer func(was time.Duration) { askAfter = was }(askAfter)
+	askAfter = time.Millisecond
+	r := newRig(t)
+	r.take([]byte(asks(7, `"DOWNLOAD_CREDITS":"50000",`)))
+	r.offered().answers(strings.Repeat("x", 120000))
+	for asked := 0; asked < 2; runtime.Gosched() {
+		for _, m := range r.out.taken() {
+			if m == "uuid 3:X 7, 9:3:ctl,0:}]" {
+				asked++
+			}
+		}
+	}
+	r.take([]byte(aside(7, `{"METHOD":"JSON"}`, "disconnect")))
+	if r.busy.Load() != 0 {
+		t.Error("who has left is still served")
 	}
 }
 
@@ -501,6 +523,38 @@ func TestAFrameRightAfterTheHandshake(t *testing.T) {
 	x.Upgrade(bridge.UpgradeRequest{Key: []byte("dGhlIHNhbXBsZSBub25jZQ==")}, false)
 	if !ready {
 		t.Error("it is answered before there is somebody who takes a frame")
+	}
+}
+
+// TestWhoLeavesDuringAnUpload: the application hears that the client has left, and not that its request is over, which it is not.
+func TestWhoLeavesDuringAnUpload(t *testing.T) {
+	for name, how := range map[string]string{
+		"pieces": `"UPLOAD_STREAM":"0","content-length":"6",`,
+		"file":   `"x-mongrel2-upload-start":"/upload","content-length":"6",`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.cfg.BodyStreaming = true
+			if err := os.WriteFile(filepath.Join(r.cfg.Mongrel2Chroot, "upload"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r.take([]byte(asks(7, how)))
+			x := r.offered()
+			if x.file != "" && !x.openFile() {
+				t.Fatal("it cannot be opened")
+			}
+			read := make(chan int64)
+			go func() { read <- x.Read(make([]byte, 100), true) }()
+			for waits := false; !waits; runtime.Gosched() {
+				x.l.mu.Lock()
+				waits = x.done != nil
+				x.l.mu.Unlock()
+			}
+			r.take([]byte(aside(7, `{"METHOD":"JSON"}`, "disconnect")))
+			if n := <-read; n != bridge.ReadGone {
+				t.Error(n)
+			}
+		})
 	}
 }
 

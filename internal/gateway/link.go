@@ -37,6 +37,8 @@ type link struct {
 	tracked bool // there are credits
 	credits int64
 	needs   bool // counted by Gateway.needy
+	asks    *time.Timer
+	asking  bool
 
 	socket *socket // what has become of it; nil: nothing
 
@@ -209,6 +211,7 @@ func (l *link) want(yes bool) {
 	}
 	if l.needs = yes; yes {
 		l.g.need(1)
+		l.ask()
 	} else {
 		l.g.need(-1)
 	}

@@ -487,8 +487,7 @@ func (x *exchange) awaitBody() int64 {
 	rules.Waits("for a request body")
 	select {
 	case <-changed:
-	case <-done:
-		return bridge.ReadOver
+	case <-done: // over, or the client has gone: the next look tells
 	case <-expired:
 		return bridge.ReadStalled
 	}
@@ -501,7 +500,7 @@ func (x *exchange) awaitFile(limit time.Duration, done <-chan struct{}) int64 {
 	for since := time.Now(); ; {
 		select {
 		case <-done:
-			return bridge.ReadOver
+			return 0
 		case <-time.After(lookAfter):
 		}
 		size, err := sizeOf(x.fd)
