@@ -23,7 +23,7 @@ func ParseSpec(s string) (Spec, error) {
 		return spec, usagef("%q is no place of a ZeroMQ socket: %s", s, specForm)
 	}
 	if i := strings.LastIndexByte(rest, '#'); i >= 0 {
-		switch rest[i+1:] {
+		switch strings.ToLower(rest[i+1:]) {
 		case "bind":
 			spec.Bind = true
 		case "connect":
@@ -48,7 +48,12 @@ func ParseSpec(s string) (Spec, error) {
 		return spec, nil
 	}
 	host, port, err := net.SplitHostPort(rest)
-	if err != nil || host == "" || host == "*" && !spec.Bind {
+	switch {
+	case err != nil && strings.Count(rest, ":") > 1 && !strings.HasPrefix(rest, "["):
+		return spec, usagef("%q has colons in its host: an IPv6 address goes in brackets, as in tcp://[::1]:9997", s)
+	case err == nil && host == "*" && !spec.Bind:
+		return spec, usagef("%q has no host that one could connect to: * is for #bind, give the address of the other end", s)
+	case err != nil || host == "":
 		return spec, usagef("%q has no host and port that one could connect to: %s", s, specForm)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || !isDigits(port) {
@@ -83,6 +88,9 @@ func specs(s string, away int) (one, other Spec, err error) {
 	}
 	if two {
 		other, err = ParseSpec(strings.TrimSpace(second))
+		if err == nil && one.Endpoint == other.Endpoint {
+			err = usagef("%q names one place twice: requests and what goes back have a port, or a path, each", s)
+		}
 		return one, other, err
 	}
 	other = one
@@ -116,6 +124,9 @@ func (c *Config) BehindMongrel2() bool { return c.Mongrel2 != "" || c.Mongrel2Di
 // finishMongrel2 leaves out the default address where requests come from Mongrel2.
 func (c *Config) finishMongrel2() error {
 	if !c.BehindMongrel2() {
+		if c.Mongrel2Chroot != "" {
+			return usagef("--mongrel2-chroot is for --mongrel2 and --mongrel2-dispatcher: give one of them, or leave it out")
+		}
 		return nil
 	}
 	if c.origins[keywords["bind"]] == "" {

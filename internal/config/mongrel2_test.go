@@ -9,7 +9,7 @@ func TestParseMongrel2(t *testing.T) {
 	for text, want := range map[string][2]Spec{
 		"tcp://10.0.0.1:9997":                          {{Endpoint: "tcp://10.0.0.1:9997"}, {Endpoint: "tcp://10.0.0.1:9996"}},
 		"tcp://a@[::1]:9997#connect":                   {{Identity: "a", Endpoint: "tcp://[::1]:9997"}, {Identity: "a", Endpoint: "tcp://[::1]:9996"}},
-		"tcp://x@*:9997#bind, ipc://y@/run/m2#connect": {{"x", "tcp://*:9997", true}, {"y", "ipc:///run/m2", false}},
+		"tcp://x@*:9997#BIND, ipc://y@/run/m2#connect": {{"x", "tcp://*:9997", true}, {"y", "ipc:///run/m2", false}},
 		"ipc://@abstract,ipc:///run/b#bind":            {{"", "ipc://@abstract", false}, {"", "ipc:///run/b", true}},
 	} {
 		requests, answers, err := ParseMongrel2(text)
@@ -18,18 +18,21 @@ func TestParseMongrel2(t *testing.T) {
 		}
 	}
 	for text, says := range map[string]string{
-		"10.0.0.1:9997":       "no place of a ZeroMQ socket",
-		"udp://10.0.0.1:9997": "no place of a ZeroMQ socket",
-		"tcp://10.0.0.1":      "no host and port",
-		"tcp://*:9997":        "no host and port",
-		"tcp://h:x":           "port \"x\"",
-		"tcp://h:0":           "port \"0\"",
-		"tcp://h:1":           "where answers go",
-		"ipc:///run/m2":       "where answers go",
-		"tcp://@h:9997":       "identity of 0 bytes",
-		"tcp://h:9997#listen": "#bind and #connect are known",
-		"tcp://h:9997,":       "no place",
-		"ipc://,tcp://h:9997": "no endpoint",
+		"10.0.0.1:9997":               "no place of a ZeroMQ socket",
+		"udp://10.0.0.1:9997":         "no place of a ZeroMQ socket",
+		"tcp://10.0.0.1":              "no host and port",
+		"tcp://*:9997":                "* is for #bind",
+		"tcp://:9997":                 "no host and port",
+		"tcp://::1:9997":              "in brackets",
+		"tcp://h:9997,tcp://i@h:9997": "one place twice",
+		"tcp://h:x":                   "port \"x\"",
+		"tcp://h:0":                   "port \"0\"",
+		"tcp://h:1":                   "where answers go",
+		"ipc:///run/m2":               "where answers go",
+		"tcp://@h:9997":               "identity of 0 bytes",
+		"tcp://h:9997#listen":         "#bind and #connect are known",
+		"tcp://h:9997,":               "no place",
+		"ipc://,tcp://h:9997":         "no endpoint",
 		"ipc://" + strings.Repeat("x", 108) + ",tcp://h:1": "108 bytes",
 	} {
 		if _, _, err := ParseMongrel2(text); err == nil || !strings.Contains(err.Error(), says) {
@@ -47,6 +50,9 @@ func TestParseDispatcher(t *testing.T) {
 	for text, says := range map[string]string{
 		"--mongrel2-dispatcher tcp://h:65535 a":                           "where pings come from",
 		"--mongrel2-dispatcher ipc:///run/d a":                            "where pings come from",
+		"--mongrel2 tcp://h:9997 tcp://h:9996 a":                          "with a comma and no space",
+		"a --mongrel2 tcp://h:9997 tcp://h:9996":                          "with a comma and no space",
+		"--mongrel2-chroot . a":                                           "give one of them",
 		"--mongrel2-dispatcher h:8888 a":                                  "no place of a ZeroMQ socket",
 		"--mongrel2 tcp://h:9997 --mongrel2-dispatcher tcp://h:8888 a":    "exclude each other",
 		"--mongrel2-dispatcher tcp://h:8888#bind --workers 2 a":           "only one process can do",

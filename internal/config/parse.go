@@ -145,6 +145,12 @@ func (c *Config) applyArguments(from source, out io.Writer) (done bool, err erro
 		return true, err
 	}
 	if len(a.apps) > 1 {
+		for _, app := range a.apps {
+			if strings.Contains(app, "://") {
+				return false, usagef("%s%s is no application: a second address of --mongrel2 or --mongrel2-dispatcher goes behind the first one, "+
+					"with a comma and no space between", where, app)
+			}
+		}
 		return false, usagef("%sthere are %d applications, %s: give one, and its options with a dash in front",
 			where, len(a.apps), strings.Join(a.apps, " and "))
 	}

@@ -558,6 +558,52 @@ func TestWhoLeavesDuringAnUpload(t *testing.T) {
 	}
 }
 
+// What a user has to be told, as nothing else says what is wrong.
+func TestWhatIsSaidOfUploads(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct {
+		err    error
+		chroot string
+		want   string
+	}{
+		{os.ErrNotExist, "", "--mongrel2-chroot says"},
+		{os.ErrNotExist, "/srv", "has to be Mongrel2's root"},
+		{os.ErrPermission, "/srv", "upload.temp_store_mode"},
+		{io.ErrUnexpectedEOF, "", "cannot be read"},
+	} {
+		r.cfg.Mongrel2Chroot = c.chroot
+		if got := r.unreadable(c.err); !strings.Contains(got, c.want) {
+			t.Errorf("%v: %s", c.err, got)
+		}
+	}
+	r.take([]byte(message(8, `{"UPLOAD_STREAM":"0"}`, "abc")))
+	if !strings.Contains(r.log.String(), "another handler may have that") {
+		t.Errorf("the log says:\n%s", r.log)
+	}
+}
+
+// Requests that need no thread are counted, but no WebSocket, and none that has been answered.
+func TestApart(t *testing.T) {
+	r := newRig(t)
+	var told []int64
+	r.TellApart(func(n int64) { told = append(told, n) })
+	r.take([]byte(asks(7, `"DOWNLOAD_CREDITS":"10",`)))
+	x := r.offered()
+	x.Suspended(false)
+	x.l.mu.Lock()
+	x.setApart(true)
+	x.setApart(false)
+	x.l.mu.Unlock()
+	x.answers("more than ten bytes")
+	if r.Apart() != 1 {
+		t.Error("an answer that waits for its client needs no thread")
+	}
+	r.take([]byte(aside(7, `{"METHOD":"JSON","DOWNLOAD_CREDITS":"100"}`, "credits")))
+	if fmt.Sprint(told) != "[1 0 1 0]" || r.Apart() != 0 {
+		t.Errorf("%d", told)
+	}
+}
+
 // FuzzMessages: whatever comes, nothing of it is more than a line in the log or a request.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte(asks(7, "")))

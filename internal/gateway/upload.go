@@ -8,6 +8,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -244,7 +245,7 @@ func (x *exchange) openFile() bool {
 	}
 	if err != nil {
 		x.deny(500, "")
-		x.complain("an upload cannot be read; --mongrel2-chroot is the directory that is Mongrel2's root", "file", x.file, "error", err)
+		x.complain(x.g.unreadable(err), "file", cmp.Or(path, x.file), "error", err)
 		return false
 	}
 	x.opened = true
@@ -252,6 +253,19 @@ func (x *exchange) openFile() bool {
 		x.complain("an upload cannot be removed when it has been opened", "file", path, "error", err)
 	}
 	return true
+}
+
+// unreadable says what to do about an upload that cannot be opened.
+func (g *Gateway) unreadable(err error) string {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return "an upload cannot be read: run as the user that Mongrel2 runs as, or let it make them readable by upload.temp_store_mode"
+	case !errors.Is(err, os.ErrNotExist):
+		return "an upload cannot be read"
+	case g.cfg.Mongrel2Chroot == "":
+		return "an upload is not there: --mongrel2-chroot says which directory is Mongrel2's root, and its files have to be on this machine"
+	}
+	return "an upload is not there: --mongrel2-chroot has to be Mongrel2's root, with its files, on this machine"
 }
 
 // discard removes a file that nobody reads.
@@ -305,8 +319,12 @@ func (g *Gateway) more(m *exchange) {
 	g.mu.Lock()
 	l := g.links[key{g.senders[string(m.message.Sender)], m.message.ID}]
 	g.mu.Unlock()
-	if l == nil {
-		return // it has been answered
+	if l == nil { // it has been answered; or it is another handler's
+		if g.said.uploads.due() {
+			g.log.Warn("a piece of a body is of no request here: another handler may have that; upload.stream is for one handler, "+
+				"or several behind a dispatcher", "client", m.message.ID)
+		}
+		return
 	}
 	l.mu.Lock()
 	x := l.cur
@@ -330,7 +348,8 @@ func (g *Gateway) more(m *exchange) {
 	}
 	l.mu.Unlock()
 	if wrong {
-		x.complain("pieces of a body are missing: another handler may have got them; upload.stream is for one handler", "client", l.key.id)
+		x.complain("pieces of a body are missing: another handler may have got them; upload.stream is for one handler, "+
+			"or several behind a dispatcher", "client", l.key.id)
 		l.cut()
 	}
 	if last {

@@ -19,8 +19,11 @@ import (
 // Command is the sub-command of both programs that starts a device.
 const Command = "m2wsgi-device"
 
-// exitUsage is the exit status after a mistake in the arguments.
-const exitUsage = 2
+// Exit statuses, as the server's: a mistake in the arguments, and an address that cannot be had.
+const (
+	exitUsage = 2
+	exitTaken = 3
+)
 
 var usage = map[string]string{
 	"dispatcher": `usage: m2wsgi.device.dispatcher [options] send_spec [recv_spec] disp_spec [ping_spec]
@@ -145,6 +148,10 @@ func run(args []string, out, errOut io.Writer, signals <-chan os.Signal) int {
 	d, err := start(args[1:], say)
 	if err != nil {
 		_, _ = fmt.Fprintf(errOut, "gowsgi: %s: %v\n", name, err)
+		var taken syscall.Errno
+		if errors.As(err, &taken) {
+			return exitTaken
+		}
 		return exitUsage
 	}
 	say("running")
@@ -217,7 +224,7 @@ func startDispatcher(args []string, say func(string)) (device, error) {
 	if h.pings, err = ping.open(zeromq.Pub, zeromq.Options{Log: say, Lossy: true, Bound: 4 << 10}); err != nil {
 		return nil, err
 	}
-	if h.pull, h.pub, err = gated(send, recv, h.received, h.lost, say); err != nil {
+	if h.pull, h.pub, h.peer, err = gated(send, recv, h.received, h.lost, say); err != nil {
 		return nil, err
 	}
 	return func(signals <-chan os.Signal) { h.run(time.Duration(interval*float64(time.Second)), signals) }, nil
@@ -232,6 +239,9 @@ func server(sendText, recvText string) (send, recv spec, err error) {
 		recv, err = send.shifted(-1)
 	} else {
 		recv, err = parseSpec(recvText, false)
+	}
+	if err == nil && recv.endpoint == send.endpoint {
+		err = fmt.Errorf("send_spec and recv_spec are both %s: Mongrel2 has a place for each", send.endpoint)
 	}
 	return send, recv, err
 }
@@ -297,7 +307,7 @@ func startResponse(args []string, say func(string)) (device, error) {
 	var pub *zeromq.Socket
 	done := make(chan struct{})
 	ready := make(chan struct{}) // pub is there
-	pull, pub, err := gated(send, recv, func(m zeromq.Message) {
+	pull, pub, peer, err := gated(send, recv, func(m zeromq.Message) {
 		<-ready
 		answers, err := c.answer(m[0], time.Now())
 		if err != nil {
@@ -316,6 +326,7 @@ func startResponse(args []string, say func(string)) (device, error) {
 	return func(signals <-chan os.Signal) {
 		<-signals
 		pull.Drain(5 * time.Second)
+		peer.End()
 		pull.Close(0)
 		pub.Close(5 * time.Second)
 		close(done)

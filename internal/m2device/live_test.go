@@ -551,6 +551,8 @@ func TestMistakesAreOneLine(t *testing.T) {
 		{"dispatcher ipc:///x tcp://h:3", "name it as well"},
 		{"dispatcher h:2 tcp://h:3", `"h:2" is no socket`},
 		{"dispatcher tcp://h:2 udp://h:3", "a kind of ZeroMQ endpoint that is not served"},
+		{"dispatcher tcp://h:2,tcp://h:1 tcp://h:3", "with no comma between"},
+		{"dispatcher tcp://h:2 tcp://h:2 tcp://h:3", "both tcp://h:2"},
 		{"pull2xreq tcp://h:2", "in_spec out_spec"},
 		{"pull2xreq --sticky tcp://h:2 tcp://h:3", "there is no option --sticky"},
 		{"response", "send_spec [recv_spec]"},
@@ -562,6 +564,15 @@ func TestMistakesAreOneLine(t *testing.T) {
 		if status != exitUsage || strings.Count(errOut.String(), "\n") != 1 || !strings.Contains(errOut.String(), c.want) {
 			t.Errorf("%q: status %d, %q", c.args, status, errOut.String())
 		}
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var errOut strings.Builder
+	if status := run([]string{"dispatcher", "tcp://h:2", "tcp://" + taken.Addr().String()}, nil, &errOut, nil); status != exitTaken {
+		t.Errorf("status %d: %s", status, errOut.String())
 	}
 	for name := range usage {
 		var out, errOut strings.Builder

@@ -25,6 +25,7 @@ type hub struct {
 	pull   *zeromq.Socket
 	pub    *zeromq.Socket // nil: responses do not come through here
 	router *zeromq.Socket
+	peer   *Peer          // Mongrel2; nil: nobody knows whether it is there
 	pings  *zeromq.Socket // nil: there are none
 	done   chan struct{}
 
@@ -177,6 +178,9 @@ func (h *hub) run(interval time.Duration, signals <-chan os.Signal) {
 // close ends the sockets, with a moment for what they have queued.
 func (h *hub) close() {
 	close(h.done)
+	if h.peer != nil {
+		h.peer.End()
+	}
 	h.pull.Close(0)
 	if h.pings != nil {
 		h.pings.Close(0)
@@ -191,10 +195,13 @@ func (h *hub) close() {
 // has not taken are worthless, even harmful: one that has started anew gives other clients the same numbers. lost is
 // called then, with nothing of the old one's left on the way.
 func gated(send, recv spec, receive func(zeromq.Message), lost func(), log func(string)) (pull, pub *zeromq.Socket,
-	err error) {
+	peer *Peer, err error) {
 	ready := make(chan struct{}) // pull is there
-	pub, err = recv.open(zeromq.Pub, zeromq.Options{Log: log, Keep: -1, Subscribed: func(yes bool) {
+	peer = &Peer{Gone: "Mongrel2 has gone, or the connection to it: all requests have ended", Info: log, Warn: log}
+	peer.Here, peer.Missing = TakesAnswers(recv.endpoint)
+	pub, err = recv.open(zeromq.Pub, zeromq.Options{Log: Named(log, zeromq.Pub, recv.endpoint, "recv_spec"), Keep: -1, Subscribed: func(yes bool) {
 		<-ready
+		peer.Is(yes)
 		if yes {
 			pull.Start()
 			return
@@ -204,8 +211,11 @@ func gated(send, recv spec, receive func(zeromq.Message), lost func(), log func(
 		lost()
 	}})
 	if err == nil {
-		pull, err = send.open(zeromq.Pull, zeromq.Options{Log: log, Paused: true, Receive: receive})
+		pull, err = send.open(zeromq.Pull, zeromq.Options{Log: Named(log, zeromq.Pull, send.endpoint, "send_spec"), Paused: true, Receive: receive})
+	}
+	if err == nil {
+		peer.Expect()
 	}
 	close(ready)
-	return pull, pub, err
+	return pull, pub, peer, err
 }

@@ -22,6 +22,9 @@ func parseSpec(text string, bind bool) (spec, error) {
 	if !ok || protocol == "" {
 		return s, fmt.Errorf("%q is no socket: they are written protocol://[identity@]endpoint[#bind or #connect]", text)
 	}
+	if strings.Contains(rest, ",") && strings.Contains(rest, "://") {
+		return s, fmt.Errorf("%q is more than one socket: here each is an argument, with no comma between", text)
+	}
 	rest, mode, _ := strings.Cut(rest, "#")
 	switch strings.ToLower(mode) {
 	case "":

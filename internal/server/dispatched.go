@@ -15,6 +15,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/gateway"
+	"github.com/gowsgi/gowsgi/internal/m2device"
 	"github.com/gowsgi/gowsgi/internal/rules"
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
@@ -22,25 +23,26 @@ import (
 // dispatched is a handler of a dispatcher's. How they talk is in docs/mongrel2-devices.md.
 type dispatched struct {
 	cfg            *config.Config
-	log            *slog.Logger
 	requests       config.Spec
 	pings          config.Spec
 	identity       string
 	dealer, pinged *zeromq.Socket
 	gateway        *gateway.Gateway
+	peer           *m2device.Peer
 
 	mu      rules.Short // of what it says of itself: in what order matters
 	counts  bool        // the dispatcher is one that wants to know how many requests run at once
 	leaving bool
 	apart   atomic.Int64 // requests that need no thread, as the dispatcher was told
 	heard   atomic.Bool  // there is a dispatcher
+	known   atomic.Bool  // it was new to one
 
 	leave sync.Once
 	left  chan struct{} // closed when the dispatcher has said that nothing more will come
 }
 
 func newDispatched(cfg *config.Config, log *slog.Logger) (d *dispatched, err error) {
-	d = &dispatched{cfg: cfg, log: log, left: make(chan struct{})}
+	d = &dispatched{cfg: cfg, left: make(chan struct{})}
 	if d.requests, d.pings, err = config.ParseDispatcher(cfg.Mongrel2Dispatcher); err != nil {
 		return nil, err
 	}
@@ -49,6 +51,12 @@ func newDispatched(cfg *config.Config, log *slog.Logger) (d *dispatched, err err
 		identity = newIdentity()
 	}
 	d.identity = identity
+	d.peer = &m2device.Peer{
+		Here: "the dispatcher at " + d.requests.Endpoint + " is there",
+		Missing: "no request can come: no dispatcher's pings come from " + d.pings.Endpoint +
+			"; is it running, and is that its ping_spec? docs/mongrel2.md has more",
+		Info: func(line string) { log.Info(line) }, Warn: func(line string) { log.Warn(line) },
+	}
 	return d, nil
 }
 
@@ -60,9 +68,10 @@ func newIdentity() string {
 
 // begin implements behind. Whoever leads reads what comes.
 func (d *dispatched) begin(s *Server, plain uint8) {
-	say := func(line string) { d.log.Warn(line) }
-	d.dealer = zeromq.New(zeromq.Dealer, zeromq.Options{Identity: []byte(d.identity), Log: say, Loop: s.loop, Receive: d.receive})
-	d.pinged = zeromq.New(zeromq.Sub, zeromq.Options{Log: say, Receive: d.ping})
+	d.dealer = zeromq.New(zeromq.Dealer, zeromq.Options{Identity: []byte(d.identity), Loop: s.loop, Receive: d.receive,
+		Log: m2device.Named(d.peer.Warn, zeromq.Dealer, d.requests.Endpoint, "the dispatcher's disp_spec")})
+	d.pinged = zeromq.New(zeromq.Sub, zeromq.Options{Receive: d.ping,
+		Log: m2device.Named(d.peer.Warn, zeromq.Sub, d.pings.Endpoint, "the dispatcher's ping_spec")})
 	d.pinged.Subscribe(nil)
 	d.gateway = newGateway(s, plain, d, dealer{d.dealer})
 	d.gateway.TellApart(d.changed)
@@ -74,16 +83,22 @@ func (d *dispatched) connect() error {
 	if err := join(d.dealer, d.requests); err != nil {
 		return err
 	}
+	d.peer.Expect()
 	return join(d.pinged, d.pings)
 }
 
 // close implements behind.
 func (d *dispatched) close() {
+	d.peer.End()
 	if d.gateway == nil {
 		return
 	}
 	d.pinged.Close(0)
-	d.dealer.Close(lingerTime)
+	linger := lingerTime
+	if !d.heard.Load() { // there is nobody for whom to wait
+		linger = 0
+	}
+	d.dealer.Close(linger)
 	d.gateway.Close()
 }
 
@@ -119,6 +134,9 @@ func (d *dispatched) receive(m zeromq.Message) {
 			d.leave.Do(func() { close(d.left) })
 		}
 	case sayFresh:
+		if d.known.Swap(true) {
+			d.peer.Warn("the dispatcher was started anew, or has given this process up: its clients are gone")
+		}
 		d.gateway.Lost(nil)
 		d.say(sayFresh)
 	default:
@@ -129,6 +147,7 @@ func (d *dispatched) receive(m zeromq.Message) {
 // ping is the Receive of the socket for pings: who answers none is dead.
 func (d *dispatched) ping(m zeromq.Message) {
 	d.heard.Store(true)
+	d.peer.Is(true)
 	d.mu.Lock()
 	d.counts = string(m[len(m)-1]) == "1"
 	d.mu.Unlock()

@@ -3,12 +3,12 @@ package server
 // --mongrel2: requests that come from Mongrel2 over ZeroMQ, beside those of listeners or alone.
 
 import (
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/gateway"
+	"github.com/gowsgi/gowsgi/internal/m2device"
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
 
@@ -23,6 +23,7 @@ type mongrel2 struct {
 	log               *slog.Logger
 	requests, answers config.Spec
 	pull, pub         *zeromq.Socket
+	peer              *m2device.Peer
 	gateway           *gateway.Gateway
 }
 
@@ -32,8 +33,11 @@ func newMongrel2(cfg *config.Config, log *slog.Logger) (m *mongrel2, err error) 
 	if m.requests, m.answers, err = config.ParseMongrel2(cfg.Mongrel2); err != nil {
 		return nil, err
 	}
-	m.pub = zeromq.New(zeromq.Pub, zeromq.Options{Identity: []byte(m.answers.Identity), Log: m.say, Keep: -1,
-		Subscribed: m.subscribed, Left: m.left})
+	m.peer = &m2device.Peer{Gone: "Mongrel2 has gone, or the connection to it, and its clients with it; requests come again when it is back",
+		Info: func(line string) { log.Info(line) }, Warn: m.say}
+	m.peer.Here, m.peer.Missing = m2device.TakesAnswers(m.answers.Endpoint)
+	m.pub = zeromq.New(zeromq.Pub, zeromq.Options{Identity: []byte(m.answers.Identity), Keep: -1, Subscribed: m.subscribed, Left: m.left,
+		Log: m2device.Named(m.say, zeromq.Pub, m.answers.Endpoint, "Mongrel2's recv_spec")})
 	return m, nil
 }
 
@@ -41,6 +45,7 @@ func newMongrel2(cfg *config.Config, log *slog.Logger) (m *mongrel2, err error) 
 // into the void. One that was started anew counts its clients from the beginning, so what is meant for those of before would reach others:
 // they are gone, and nothing that is on its way from or to them is believed.
 func (m *mongrel2) subscribed(yes bool) {
+	m.peer.Is(yes)
 	if yes {
 		m.pull.Start()
 		return
@@ -69,31 +74,32 @@ func (m *mongrel2) Drain() { m.pull.Drain(min(drainTime, m.cfg.GracefulTimeout))
 // begin implements behind. Whoever leads reads what comes.
 func (m *mongrel2) begin(s *Server, plain uint8) {
 	m.gateway = newGateway(s, plain, m, m.pub)
-	m.pull = zeromq.New(zeromq.Pull, zeromq.Options{Identity: []byte(m.requests.Identity), Log: m.say, Paused: true, Loop: s.loop,
+	m.pull = zeromq.New(zeromq.Pull, zeromq.Options{Identity: []byte(m.requests.Identity), Paused: true, Loop: s.loop,
+		Log:     m2device.Named(m.say, zeromq.Pull, m.requests.Endpoint, "Mongrel2's send_spec"),
 		Receive: m.gateway.Receive, Full: m.gateway.Full})
 	s.http.Host(m.gateway)
 }
 
-// connect has requests come.
+// connect has requests come. What may fail is first.
 func (m *mongrel2) connect() error {
-	if err := join(m.pub, m.answers); err != nil {
+	if err := join(m.pull, m.requests); err != nil {
 		return err
 	}
-	return join(m.pull, m.requests)
+	m.peer.Expect()
+	return join(m.pub, m.answers)
 }
 
 func join(s *zeromq.Socket, spec config.Spec) error {
 	if !spec.Bind {
 		return s.Connect(spec.Endpoint)
 	}
-	if _, err := s.Bind(spec.Endpoint); err != nil {
-		return fmt.Errorf("cannot bind the ZeroMQ socket %s of --mongrel2: %w", spec.Endpoint, err)
-	}
-	return nil
+	_, err := s.Bind(spec.Endpoint)
+	return err
 }
 
 // close ends it, when nobody runs a request any more.
 func (m *mongrel2) close() {
+	m.peer.End()
 	m.pub.Close(lingerTime)
 	if m.gateway != nil {
 		m.pull.Close(0)

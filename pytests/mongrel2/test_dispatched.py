@@ -80,10 +80,13 @@ def test_what_is_said_to_a_dispatcher(played, serve, tmp_path):
     server._resources["socket"] += 4 + 2 * 16
     assert played.ping() == b"T2"
     first, second = tmp_path / "first", tmp_path / "second"
+    played.say(b"N")
+    assert played.hear() == b"N2"
     played.ask(7, f"/?file={first}")
     wait_until((tmp_path / "first.holds").exists, "the first one runs")
     played.say(b"N")  # a dispatcher that does not know it: its client 7 is another one
     assert played.hear() == b"N2"
+    assert server.stderr.wait_for(b"the dispatcher was started anew, or has given this process up")
     played.ask(7, f"/?file={second}")
     wait_until((tmp_path / "second.holds").exists, "the second one runs")
     first.touch()

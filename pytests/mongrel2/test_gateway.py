@@ -4,12 +4,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
+import socket
 
 import pytest
 
 from harness.client import head
-from harness.mongrel2 import Handler
+from harness.mongrel2 import Handler, reserved_ports
 from harness.waiting import LIMIT, wait_until
 from harness.websocket import WebSocket
 
@@ -274,6 +276,31 @@ def test_alone_it_listens_nowhere(behind):
     assert front.request("GET", "/").status == 200
 
 
+def test_it_says_whether_mongrel2_is_there(behind):
+    front, server = behind("hello")
+    start = 0
+    for _ in range(2):
+        assert server.stderr.wait_for(rb"Mongrel2 takes answers at tcp://", start)
+        assert front.request("GET", "/").status == 200
+        start = server.stderr.position()
+        front.again()
+        assert server.stderr.wait_for(rb"Mongrel2 has gone.*come again when it is back", start)
+        assert server.stderr.wait_for(rb"Mongrel2's recv_spec at tcp://\S+: ", start)
+
+
+def test_where_nobody_is(serve):
+    with reserved_ports(2) as ports:
+        server = serve("hello", "--mongrel2", f"tcp://127.0.0.1:{ports[1]}", bind=())
+        place = re.escape(f"tcp://127.0.0.1:{ports[0]}".encode())
+        said = rb"Mongrel2's recv_spec at " + place + rb": connection refused; it is tried again"
+        assert server.stderr.wait_for(said)
+        assert server.stop() == 0
+
+
 def test_usage(gowsgi):
     status, _, said = gowsgi("--mongrel2", "localhost:9997", "hello")
     assert status == 2 and "no place of a ZeroMQ socket" in said and "Traceback" not in said
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = "tcp://%s:%d" % taken.getsockname()
+        status, _, said = gowsgi("--mongrel2", f"{at}#bind,tcp://127.0.0.1:1", "hello")
+        assert status == 3 and said == f"gowsgi: cannot bind {at}: address already in use\n", (status, said)
