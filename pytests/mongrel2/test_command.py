@@ -159,6 +159,8 @@ def test_mistakes(fails):
     assert "recv_spec" in fails(both[0], "ipc:///no/port")
     assert "nonsense" in fails(both[0], "nonsense", "tcp://127.0.0.1:9999")
     assert "send_spec" in fails(both[0])
+    assert "comes first" in fails(both[1], both[0])
+    assert "GZipMiddleware" in fails("--middleware=GZip", *both)
 
 
 @pytest.mark.parametrize("name", ["package.nowhere.application", "package.apps.nowhere", "package.apps.nothing"])

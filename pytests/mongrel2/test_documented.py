@@ -97,3 +97,15 @@ def test_from_nothing_to_two_machines(form, serve, mongrel2, tmp_path):
     alone = machine(front.changed(ALONE))
     assert front.request("GET", "/").body == b"process %d, a body of 0 bytes\n" % alone.pid
     assert alone.stop() == 0
+
+
+def test_lines_that_the_page_explains_are_said():
+    """In gowsgi's sources, so that who searches the page for a line finds it."""
+    section = PAGE[PAGE.index("## When it does not work") : PAGE.index("What clients see:")]
+    lines = [line for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for line in re.findall("`(.*?)`", row)]
+    sources = [path.read_text() for path in sorted((ROOT / "internal").rglob("*.go")) if "_test" not in path.name]
+    text = re.sub(r'" ?\+\s+"', "", "".join(sources))
+    assert len(lines) > 9
+    for line in lines:
+        for part in re.split(r" ?ADDRESS:? ?|connection refused|\"PUB\"|DEALER|recv_spec at", line):
+            assert part in text, part

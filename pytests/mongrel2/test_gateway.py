@@ -2,16 +2,21 @@
 
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import sqlite3
+import ssl
+import subprocess
 
 import pytest
 
 from harness.client import head
-from harness.mongrel2 import Handler, reserved_ports
+from harness.mongrel2 import Handler, Mongrel2, reserved_ports
 from harness.waiting import LIMIT, wait_until
 from harness.websocket import WebSocket
 
@@ -304,3 +309,51 @@ def test_usage(gowsgi):
         at = "tcp://%s:%d" % taken.getsockname()
         status, _, said = gowsgi("--mongrel2", f"{at}#bind,tcp://127.0.0.1:1", "hello")
         assert status == 3 and said == f"gowsgi: cannot bind {at}: address already in use\n", (status, said)
+
+
+class InItsDirectory(Mongrel2):
+    """Its handlers connect to sockets in its chroot."""
+
+    def _write(self, settings, hosts):
+        for handler in self.handlers:
+            handler.send_spec, handler.recv_spec = "ipc://run/send", "ipc://run/recv"
+        super()._write(settings, hosts)
+
+    def _listens(self, ports):
+        return super()._listens([self.port])
+
+
+@pytest.mark.one_form
+def test_sockets_that_are_files(mongrel2, serve):
+    front = mongrel2(make=InItsDirectory)
+    server = serve("hello", "--mongrel2", f"ipc://{front.root}/run/send,ipc://{front.root}/run/recv", bind=())
+    server._resources["socket"] += 20
+    assert front.request("GET", "/").status == 200
+
+
+class WithTLS(Mongrel2):
+    """Its certificate is where it looks for it: in certdir, inside chroot, by the server's uuid."""
+
+    def _write(self, settings, hosts):
+        folder = self.root / "certs"
+        folder.mkdir()
+        made = ["-keyout", folder / f"{self.uuid}.key", "-out", folder / f"{self.uuid}.crt", "-subj", "/CN=localhost"]
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *map(str, made)]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LIMIT)
+        super()._write(dict(settings, certdir="/certs/"), hosts)
+        with contextlib.closing(sqlite3.connect(str(self.database))) as database, database:
+            database.execute("UPDATE server SET chroot = ?, use_ssl = 1", (f"{self.root}/",))
+
+
+@pytest.mark.one_form
+@pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl to make a certificate")
+def test_behind_tls(mongrel2, serve):
+    front = mongrel2(make=WithTLS)
+    handler = front.handlers[0]
+    server = serve("show_environ", "--mongrel2", f"{handler.send_spec},{handler.recv_spec}", bind=())
+    server._resources["socket"] += 20
+    context = ssl.create_default_context(cafile=str(front.root / "certs" / f"{front.uuid}.crt"))
+    with contextlib.closing(http.client.HTTPSConnection("localhost", front.port, timeout=LIMIT, context=context)) as c:
+        c.request("GET", "/")
+        said = json.loads(c.getresponse().read())["environ"]
+    assert (said["wsgi.url_scheme"], said["SERVER_PORT"]) == ("https", str(front.port))

@@ -60,6 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--io={chosen.io} comes with gowsgi's hubs; meanwhile --num-threads=N serves N requests at once")
     if chosen.io not in ("standard", "base"):
         parser.error(f"--io={chosen.io} is not known; there is standard")
+    if "://" in chosen.app:
+        parser.error(f"{chosen.app} is no application, which comes first: m2wsgi package.module.app send_spec")
+    for name in chosen.middleware:
+        if "." not in name and ":" not in name and name not in middleware.__all__:
+            known = " and ".join(middleware.__all__)
+            parser.error(f"--middleware={name} is not known; there are {known}, and any package.module.name")
     if chosen.num_threads < 1:
         parser.error(f"--num-threads={chosen.num_threads} must be 1 or more")
     try:
