@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -60,6 +61,35 @@ func ParseSpec(s string) (Spec, error) {
 		return spec, usagef("%q has the port %q: give a number from 1 to 65535", s, port)
 	}
 	return spec, nil
+}
+
+// String is the text of a spec.
+func (s Spec) String() string {
+	text := s.Endpoint
+	if s.Identity != "" {
+		text = strings.Replace(text, "://", "://"+s.Identity+"@", 1)
+	}
+	if s.Bind {
+		text += "#bind"
+	}
+	return text
+}
+
+// fromStart is the spec with a path as it was meant at the start: --chdir comes later, and the application may go elsewhere.
+func (s Spec) fromStart() Spec {
+	path, is := strings.CutPrefix(s.Endpoint, "ipc://")
+	if whole := fromStart(path); is && path[0] != '@' && len(whole) <= maxUnixPath {
+		s.Endpoint = "ipc://" + whole
+	}
+	return s
+}
+
+func fromStart(path string) string {
+	whole, err := filepath.Abs(filepath.Join(startedIn, path))
+	if filepath.IsAbs(path) || err != nil {
+		return path
+	}
+	return whole
 }
 
 // ParseMongrel2 reads SEND_SPEC[,RECV_SPEC]: where requests come from, and where answers go.
@@ -132,18 +162,23 @@ func (c *Config) finishMongrel2() error {
 	if c.origins[keywords["bind"]] == "" {
 		c.Bind = nil
 	}
-	option, parse, text := "--mongrel2", ParseMongrel2, c.Mongrel2
+	if c.Mongrel2Chroot != "" {
+		c.Mongrel2Chroot = fromStart(c.Mongrel2Chroot)
+	}
+	option, parse, text := "--mongrel2", ParseMongrel2, &c.Mongrel2
 	switch {
 	case c.Mongrel2Dispatcher == "":
 	case c.Mongrel2 != "":
 		return usagef("--mongrel2 and --mongrel2-dispatcher exclude each other: behind a dispatcher give the second alone")
 	default:
-		option, parse, text = "--mongrel2-dispatcher", ParseDispatcher, c.Mongrel2Dispatcher
+		option, parse, text = "--mongrel2-dispatcher", ParseDispatcher, &c.Mongrel2Dispatcher
 	}
-	one, other, err := parse(text)
-	switch {
-	case err != nil:
+	one, other, err := parse(*text)
+	if err != nil {
 		return err
+	}
+	*text = one.fromStart().String() + "," + other.fromStart().String()
+	switch {
 	case c.WorkerCount() > 1 && (one.Bind || other.Bind):
 		return usagef("%s has #bind, which only one process can do: leave it out, or --workers", option)
 	case c.WorkerCount() > 1 && c.Mongrel2Dispatcher != "" && one.Identity != "":

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -69,6 +70,20 @@ func TestParseDispatcher(t *testing.T) {
 		} else if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// Paths are those of the directory that the server was started in, wherever the application goes.
+func TestMongrel2Paths(t *testing.T) {
+	c, _, err := Parse(strings.Fields("--mongrel2 ipc://me@m/send,ipc://@recv#bind --mongrel2-chroot . a"), func(string) string { return "" }, nil, nil)
+	here, _ := os.Getwd()
+	if err != nil || c.Mongrel2Chroot != here {
+		t.Errorf("%q, %v", c.Mongrel2Chroot, err)
+	}
+	requests, answers, err := ParseMongrel2(c.Mongrel2)
+	want := [2]Spec{{"me", "ipc://" + here + "/m/send", false}, {"", "ipc://@recv", true}}
+	if err != nil || requests != want[0] || answers != want[1] {
+		t.Errorf("%v %v, %v", requests, answers, err)
 	}
 }
 

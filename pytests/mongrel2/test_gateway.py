@@ -16,6 +16,7 @@ import subprocess
 import pytest
 
 from harness.client import head
+from harness.forms import APPS
 from harness.mongrel2 import Handler, Mongrel2, reserved_ports
 from harness.waiting import LIMIT, wait_until
 from harness.websocket import WebSocket
@@ -324,11 +325,13 @@ class InItsDirectory(Mongrel2):
 
 
 @pytest.mark.one_form
-def test_sockets_that_are_files(mongrel2, serve):
-    front = mongrel2(make=InItsDirectory)
-    server = serve("hello", "--mongrel2", f"ipc://{front.root}/run/send,ipc://{front.root}/run/recv", bind=())
+def test_paths_are_those_of_the_start(mongrel2, serve):
+    settings = {"upload.temp_store": "/uploads/up.XXXXXX", "download.flow_control": 1}
+    front = mongrel2(make=InItsDirectory, settings=settings)
+    options = ["--mongrel2", "ipc://run/send,ipc://run/recv", "--mongrel2-chroot", ".", "--chdir", APPS]
+    server = serve("every", *options, bind=(), cwd=front.root)
     server._resources["socket"] += 20
-    assert front.request("GET", "/").status == 200
+    assert front.request("POST", "/digest/", body=BODY).body == DIGEST
 
 
 class WithTLS(Mongrel2):
