@@ -384,7 +384,8 @@ func (g *Gateway) all() (all []*link) {
 	return all
 }
 
-const spareExchanges = 256
+// spare is how many exchanges are kept: each has two descriptors. Others are made for a crowd.
+func (g *Gateway) spare() int { return 8 + g.cfg.Threads }
 
 // exchange is one for the next request.
 func (g *Gateway) exchange() *exchange {
@@ -402,7 +403,7 @@ func (g *Gateway) exchange() *exchange {
 func (g *Gateway) recycle(x *exchange) {
 	x.reset()
 	g.mu.Lock()
-	keep := len(g.free) < spareExchanges
+	keep := len(g.free) < g.spare()
 	if keep {
 		g.free = append(g.free, x)
 	}

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
 	"github.com/gowsgi/gowsgi/internal/config"
@@ -171,6 +173,41 @@ func TestOneRequestAtATime(t *testing.T) {
 	}
 	if r.offered() != nil || r.busy.Load() != 0 {
 		t.Error("who has been hung up on is still served")
+	}
+}
+
+// TestTheNextRequestAfterAFile: who ends a file's answer, and who hears that the client has taken it, do not end the next one's as well.
+func TestTheNextRequestAfterAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t)
+	for n := range 300 {
+		r.take([]byte(asks(n, "")))
+		r.take([]byte(asks(n, "")))
+		x := r.offered()
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := x.l
+		l.pumped, x.keep = true, true
+		x.answered()
+		over := make(chan struct{})
+		go func() {
+			x.pump(fd, 0, 4, 0, r.srv.Crew.Threads()[0])
+			close(over)
+		}()
+		var second *exchange
+		for ; second == nil; second = r.offered() {
+			l.credit(0)
+		}
+		<-over
+		if l.cur != second || r.busy.Load() != 1 {
+			t.Fatal("the second request has ended with the first one")
+		}
+		second.answers("second")
 	}
 }
 

@@ -408,6 +408,15 @@ func (l *link) settle(hangUp bool) {
 	l.mu.Lock()
 	l.settled = true
 	l.hangUp = l.hangUp || hangUp
+	l.rest()
+}
+
+// rest goes on with what waits, if the request has been answered. With l.mu, which it lets go of.
+func (l *link) rest() {
+	if !l.settled {
+		l.mu.Unlock()
+		return
+	}
 	if !l.gone {
 		l.push(true)
 	}

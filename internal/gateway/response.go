@@ -159,12 +159,8 @@ func (x *exchange) pump(fd int, off, n int64, f bridge.Finish, on *crew.Thread) 
 	}
 	l.mu.Lock()
 	l.pumped = false
-	settled := l.settled
 	l.hangUp = l.hangUp || short
-	l.mu.Unlock()
-	if settled {
-		l.settle(short)
-	}
+	l.rest()
 }
 
 // finish is a close() that is due, as a task.

@@ -1,0 +1,3 @@
+from harness.borrowed import borrow
+
+borrow("suspend/test_continuation.py", globals())
