@@ -98,6 +98,31 @@ func (x *exchange) reset() {
 	}
 }
 
+// openPair makes it when the request runs: those that wait, or whose body comes, may be many.
+func (x *exchange) openPair() {
+	pair := x.pair
+	if pair[0] < 0 {
+		made, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err == nil {
+			pair = made
+		}
+	}
+	x.Req.FD = pair[0]
+	x.l.mu.Lock()
+	if x.pair = pair; x.l.gone {
+		x.shutPair()
+	}
+	x.l.mu.Unlock()
+}
+
+// shutPair says by it that the client has gone. With link.mu.
+func (x *exchange) shutPair() {
+	if x.pair[1] >= 0 && !x.shut {
+		_ = unix.Shutdown(x.pair[1], unix.SHUT_RDWR)
+		x.shut = true
+	}
+}
+
 func (x *exchange) closePair() {
 	for i, fd := range x.pair {
 		if fd >= 0 {
@@ -229,7 +254,7 @@ func (x *exchange) parse(body int64) error {
 		r.Template++
 	}
 	x.from()
-	r.RemoteAddr, r.RemotePort, r.Conn, r.FD = x.addr, 0, x.number, x.pair[0]
+	r.RemoteAddr, r.RemotePort, r.Conn, r.FD = x.addr, 0, x.number, -1
 	if err != nil {
 		return err
 	}
@@ -257,12 +282,6 @@ func (x *exchange) server() {
 
 // from settles who the client is. Most requests are from the address that the one before came from.
 func (x *exchange) from() {
-	if x.pair[0] < 0 {
-		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-		if err == nil {
-			x.pair = pair
-		}
-	}
 	if x.number != 0 && x.addr == string(x.remote) {
 		return
 	}
@@ -309,6 +328,7 @@ func (x *exchange) begins(t *crew.Thread) *request.Local {
 		}
 	}
 	x.t = t
+	x.openPair()
 	x.out = mongrel2.AppendAnswer(x.out[:0], x.l.key.of.name, x.l.key.id)
 	x.prefix = len(x.out)
 	return &x.g.locals[t.Index()]
@@ -368,10 +388,7 @@ func withRetry(out []byte, from int, wait time.Duration) []byte {
 
 // clientGone is called when the client has gone. With link.mu.
 func (x *exchange) clientGone() {
-	if x.pair[1] >= 0 && !x.shut {
-		_ = unix.Shutdown(x.pair[1], unix.SHUT_RDWR)
-		x.shut = true
-	}
+	x.shutPair()
 	if x.watched {
 		x.ClientGone()
 	}

@@ -452,6 +452,44 @@ func TestForgedUploads(t *testing.T) {
 	}
 }
 
+// The descriptors by which the application asks about its client are there while it runs: those whose turn is not yet may be many.
+func TestOnlyWhatRunsHasDescriptors(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(asks(7, "")))
+	r.take([]byte(asks(7, "")))
+	x := r.offered()
+	waits := x.l.waiting[0]
+	if x.Req.FD < 0 || waits.pair[0] >= 0 {
+		t.Errorf("%d and %v", x.Req.FD, waits.pair)
+	}
+	x.answers("first")
+	r.take([]byte(aside(7, `{"METHOD":"JSON"}`, "disconnect"))) // before the second one begins
+	y := r.offered()
+	if n, err := unix.Read(y.Req.FD, make([]byte, 1)); n != 0 || err != nil {
+		t.Errorf("who had gone before is still there: %d, %v", n, err)
+	}
+}
+
+// A file that has not grown for long is looked at seldom, so that many cost little; the message that it is complete is a reason to look.
+func TestAFileIsLookedAtWhenItIsComplete(t *testing.T) {
+	r := newRig(t)
+	if err := os.WriteFile(r.cfg.Mongrel2Chroot+"/a", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const start = `"x-mongrel2-upload-start":"/a","content-length":"99999",`
+	r.take([]byte(asks(7, start)))
+	l := r.links[key{r.senders["uuid"], 7}]
+	l.mu.Lock()
+	changed := l.change()
+	l.mu.Unlock()
+	r.take([]byte(asks(7, start+`"x-mongrel2-upload-done":"/a",`)))
+	select {
+	case <-changed:
+	default:
+		t.Error("nobody was told")
+	}
+}
+
 // A file that nobody reads would stay for ever, and clients could fill the disk.
 func TestRefusedUploadsLeaveNoFile(t *testing.T) {
 	const both = `"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a",`

@@ -27,8 +27,9 @@ import (
 
 const (
 	window    = 256 << 10             // bytes of a body in pieces that may be on their way
-	lookAfter = 10 * time.Millisecond // at a file that grows
-	maxLength = 1<<31 - 1             // Mongrel2 has its lengths in ints
+	lookAfter = 10 * time.Millisecond // at a file that grows; later and later while it does not
+	lookEvery = 320 * time.Millisecond
+	maxLength = 1<<31 - 1 // Mongrel2 has its lengths in ints
 )
 
 // uploading is the part of exchange that this file is about.
@@ -85,6 +86,7 @@ func (x *exchange) upload() bool {
 		switch known := length > 0; {
 		case !made:
 		case !forged && known == (x.finished != nil): // the other message counts
+			x.g.hint(&x.message)
 			x.g.recycle(x)
 			return false
 		default: // as well if the request is refused, so that the file is removed
@@ -179,7 +181,7 @@ func (x *exchange) gather() {
 		x.ready((*crew.Crew).Offer)
 		return
 	}
-	last, since := int64(-1), time.Now()
+	last, since, pause := int64(-1), time.Now(), lookAfter
 	for {
 		size, err := sizeOf(x.fd)
 		switch {
@@ -188,7 +190,7 @@ func (x *exchange) gather() {
 			x.ready((*crew.Crew).Offer)
 			return
 		case size != last:
-			last, since = size, time.Now()
+			last, since, pause = size, time.Now(), lookAfter
 		case g.cfg.BodyTimeout > 0 && time.Since(since) > g.cfg.BodyTimeout:
 			x.deny(408, "the request body took too long")
 			x.ready((*crew.Crew).Offer)
@@ -203,8 +205,21 @@ func (x *exchange) gather() {
 		}
 		select {
 		case <-changed:
-		case <-time.After(lookAfter):
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, lookEvery)
+	}
+}
+
+// hint has whoever waits for a file look at it now: it is complete.
+func (g *Gateway) hint(m *mongrel2.Message) {
+	g.mu.Lock()
+	l := g.links[key{g.senders[string(m.Sender)], m.ID}]
+	g.mu.Unlock()
+	if l != nil {
+		l.mu.Lock()
+		l.signal()
+		l.mu.Unlock()
 	}
 }
 
@@ -516,11 +531,16 @@ func (x *exchange) awaitBody() int64 {
 // awaitFile waits until it has grown. Nobody tells.
 func (x *exchange) awaitFile(limit time.Duration, done <-chan struct{}) int64 {
 	rules.Waits("for a request body")
-	for since := time.Now(); ; {
+	pause := lookAfter
+	for since := time.Now(); ; pause = min(2*pause, lookEvery) {
+		x.l.mu.Lock()
+		changed := x.l.change()
+		x.l.mu.Unlock()
 		select {
 		case <-done:
 			return 0
-		case <-time.After(lookAfter):
+		case <-changed:
+		case <-time.After(pause):
 		}
 		size, err := sizeOf(x.fd)
 		switch {

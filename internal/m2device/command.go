@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -136,12 +135,7 @@ func run(args []string, out, errOut io.Writer, signals <-chan os.Signal) int {
 			return 0
 		}
 	}
-	var lines sync.Mutex
-	say := func(line string) {
-		lines.Lock()
-		defer lines.Unlock()
-		_, _ = fmt.Fprintf(errOut, "%s [%d] %s: %s\n", time.Now().Format("2006-01-02 15:04:05 -0700"), os.Getpid(), name, line)
-	}
+	say := newSpeaker(name, errOut).say
 	start := map[string]func([]string, func(string)) (device, error){
 		"dispatcher": startDispatcher, "pull2xreq": startPull2xreq, "response": startResponse,
 	}[name]

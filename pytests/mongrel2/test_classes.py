@@ -124,6 +124,17 @@ def app(environ, start_response):
         except KeyError:
             start_response("503 Again", [], sys.exc_info())
         yield b"again"
+    if path == "/interim":
+        start_response("100 Continue", [])
+    if path == "/odd":
+        start_response("fine", [])
+    if path == "/negative":
+        start_response("200 OK", [("Content-Length", "-1")])
+    if path == "/exit":
+        sys.exit("it ends")
+    if path == "/framed":
+        start_response("200 OK", [("Transfer-Encoding", "chunked")])
+        yield b"framed"
     if path == "/pieces":
         start_response("200 OK", [])
         yield from [b"a" * 70000, b"", b"b"]
@@ -137,6 +148,7 @@ def test_answers(behind):
             ("/sized", b"abcd"),
             ("/write", b"written"),
             ("/pieces", b"a" * 70000 + b"b"),
+            ("/framed", b"framed"),
             ("/empty", b""),
         ):
             client.request("GET", path)
@@ -149,10 +161,11 @@ def test_answers(behind):
         client.request("GET", "/again")
         answer = client.response("GET")
         assert (answer.status, answer.body) == (503, b"again")
-    for path in ("/raises", "/silent", "/long"):
+    for path in ("/raises", "/silent", "/long", "/interim", "/odd", "/negative"):
         with server.connect() as client:
-            client.request("GET", path)
-            assert client.response("GET").status == 500
+            method = "HEAD" if path == "/negative" else "GET"
+            client.request(method, path)
+            assert client.response(method).status == 500, path
             client.expect_end()
     for path in ("/late", "/short"):
         with server.connect() as client:
@@ -169,6 +182,11 @@ def test_answers(behind):
     assert running.process.poll() is None
     for words in (b"the application's own", b"too late", b"longer than its Content-Length", b"start_response"):
         running.say(words)
+    with server.connect() as client:  # the program's end is no reason to let somebody wait
+        client.request("GET", "/exit")
+        assert client.response("GET").status == 500
+    status, said = running.ended()
+    assert status == 1 and "it ends" in said
 
 
 ASYNCHRONOUS = """

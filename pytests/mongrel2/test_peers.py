@@ -192,3 +192,46 @@ def test_a_request_of_a_server_that_waits_for_one(push, serve, tmp_path):
     # Whose turn it is is not said; two have one each, and the third is interrupted.
     server.request("GET", "/interrupt")
     assert sorted(client.response("GET").body for client in clients) == [b"0", b"1", b"none"]
+
+
+SHORT = """
+import os, resource, threading
+
+taken, go_on = [], threading.Event()
+
+def application(environ, start_response):
+    answer = str(environ["gowsgi.client_disconnected"]())
+    if environ["PATH_INFO"] == "/take":
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        try:
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            pass
+        print("taken", flush=True)
+        go_on.wait()
+    elif taken:
+        for each in taken:
+            os.close(each)
+        go_on.set()
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer.encode()]
+"""
+
+
+def get(number, path):
+    fields = {"METHOD": "GET", "VERSION": "HTTP/1.1", "PATH": path, "PATTERN": "/", "URI": path, "host": "x"}
+    headers = json.dumps(fields).encode()
+    return b"server %d %s %d:%s,0:," % (number, path.encode(), len(headers), headers)
+
+
+def test_without_descriptors_nobody_is_taken_for_gone(push, serve, tmp_path):
+    (tmp_path / "short.py").write_text(SHORT)
+    specs = ",".join(push.at)
+    server = serve("short:application", "--threads", "2", "--mongrel2", specs, bind=(), cwd=tmp_path)
+    server._resources["socket"] += 6  # to the other end, and those of two requests
+    push(get(1, "/take"))
+    assert server.stdout.wait_for(b"taken")
+    push(get(2, "/"))
+    answers = sorted(push.answers.recv() for _ in range(2))
+    assert [a.rsplit(b"\r\n", 1)[1] for a in answers] == [b"False", b"False"]

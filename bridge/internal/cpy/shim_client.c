@@ -162,14 +162,14 @@ static gw_job *running(client_object *o) {
 
 /*
  * client_disconnected() -> bool. The descriptor is open as long as the request runs: only the reactor's leader closes
- * it, and never while a thread owns the connection.
+ * it, and never while a thread owns the connection. There is none (-1) for a client of Mongrel2's where none is left: nobody knows then.
  */
 static PyObject *client_call(PyObject *self, PyObject *args, PyObject *kwargs) {
 	client_object *c = GW_SELF(client_object, self);
 	(void)args;
 	(void)kwargs;
-	int gone = 1;
-	if (running(c)) {
+	int gone = !running(c);
+	if (!gone && c->conn->fd >= 0) {
 		char byte;
 		ssize_t n = recv(c->conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 		gone = n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 import traceback
 from email.utils import formatdate
@@ -66,8 +67,10 @@ class WSGIResponder:
         for name, value in headers:
             if "\r" in name + value or "\n" in name + value or not name:
                 raise ValueError(f"a header has a line break or no name: {name!r}")
-        if "\r" in status or "\n" in status:
-            raise ValueError("the status has a line break")
+            if name.lower() == "content-length" and not re.fullmatch("[0-9]+", value):
+                raise ValueError(f"a Content-Length is a decimal number, not {value!r}")
+        if not re.fullmatch("([2-9][0-9][0-9]|101)( [^\r\n]*)?", status):
+            raise ValueError(f"a status is three digits of a final answer and a text, as 200 OK; this is {status!r}")
         self.status, self.headers = status, list(headers)
         return self.write
 
@@ -117,7 +120,9 @@ class WSGIResponder:
             or "close" in fields.get("connection", "").lower()
             or (not modern and "keep-alive" not in wishes)
         )
-        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.headers)]
+        # How the body is framed is settled here, as by any server.
+        sent = [f"{name}: {value}" for name, value in self.headers if name.lower() != "transfer-encoding"]
+        lines = [f"HTTP/1.1 {self.status}", *sent]
         if "date" not in fields:
             lines.append(f"Date: {formatdate(usegmt=True)}")
         if "content-length" in fields:
@@ -189,9 +194,14 @@ class WSGIHandler(Handler):
             _remove(problem.file)
         except Gone:
             pass
-        except Exception:
-            traceback.print_exc()
+        except BaseException as problem:
+            # Somebody waits for an answer, whatever becomes of this program: of sys.exit() or a ctrl-C as well.
+            ends = not isinstance(problem, Exception)
+            if not ends:
+                traceback.print_exc()
             self._failed(responder, "500 Internal Server Error")
+            if ends:
+                raise
         finally:
             self._clean_up(environ)
             if flow:
