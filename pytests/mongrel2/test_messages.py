@@ -213,7 +213,6 @@ plain = {
     "an error": (app([b"a"], "404 Not Found"), {}),
     "a part": (app([b"a"], "206 Partial Content"), {}),
     "not to be": (app([b"a"], headers=[("Cache-Control", "no-transform")]), {}),
-    "no body": (app([b"a"]), {"REQUEST_METHOD": "HEAD"}),
 }
 for name, (application, environ) in plain.items():
     pieces, headers = ask(GZipMiddleware(application), **environ)
@@ -225,14 +224,138 @@ assert gzip.decompress(b"".join(pieces)) == b"a" * 300
 assert ask(GZipMiddleware(app([])))[0] == []
 assert ask(GZipMiddleware(app([b"x"]), compresslevel=1))[1]["Content-Encoding"] == "gzip"
 
+for pieces in ([], [b"a" * 300]):  # HEAD is told what GET is
+    sized = app(pieces, headers=[("Content-Length", "300"), ("ETag", '"1"')])
+    answer, headers = ask(GZipMiddleware(sized), REQUEST_METHOD="HEAD")
+    assert answer == pieces and headers["Content-Encoding"] == "gzip" and "Content-Length" not in headers
+    assert headers["Vary"] == "Accept-Encoding" and headers["ETag"] == 'W/"1"'
+    _, headers = ask(GZipMiddleware(app(pieces)), REQUEST_METHOD="HEAD", HTTP_ACCEPT_ENCODING="")
+    assert headers["Vary"] == "Accept-Encoding" and "Content-Encoding" not in headers
+assert "Accept-Ranges" not in ask(GZipMiddleware(app([b"a"], headers=[("Accept-Ranges", "bytes")])))[1]
+for status in ("204 No Content", "205 Reset Content", "304 Not Modified"):
+    assert "Content-Encoding" not in ask(GZipMiddleware(app([b""], status)))[1]
+for middleware in (GZipMiddleware, BufferMiddleware):  # a client that leaves has the application's answer closed
+    closed.clear()
+    body = middleware(app([b"a" * 500] * 3))({"REQUEST_METHOD": "GET"}, lambda *about: None)
+    inner = iter(body)
+    next(inner)
+    inner.close()
+    assert closed
+
 pieces, _ = ask(BufferMiddleware(app([b"a" * 90, b"b" * 90, b"c" * 90, b"d", b"", b"e"]), min_chunk_size=100))
 assert pieces == [b"a" * 90 + b"b" * 90, b"c" * 90 + b"d", b"e"], pieces
 assert ask(BufferMiddleware(app([], write=[b"x"])))[0] == [b"x"] and ask(BufferMiddleware(app([])))[0] == []
 """
 
 
+RESPONDER = r"""
+from gowsgi.compat.m2wsgi import WSGIResponder
+
+class Request:
+    def __init__(self, **headers):
+        self.headers = {"METHOD": "GET", "VERSION": "HTTP/1.1", **headers}
+        self.sent = []
+
+    def respond(self, data):
+        assert data
+        self.sent.append(data)
+
+    def disconnect(self):
+        self.sent.append(None)
+
+def answer(headers=(), status="200 OK", body=(b"ab", b"", b"c"), **asked):
+    request = Request(**asked)
+    responder = WSGIResponder(request)
+    responder.start_response(status, [*headers, ("Date", "now")])
+    for piece in body:
+        responder.write(piece)
+    for _ in range(2):  # the end comes once
+        responder.finish()
+    try:
+        responder.write(b"more")
+    except RuntimeError:
+        pass
+    else:
+        raise AssertionError("it goes on after its end")
+    head, _, rest = b"".join(data for data in request.sent if data).decode().partition("\r\n\r\n")
+    assert request.sent.count(None) == (request.sent[-1] is None)
+    return head.split("\r\n"), rest, request.sent[-1] is None
+
+sized = [("Content-Length", "3")]
+assert answer([*sized, ("Transfer-Encoding", "chunked")]) == answer(sized)
+chunked = "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+assert answer() == (["HTTP/1.1 200 OK", "Date: now", "Transfer-Encoding: chunked"], chunked, False)
+assert answer(sized) == (["HTTP/1.1 200 OK", "Content-Length: 3", "Date: now"], "abc", False)
+assert answer(sized, connection="x-close")[2] is False and answer(sized, connection=["a", "Close"])[2] is True
+assert answer(sized, VERSION="HTTP/1.0")[0][-1] == "Connection: close"
+kept = answer(sized, VERSION="HTTP/1.0", connection="Keep-Alive")
+assert kept[0][-1] == "Connection: keep-alive" and not kept[2]  # or such a client would wait for the end
+assert answer(VERSION="HTTP/1.0", connection="keep-alive")[1:] == ("abc", True)
+assert answer(sized, METHOD="HEAD")[1:] == ("", False) == answer(METHOD="HEAD")[1:] == answer(status="304 x")[1:]
+assert answer([("Content-Length", "4")])[2] is True  # one that is too short
+
+for status, headers in (("200", ()), ("299 ", ()), ("200 OK", [("X!", "\t\xe9")])):
+    WSGIResponder(Request()).start_response(status, [*headers])
+for status, headers in (
+    ("", ()), ("OK", ()), ("20 OK", ()), ("2000", ()), ("200\n", ()), ("200 a\r\nb: c", ()), ("099 x", ()),
+    ("200 OK", [("", "a")]), ("200 OK", [("a b", "c")]), ("200 OK", [("a:", "c")]), ("200 OK", [("a", "b\nc")]),
+    ("200 OK", [("a", "b\0")]), ("200 OK", sized * 2),
+):
+    try:
+        WSGIResponder(Request()).start_response(status, [*headers])
+    except ValueError as problem:
+        assert str(problem)
+    else:
+        raise AssertionError((status, headers))
+for wrong in (WSGIResponder.finish, lambda responder: responder.write(b"x")):  # no start_response
+    try:
+        wrong(WSGIResponder(Request()))
+    except RuntimeError:
+        pass
+    else:
+        raise AssertionError(wrong)
+"""
+
+BOTH_ENDS = r"""
+import os
+from gowsgi.compat.m2wsgi import Connection, Handler
+
+connection = Connection("ipc:///nonexistent/a", "ipc:///nonexistent/b")
+child = os.fork()
+if child == 0:
+    try:
+        try:
+            connection.recv(0)
+        except RuntimeError as problem:
+            assert "fork" in str(problem)
+        else:
+            raise AssertionError("it receives in a child")
+        connection.close()  # what a child has of it is the parent's
+        os._exit(0)
+    except BaseException as problem:
+        print(problem)
+        os._exit(1)
+assert os.waitpid(child, 0)[1] == 0
+assert not connection.closed and connection.recv(0) is None
+connection.deliver([], b"x")
+connection.close()
+connection.close()
+
+handler = Handler(Connection("ipc:///nonexistent/a", "ipc:///nonexistent/b"))
+with handler._lock, handler.connection._lock, handler.connection.flows.changed:
+    handler.stop()  # as the handler of a signal does that comes anywhere
+    handler.connection.shutdown()
+handler.serve()
+assert handler.connection.closed
+"""
+
+
 @pytest.mark.core
-@pytest.mark.parametrize("text", [PARSE, SPECS, MIDDLEWARE], ids=["messages", "endpoints", "middleware"])
+@pytest.mark.parametrize(
+    "text",
+    [PARSE, SPECS, MIDDLEWARE, RESPONDER, BOTH_ENDS],
+    ids=["messages", "endpoints", "middleware", "responder", "connections"],
+)
 def test_without_a_server(python, text):
     run_program(python, text)
 

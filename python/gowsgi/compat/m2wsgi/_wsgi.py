@@ -32,6 +32,9 @@ LISTS = frozenset(_LISTS.split())
 # Fields of Mongrel2's own: those that every request has, and those that one may have.
 NEEDED = ("METHOD", "PATH", "PATTERN", "VERSION")
 OWN = ("QUERY", "REMOTE_ADDR", "URL_SCHEME", "UPLOAD_STREAM", "DOWNLOAD_CREDITS")
+_STATUS = re.compile(r"([2-9][0-9][0-9]|101)( [^\r\n\0]*)?\Z")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_BREAKS = re.compile(r"[\r\n\0]")
 # Messages of Mongrel2's own, which are not for applications.
 NO_REQUESTS = ("JSON", "XML", "WEBSOCKET")
 
@@ -52,11 +55,12 @@ class WSGIResponder:
         self.flow: Any = None  # the request's, by which the answer goes as the client takes it
         self._left: int | None = None
         self._bodyless = False
+        self._finished = False
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], None]:
-        """PEP 3333's. What it is told goes out with the first bytes of the body."""
+        """PEP 3333's. What it is told goes out with the first bytes of the body. ValueError for what is no head."""
         try:
             if self.has_started and exc_info:
                 raise exc_info[1].with_traceback(exc_info[2])
@@ -64,25 +68,32 @@ class WSGIResponder:
                 raise AssertionError("start_response was called already")
         finally:
             exc_info = None
+        if not _STATUS.match(status):
+            raise ValueError(f"a status is three digits of a final answer and a text, as 200 OK; this is {status!r}")
         for name, value in headers:
-            if "\r" in name + value or "\n" in name + value or not name:
-                raise ValueError(f"a header has a line break or no name: {name!r}")
+            if not _NAME.match(name) or _BREAKS.search(value):
+                raise ValueError(f"a header has a line break, or a name that is none: {name!r}")
             if name.lower() == "content-length" and not re.fullmatch("[0-9]+", value):
                 raise ValueError(f"a Content-Length is a decimal number, not {value!r}")
-        if not re.fullmatch("([2-9][0-9][0-9]|101)( [^\r\n]*)?", status):
-            raise ValueError(f"a status is three digits of a final answer and a text, as 200 OK; this is {status!r}")
+        if [name.lower() for name, _ in headers].count("content-length") > 1:
+            raise ValueError("an answer has one Content-Length")
         self.status, self.headers = status, list(headers)
         return self.write
 
     def write(self, data: bytes) -> None:
-        """Sends data of the body, with the head if it is the first. Nothing is sent for nothing."""
+        """Sends data of the body, with the head if it is the first. RuntimeError after finish()."""
         if not isinstance(data, bytes):
             raise TypeError(f"a body is of bytes; this is {type(data).__name__}")
+        if self._finished:
+            raise RuntimeError("the answer is finished; nothing can follow")
         self._write(self._head() + self._framed(data))
 
     def finish(self) -> None:
-        """Sends what is missing at the end, and ends the connection if it is to be."""
+        """Sends what is missing at the end, and ends the connection if it is to be. Once."""
+        if self._finished:
+            return
         self._write(self._head() + (b"0\r\n\r\n" if self.is_chunked else b""))
+        self._finished = True
         if self.should_close or self._left:
             self.disconnect()
 
@@ -114,10 +125,10 @@ class WSGIResponder:
         code = self.status[:3]
         self._bodyless = asked.get("METHOD") == "HEAD" or code in ("204", "304") or code[0] == "1"
         fields = {name.lower(): value for name, value in self.headers}
-        wishes = _joined(asked.get("connection", "")).lower()
+        wishes = _words(_joined(asked.get("connection", "")))
         self.should_close = (
             "close" in wishes
-            or "close" in fields.get("connection", "").lower()
+            or "close" in _words(fields.get("connection", ""))
             or (not modern and "keep-alive" not in wishes)
         )
         # How the body is framed is settled here, as by any server.
@@ -133,8 +144,8 @@ class WSGIResponder:
                 lines.append("Transfer-Encoding: chunked")
             else:
                 self.should_close = True
-        if self.should_close and "connection" not in fields:
-            lines.append("Connection: close")
+        if "connection" not in fields and (self.should_close or not modern):
+            lines.append("Connection: close" if self.should_close else "Connection: keep-alive")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def _write(self, data: bytes) -> None:
@@ -333,6 +344,10 @@ def _check(req: Any) -> None:
 
 def _joined(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else value
+
+
+def _words(field: str) -> list[str]:
+    return [word.strip().lower() for word in field.split(",")]
 
 
 def _host(field: str, scheme: str) -> tuple[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Generator, Iterable, Iterator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -32,7 +33,7 @@ class _Answer:
         self.status, self.headers, self.exc_info = status, list(headers), exc_info
         return self.written.append
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Generator[bytes, None, None]:
         """What was written and what is given, in their order; pieces without anything in them as well."""
         try:
             for piece in self._body:
@@ -88,8 +89,14 @@ class GZipMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer = _Answer(self.application, environ)
+        with contextlib.closing(answer.pieces()) as pieces:
+            yield from self._compressed(environ, start_response, answer, pieces)
+
+    def _compressed(
+        self, environ: WSGIEnvironment, start_response: StartResponse, answer: _Answer, pieces: Iterator[bytes]
+    ) -> Iterator[bytes]:
         deflate = None
-        for piece in answer.pieces():
+        for piece in pieces:
             if not answer.sent:
                 if self._suits(environ, answer):
                     deflate = zlib.compressobj(self.compress_level, zlib.DEFLATED, 31)
@@ -100,15 +107,17 @@ class GZipMiddleware:
                 yield deflate.compress(piece) + deflate.flush(zlib.Z_SYNC_FLUSH)
             else:
                 yield piece
-        if not answer.sent:
+        if not answer.sent:  # there is no body
+            if environ["REQUEST_METHOD"] == "HEAD":
+                self._suits(environ, answer)
             answer.start(start_response)
         if deflate is not None:
             yield deflate.flush()
 
     def _suits(self, environ: WSGIEnvironment, answer: _Answer) -> bool:
-        """Whether the answer is compressed; its head is changed then."""
+        """Whether the body is compressed. The head is changed if that of GET's answer would be."""
         status = answer.status or ""
-        if environ["REQUEST_METHOD"] == "HEAD" or status[:1] != "2" or status[:3] in ("204", "206"):
+        if status[:1] != "2" or status[:3] in ("204", "205", "206"):
             return False
         if answer.field("content-encoding") or "no-transform" in (answer.field("cache-control") or "").lower():
             return False
@@ -120,12 +129,14 @@ class GZipMiddleware:
             answer.replace("Vary", f"{vary}, Accept-Encoding" if vary else "Accept-Encoding")
         if not _takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
             return False
+        # The head of the answer to HEAD is that of GET's, as far as it is known.
         answer.replace("Content-Length", None)
         answer.replace("Content-Encoding", "gzip")
+        answer.replace("Accept-Ranges", None)  # of what is not sent
         etag = answer.field("etag")
         if etag and not etag.startswith("W/"):
             answer.replace("ETag", "W/" + etag)
-        return True
+        return bool(environ["REQUEST_METHOD"] != "HEAD")
 
 
 def _takes_gzip(field: str) -> bool:
@@ -153,15 +164,16 @@ class BufferMiddleware:
         answer = _Answer(self.application, environ)
         gathered: list[bytes] = []
         size = 0
-        for piece in answer.pieces():
+        with contextlib.closing(answer.pieces()) as pieces:
+            for piece in pieces:
+                if not answer.sent:
+                    answer.start(start_response)
+                gathered.append(piece)
+                size += len(piece)
+                if size >= self.min_chunk_size or not piece:
+                    yield b"".join(gathered)
+                    gathered, size = [], 0
             if not answer.sent:
                 answer.start(start_response)
-            gathered.append(piece)
-            size += len(piece)
-            if size >= self.min_chunk_size or not piece:
+            if size:
                 yield b"".join(gathered)
-                gathered, size = [], 0
-        if not answer.sent:
-            answer.start(start_response)
-        if size:
-            yield b"".join(gathered)
