@@ -159,6 +159,57 @@ fails(LookupError, server="one", handler_id=9)
 fails(LookupError, server="one", host="elsewhere")
 fails(LookupError, server="one", host="a.example", route="nowhere")
 
+def told(change, **keywords):
+    # What a connection would be told of that database after a change to it.
+    other = path + ".other"
+    copy = sqlite3.connect(other)
+    copy.executescript("\n".join(db.iterdump()) + change)
+    copy.close()
+    try:
+        return _config.find(other, *(keywords.get(k) for k in ("server", "handler_id", "host", "route")))
+    finally:
+        os.unlink(other)
+
+def at(change, spec):
+    change += f"UPDATE handler SET send_spec = '{spec}' WHERE id = 3;"
+    return told(change, server="two", handler_id=3).send_spec
+
+v6, everywhere = ("UPDATE server SET bind_addr = '%s';" % address for address in ("2001:db8::7", "::"))
+assert at("", "tcp://[::]:5") == at("", "tcp://*:5") == "tcp://10.0.0.2:5" and at("", "tcp://h:5") == "tcp://h:5"
+assert at(v6, "tcp://[::]:5") == at(v6, "tcp://*:5") == "tcp://[2001:db8::7]:5"
+assert at(everywhere, "tcp://[::]:5") == "tcp://[::1]:5" and at(everywhere, "tcp://*:5") == "tcp://127.0.0.1:5"
+assert at(everywhere, "ipc:///no/where") == "ipc:///no/where"
+old = '''
+ALTER TABLE server RENAME TO s; CREATE TABLE server (id INTEGER, uuid TEXT); INSERT INTO server SELECT id, uuid FROM s;
+ALTER TABLE host RENAME TO h; CREATE TABLE host (id INTEGER, server_id INTEGER, name TEXT);
+INSERT INTO host SELECT id, server_id, name FROM h;'''
+assert told(old, server="u2")[:4] == ("tcp://127.0.0.1:31", "tcp://127.0.0.1:30", "", "")  # of an older schema
+assert told(old, server="u1", host="a.example", route="/").send_spec == "tcp://127.0.0.1:11"
+for change, keywords in (
+    ("UPDATE server SET name = 'one';", {"server": "one"}),  # which of both
+    ("DELETE FROM server;", {}),
+    ("DROP TABLE handler;", {"server": "u1"}),
+    ("DELETE FROM handler;", {"server": "u1"}),
+    ("ALTER TABLE handler RENAME COLUMN send_spec TO spec;", {"server": "u2"}),
+):
+    try:
+        raise AssertionError(told(change, **keywords))
+    except LookupError as problem:
+        assert type(problem) is LookupError and "\n" not in str(problem), problem
+
+assert _config.find(os.fsencode(path), "two", None, None, None) == two
+locked = sqlite3.connect(path, isolation_level=None)
+locked.execute("PRAGMA locking_mode = EXCLUSIVE")
+locked.execute("BEGIN EXCLUSIVE")
+_config.WAIT = 0.01
+fails(LookupError, server="two")
+locked.close()
+for wrong in (os.path.dirname(path), sys.executable):
+    try:
+        raise AssertionError(_config.find(wrong, None, None, None, None))
+    except LookupError as problem:
+        assert "cannot be read" in str(problem)
+
 connection = Connection.from_config(path, server="one", handler_id=2, send_ident="own")
 assert (connection.send_sock.identity, connection.recv_sock.identity) == ("own", "me")
 assert (connection.chroot, connection.upload_store) == ("/srv", "/tmp/u.XXXXXX")

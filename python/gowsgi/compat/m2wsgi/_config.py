@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["Found", "find"]
 
 
+# Seconds for somebody who writes to it.
+WAIT = 5.0
+
+
 class Found(NamedTuple):
     """A row of the table handler, with endpoints that one can connect to."""
 
@@ -27,23 +31,28 @@ def find(db: Any, server: str | None, handler_id: int | None, host: str | None, 
     """Connection.from_config's arguments."""
     import sqlite3  # which not every Python has
 
-    if not os.path.exists(db):
-        raise FileNotFoundError(f"there is no {os.fspath(db)}")
-    database = sqlite3.connect(Path(os.path.abspath(db)).as_uri() + "?mode=ro", uri=True)
+    path = os.fsdecode(db)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"there is no {path}")
     try:
-        database.row_factory = sqlite3.Row
-        return _find(database, server, handler_id, host, route)
+        database = sqlite3.connect(Path(os.path.abspath(path)).as_uri() + "?mode=ro", uri=True, timeout=WAIT)
+        try:
+            # As dictionaries: older configurations have fewer columns.
+            database.row_factory = lambda cursor, row: {d[0]: value for d, value in zip(cursor.description, row)}
+            return _find(database, server, handler_id, host, route)
+        finally:
+            database.close()
     except sqlite3.Error as problem:
-        raise LookupError(f"{os.fspath(db)} is no configuration of Mongrel2's: {problem}") from None
-    finally:
-        database.close()
+        raise LookupError(f"{path} cannot be read as a configuration of Mongrel2's: {problem}") from None
+    except KeyError as problem:
+        raise LookupError(f"{path} is no configuration of Mongrel2's: a column {problem} is missing") from None
 
 
 def _find(
     database: sqlite3.Connection, server: str | None, handler_id: int | None, host: str | None, route: str | None
 ) -> Found:
     servers = database.execute("SELECT * FROM server ORDER BY id").fetchall()
-    row = _only([s for s in servers if server is None or server in (s["uuid"], s["name"])], "server", server)
+    row = _only([s for s in servers if server is None or server in (s["uuid"], s.get("name"))], "server", server)
     if handler_id is not None:
         found = database.execute("SELECT * FROM handler WHERE id = ?", (handler_id,)).fetchone()
         if found is None:
@@ -54,8 +63,8 @@ def _find(
     return Found(
         _reachable(found["send_spec"], row),
         _reachable(found["recv_spec"], row),
-        found["recv_ident"] or "",
-        row["chroot"] or "",
+        found.get("recv_ident") or "",
+        row.get("chroot") or "",
         store and store["value"],
     )
 
@@ -73,9 +82,9 @@ def _by_route(database: sqlite3.Connection, server: Any, host: str | None, route
     hosts = database.execute("SELECT * FROM host WHERE server_id = ? ORDER BY id", (server["id"],)).fetchall()
     if host is not None:
         # As Mongrel2 does it: the longest end that matches.
-        matching = [h for h in hosts if h["name"] == host or (h["matching"] and host.endswith(h["matching"]))]
-        longest = max((len(h["matching"] or "") for h in matching), default=0)
-        hosts = [_only([h for h in matching if len(h["matching"] or "") == longest], "host", host)]
+        matching = [h for h in hosts if h["name"] == host or (_ending(h) and host.endswith(_ending(h)))]
+        longest = max((len(_ending(h)) for h in matching), default=0)
+        hosts = [_only([h for h in matching if len(_ending(h)) == longest], "host", host)]
     routes = []
     for each in hosts:
         routes += database.execute(
@@ -92,13 +101,22 @@ def _by_route(database: sqlite3.Connection, server: Any, host: str | None, route
     return _only(list(handlers.values()), "handler", named)
 
 
+def _ending(host: Any) -> str:
+    """What the names of a host end with."""
+    return host.get("matching") or ""
+
+
 def _reachable(spec: str, server: Any) -> str:
     """An endpoint that Mongrel2 binds, as others connect to it."""
-    address = server["bind_addr"] or ""
-    if address in ("", "0.0.0.0", "::", "*"):
-        address = "127.0.0.1"
-    spec = re.sub(r"^tcp://(\*|0\.0\.0\.0|\[::\])(?=:)", f"tcp://{address}", spec)
-    if spec.startswith("ipc://") and server["chroot"]:
+    wildcard = re.match(r"tcp://(\*|0\.0\.0\.0|\[::\]|::)(?=:[0-9]+\Z)", spec)
+    if wildcard:
+        address = server.get("bind_addr") or ""
+        if address in ("", "0.0.0.0", "::", "*"):
+            address = "::1" if "::" in wildcard[1] else "127.0.0.1"
+        if ":" in address:
+            address = f"[{address}]"
+        spec = f"tcp://{address}{spec[wildcard.end() :]}"
+    if spec.startswith("ipc://") and server.get("chroot"):
         inside = os.path.join(server["chroot"], spec[len("ipc://") :].lstrip("/"))
         if os.path.exists(inside):
             return "ipc://" + os.path.abspath(inside)

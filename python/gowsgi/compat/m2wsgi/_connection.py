@@ -341,7 +341,8 @@ class Connection(ConnectionBase):
         route       path: the handler of the longest route that it begins with
         keywords    further arguments of the class
 
-        Raises FileNotFoundError for a file that is not there, LookupError if nothing in it is meant, or more than one.
+        Raises FileNotFoundError for a file that is not there, LookupError if nothing in it is meant, or more than one,
+        and if it is no such database, or somebody keeps it locked for five seconds.
         """
         found = _config.find(db, server, handler_id, host, route)
         keywords.setdefault("send_spec", found.send_spec)
