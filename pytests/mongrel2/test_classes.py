@@ -317,6 +317,44 @@ def test_websockets_are_refused(behind):
     assert running.said.since().count(b"WebSockets") == 1
 
 
+PIPELINED = """
+others = threading.Semaphore(0)
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/other":
+        others.release()
+    if path == "/slow":
+        say("slow")
+        others.acquire(timeout=60)
+    close = [("Connection", "close")] if path == "/last" else []
+    start_response("200 OK", [("Content-Length", str(len(path))), *close])
+    return [path.encode()]
+
+handler = WSGIHandler(app, Connection(send_spec))
+for _ in range(3):
+    threading.Thread(target=handler.serve).start()
+"""
+
+
+def test_requests_that_come_before_the_answer_to_the_first(behind):
+    server, running = behind(PIPELINED)
+    with server.connect() as client:
+        for _ in range(2):
+            client.send(
+                b"".join(b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % name for name in (b"slow", b"a", b"b"))
+            )
+            running.say(b"slow")
+            for _ in range(3):  # those before the last one have been received
+                server.request("GET", "/none")
+            assert server.request("GET", "/other").body == b"/other"  # by another thread
+            for body in (b"/slow", b"/a", b"/b"):
+                assert client.response("GET").body == body
+        client.send(b"".join(b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % name for name in (b"last", b"a")))
+        assert client.response("GET").body == b"/last"
+        client.expect_end()
+
+
 THREADS = """
 def app(environ, start_response):
     start_response("200 OK", [])

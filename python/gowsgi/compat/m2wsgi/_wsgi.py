@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from gowsgi.compat.m2wsgi import _upload
 from gowsgi.compat.m2wsgi._flow import WINDOW, Body, Gone
 from gowsgi.compat.m2wsgi._handler import Handler
+from gowsgi.compat.m2wsgi._turns import Turns
 from gowsgi.compat.m2wsgi._upload import StreamingUploadFile
 from gowsgi.compat.m2wsgi.util import unquote_path
 
@@ -56,6 +57,7 @@ class WSGIResponder:
         self._left: int | None = None
         self._bodyless = False
         self._finished = False
+        self.disconnected = False
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -159,6 +161,7 @@ class WSGIResponder:
 
     def disconnect(self) -> None:
         """Ends the client's connection, when what was sent before has gone out."""
+        self.disconnected = True
         if self.flow:
             self.flow.hang_up(self.request.disconnect)
         else:
@@ -178,13 +181,24 @@ class WSGIHandler(Handler):
     def __init__(self, application: WSGIApplication, connection: Any) -> None:
         self.application = application
         self._told_of_websockets = False
+        self._turns = Turns()
         super().__init__(connection)
 
     def process_request(self, req: Any) -> None:
-        """Answers the request by the application. What that raises is printed, and answered with a 500."""
-        if req.headers.get("METHOD", "") in NO_REQUESTS or _is_rest(req):
+        """Answers the request by the application. What that raises is printed, and answered with a 500.
+
+        One that a client has sent before it had the answer to another waits for that, without a thread.
+        """
+        if req.headers.get("METHOD", "") in NO_REQUESTS or _is_rest(req) or not self._turns.begin(req):
             return
-        responder = self.ResponderClass(req)
+        while req is not None:
+            responder = self.ResponderClass(req)
+            try:
+                self._answer(req, responder)
+            finally:
+                req = self._turns.end(req, not getattr(responder, "disconnected", False))
+
+    def _answer(self, req: Any, responder: Any) -> None:
         responder.flow = flow = req.client.connection.flows.begin(req)
         environ: WSGIEnvironment = {}
         try:
