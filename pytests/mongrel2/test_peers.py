@@ -150,6 +150,35 @@ def test_pieces_of_a_body(push, program):
     assert running.process.poll() is None
 
 
+DELIVERS = """
+import sys
+from m2wsgi.io.standard import Client, Connection
+
+connection = Connection(*sys.argv[1:])
+connection.recv().respond(b"begin")
+for number in (0, 1, 128, 129, 1000):
+    clients = [Client(connection, f"server-{'ab'[n % 2]}", str(n)) for n in range(number)]
+    connection.deliver(iter(clients), b"%d" % number)
+connection.close()
+"""
+
+
+def test_many_clients_of_several_servers(push, program):
+    running = program(DELIVERS, *push.at)
+    push(b"server 1 / 2:{},0:,")
+    assert push.answers.recv() == b"server 1:1, begin"
+    for number in (1, 128, 129, 1000):
+        told = []
+        while len(told) < number:
+            server, _, rest = push.answers.recv().partition(b" ")
+            length, _, rest = rest.partition(b":")
+            ids, rest = rest[: int(length)].split(), rest[int(length) :]
+            assert rest == b", %d" % number and 0 < len(ids) <= 128
+            told += [(server, int(each)) for each in ids]
+        assert sorted(told) == sorted((b"server-%c" % b"ab"[n % 2], n) for n in range(number))
+    assert running.ended()[0] == 0
+
+
 SUSPENDED = """
 import gowsgi, os, threading
 from gowsgi.compat.m2wsgi import Connection
