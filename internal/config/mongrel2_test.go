@@ -53,6 +53,7 @@ func TestParseDispatcher(t *testing.T) {
 		"--mongrel2-dispatcher ipc:///run/d a":                            "where pings come from",
 		"--mongrel2 tcp://h:9997 tcp://h:9996 a":                          "with a comma and no space",
 		"a --mongrel2 tcp://h:9997 tcp://h:9996":                          "with a comma and no space",
+		"dispatcher tcp://h:9997 tcp://h:8888":                            "gowsgi m2wsgi-device dispatcher",
 		"--mongrel2-chroot . a":                                           "give one of them",
 		"--mongrel2-dispatcher h:8888 a":                                  "no place of a ZeroMQ socket",
 		"--mongrel2 tcp://h:9997 --mongrel2-dispatcher tcp://h:8888 a":    "exclude each other",

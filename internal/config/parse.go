@@ -145,7 +145,10 @@ func (c *Config) applyArguments(from source, out io.Writer) (done bool, err erro
 		return true, err
 	}
 	if len(a.apps) > 1 {
-		for _, app := range a.apps {
+		for i, app := range a.apps {
+			if name := a.apps[0]; i > 0 && (name == "dispatcher" || name == "pull2xreq" || name == "response") && strings.Contains(app, "://") {
+				return false, usagef("%sthe device %s is started by: gowsgi m2wsgi-device %s ADDRESSES", where, name, name)
+			}
 			if strings.Contains(app, "://") {
 				return false, usagef("%s%s is no application: a second address of --mongrel2 or --mongrel2-dispatcher goes behind the first one, "+
 					"with a comma and no space between", where, app)

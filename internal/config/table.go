@@ -41,7 +41,7 @@ var tableOfListening = []Option{
 			"RECV_SPEC may be left out where it is the same host and the port before. Nothing else is listened on unless --bind is given.",
 		validate: mongrel2Specs, at: func(c *Config) any { return &c.Mongrel2 }},
 	{Name: "mongrel2_dispatcher", Flags: []string{"--mongrel2-dispatcher"}, Type: String, Metavar: "DISP_SPEC[,PING_SPEC]", Group: GroupListening,
-		Help: "Serve behind a dispatcher, which is between Mongrel2 and its handlers, in place of --mongrel2: have requests from its disp_spec " +
+		Help: "Serve behind a dispatcher (gowsgi m2wsgi-device dispatcher), which is between Mongrel2 and its handlers, in place of --mongrel2: have requests from its disp_spec " +
 			"and its pings from its ping_spec, such as tcp://10.0.0.1:8888,tcp://10.0.0.1:8889. A spec is as there. " +
 			"PING_SPEC may be left out where it is the same host and the port after.",
 		validate: dispatcherSpecs, at: func(c *Config) any { return &c.Mongrel2Dispatcher }},

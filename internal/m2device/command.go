@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -125,6 +127,12 @@ func run(args []string, out, errOut io.Writer, signals <-chan os.Signal) int {
 		name = args[0]
 	}
 	text, ok := usage[name]
+	if name == "--help" || name == "-h" {
+		for _, name := range slices.Sorted(maps.Keys(usage)) {
+			_, _ = fmt.Fprintf(out, "%s\n", usage[name])
+		}
+		return 0
+	}
 	if !ok {
 		_, _ = fmt.Fprintln(errOut, "gowsgi: the devices are dispatcher, pull2xreq and response")
 		return exitUsage

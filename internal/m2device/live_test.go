@@ -574,6 +574,10 @@ func TestMistakesAreOneLine(t *testing.T) {
 	if status := run([]string{"dispatcher", "tcp://h:2", "tcp://" + taken.Addr().String()}, nil, &errOut, nil); status != exitTaken {
 		t.Errorf("status %d: %s", status, errOut.String())
 	}
+	var all strings.Builder
+	if status := run([]string{"--help"}, &all, nil, nil); status != 0 || strings.Count(all.String(), "usage: ") != len(usage) {
+		t.Errorf("status %d: %s", status, all.String())
+	}
 	for name := range usage {
 		var out, errOut strings.Builder
 		if run([]string{name, "--help"}, &out, &errOut, nil) != 0 || !strings.HasPrefix(out.String(), "usage: m2wsgi.device."+name) {

@@ -107,5 +107,5 @@ def test_lines_that_the_page_explains_are_said():
     text = re.sub(r'" ?\+\s+"', "", "".join(sources))
     assert len(lines) > 9
     for line in lines:
-        for part in re.split(r" ?ADDRESS:? ?|connection refused|\"PUB\"|DEALER|recv_spec at", line):
+        for part in re.split(r" ?ADDRESS:? ?|connection refused|disp_spec at|\"PUB\"|DEALER|recv_spec at", line):
             assert part in text, part
