@@ -150,6 +150,69 @@ def test_pieces_of_a_body(push, program):
     assert running.process.poll() is None
 
 
+MEANWHILE = """
+import sys, threading
+from m2wsgi.io.standard import WSGIHandler, Connection
+
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+connection = Connection(*sys.argv[1:])
+handler = WSGIHandler(app, connection)
+first = connection.recv()
+connection.interrupt()                              # before it receives for its body
+reader = threading.Thread(target=handler.process_request, args=[first])
+reader.start()
+with connection.flows.changed:                      # until it receives for its body
+    while not connection.flows._pulls:
+        connection.flows.changed.wait(0.01)
+assert connection.recv() is None
+assert connection.recv(0) is connection.recv(0.05) is None
+connection.interrupt()                              # nobody waits: the next one
+assert connection.recv() is None
+threading.Timer(0.05, connection.interrupt).start()
+assert connection.recv() is None
+print("asks", flush=True)
+request = connection.recv()                         # which the other one receives
+print("got", request.path, flush=True)
+request.respond(b"at once")
+reader.join()
+threading.Timer(0.05, connection.interrupt).start()
+assert connection.recv() is None                    # as if nothing had been
+print("idle", flush=True)
+upload = connection.recv()
+other = threading.Thread(target=handler.process_request, args=[upload])
+other.start()
+print("reads", flush=True)
+request = connection.recv()
+connection.close()                                  # ends the wait for a body
+other.join()
+print("closed", flush=True)
+"""
+
+
+def test_requests_while_somebody_waits_for_a_body(push, program):
+    running = program(MEANWHILE, *push.at)
+    fields = {"METHOD": "POST", "VERSION": "HTTP/1.1", "PATH": "/", "PATTERN": "/", "UPLOAD_STREAM": "0"}
+    first = json.dumps(fields).encode()
+    push(b"server 7 / %d:%s,0:," % (len(first), first))
+    assert b"7:credits" in push.answers.recv()
+    running.say(b"asks")
+    push(b"server 8 /other 2:{},0:,")
+    running.say(b"got /other")
+    assert push.answers.recv() == b"server 1:8, at once"
+    push(b'server 7 / 46:{"UPLOAD_STREAM":"0","UPLOAD_STREAM_DONE":"1"},4:body,')
+    assert push.answers.recv().endswith(b"\r\n\r\nbody")
+    running.say(b"idle")
+    push(b"server 9 / %d:%s,0:," % (len(first), first))
+    running.say(b"reads")
+    push(b"server 8 /last 2:{},0:,")
+    running.say(b"closed")
+    assert running.ended()[0] == 0
+
+
 DELIVERS = """
 import sys
 from m2wsgi.io.standard import Client, Connection

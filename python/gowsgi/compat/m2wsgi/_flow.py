@@ -299,33 +299,42 @@ class Flows:
     def wait(self, connection: Any, ready: Callable[[], bool], seconds: float) -> bool:
         """Waits until ready(), called with the lock. False: time is up. ConnectionError if nothing more will come."""
         end = time.monotonic() + seconds
-        while True:
-            with self.changed:
-                while not ready():
-                    left = min(end - time.monotonic(), LOOK_EVERY)
-                    if left <= 0:
-                        return False
-                    if connection.closed:
-                        raise ConnectionError("the connection is closed")
-                    if not self._pulls and not self._receivers:
-                        self._pulls = True
-                        break
-                    self.changed.wait(left)
-                else:
-                    return True
-            got = request = None
-            try:
-                got = connection.receive(left)
-                if got is not None and not self.take(got):
-                    request = got
-            finally:
+        pulls = False  # and goes on to, so that nobody's interrupt is taken for its own
+        try:
+            while True:
+                with self.changed:
+                    while not ready():
+                        left = min(end - time.monotonic(), LOOK_EVERY)
+                        if left <= 0:
+                            return False
+                        if connection.closed:
+                            raise ConnectionError("the connection is closed")
+                        if pulls or not (self._pulls or self._receivers):
+                            pulls = self._pulls = True
+                            break
+                        self.changed.wait(left)
+                    else:
+                        return True
+                self._pull(connection, left)
+        finally:
+            if pulls:
                 with self.changed:
                     self._pulls = False
-                    if request is not None:
-                        self._aside.append(request)
                     self.changed.notify_all()
-            if got is None and connection.left:
-                raise ConnectionError("the connection is closed")
+
+    def _pull(self, connection: Any, seconds: float) -> None:
+        """Receives for all."""
+        since = time.monotonic()
+        got = connection.receive(seconds)
+        if got is not None:
+            if not self.take(got):
+                with self.changed:
+                    self._aside.append(got)
+                    self.changed.notify_all()
+        elif connection.left:
+            raise ConnectionError("the connection is closed")
+        elif time.monotonic() - since < seconds - 0.001:
+            self.interrupt()  # one of before, that was for the next who waits for a request
 
 
 class Body(io.RawIOBase):
