@@ -366,12 +366,12 @@ func (g *Gateway) hungry() bool {
 	return false
 }
 
-// Over implements h1.Guest: who waits for a client returns.
+// Over implements h1.Guest: who waits for a client returns, and clients that have not been answered are hung up on.
 func (g *Gateway) Over() {
 	g.over.Store(true)
 	g.goOn()
 	for _, l := range g.all() {
-		l.lost()
+		l.abandon()
 	}
 }
 

@@ -102,10 +102,7 @@ func (l *link) next() {
 	l.cur, l.settled = nil, false
 	ended := l.gone
 	if l.hangUp && !l.gone {
-		l.send(mongrel2.AppendAnswer(l.msg[:0], l.key.of.name, l.key.id))
-		if x.awaited { // Mongrel2 waits for credits, and not for the end
-			l.pay(1 << 30) // enough to come to the end, which it finds closed
-		}
+		l.hangsUp(x)
 		ended = true
 	}
 	var following *exchange
@@ -182,10 +179,28 @@ func (l *link) hungry() bool {
 func (l *link) cut() {
 	l.mu.Lock()
 	if !l.gone {
-		l.send(mongrel2.AppendAnswer(l.msg[:0], l.key.of.name, l.key.id))
+		l.hangsUp(l.cur)
 	}
 	l.mu.Unlock()
 	l.lost()
+}
+
+// abandon is called when nothing is waited for any more: who has not been answered is hung up on, as nobody else will answer.
+func (l *link) abandon() {
+	l.mu.Lock()
+	if !l.gone && l.cur != nil {
+		l.hangsUp(l.cur)
+	}
+	l.mu.Unlock()
+	l.lost()
+}
+
+// hangsUp tells Mongrel2 so, x being the client's request; nil: it has none. With l.mu.
+func (l *link) hangsUp(x *exchange) {
+	l.send(mongrel2.AppendAnswer(l.msg[:0], l.key.of.name, l.key.id))
+	if x != nil && x.awaited { // Mongrel2 waits for credits, and not for the end
+		l.pay(1 << 30) // enough to come to the end, which it finds closed
+	}
 }
 
 // signal tells whoever waits for a change. With l.mu.

@@ -224,7 +224,7 @@ type Guest interface {
 	Flush()
 	// BeginStop is called when the server begins to stop: nothing new is to come. Leader; it must not wait.
 	BeginStop()
-	// Over is called when nothing is waited for any more. Leader.
+	// Over is called when nothing is waited for any more, once or twice. Any goroutine.
 	Over()
 }
 
@@ -253,6 +253,9 @@ func (s *Server) OnLast(n int64, last func()) { s.requests.Most, s.requests.Last
 // Over ends what is still there: the leader waits for nothing more. Any goroutine.
 func (s *Server) Over() {
 	s.over.Store(true)
+	if s.guest != nil {
+		s.guest.Over()
+	}
 	s.loop.Wake()
 }
 

@@ -260,6 +260,21 @@ def test_a_stop_answers_what_runs(behind):
     assert server.wait() == 0
 
 
+def test_who_is_not_answered_within_the_grace_is_hung_up_on(behind, tmp_path):
+    """Nobody else would answer, and Mongrel2 would wait for ever; a connection without a request stays."""
+    front, server = behind("held", "--graceful-timeout", "0.1")
+    with front.connect() as client, front.connect() as other:
+        other.request("GET", "/")
+        assert other.response().status == 200
+        client.request("GET", f"/?file={tmp_path / 'never'}")
+        wait_until((tmp_path / "never.holds").exists, "it runs")
+        server.signal(signal.SIGTERM)
+        server.wait()
+        client.expect_end()
+        other.expect_silence()
+    server.expected_status = server.status
+
+
 def test_no_answer_reaches_a_client_of_the_next_mongrel2(behind, tmp_path):
     """Which gives its clients the numbers that the one before gave to others."""
     front, server = behind("held", "--threads", "2", settings={"download.flow_control": 0})
