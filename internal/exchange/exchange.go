@@ -67,6 +67,7 @@ type exchange struct {
 	mu          rules.Short
 	epoch       uint64 // how often the server has gone; with sending as well
 	heard       bool   // there is one
+	words       bool   // the dispatcher knows more words than m2wsgi's
 	in          []item
 	waiting     []*awaiting
 	last        uint64 // number of a waiter
@@ -99,7 +100,7 @@ func open(text string) (*exchange, error) {
 	second := zeromq.Options{Identity: []byte(o.Answers.Identity), Log: log}
 	switch {
 	case x.dispatched:
-		second.Receive = func(zeromq.Message) { x.greet() }
+		second.Receive = x.pinged
 	case kinds[1] == zeromq.Pub:
 		// What is answered before the peer has subscribed would be lost, so nothing is asked of it before.
 		x.hears, first.Paused, second.Keep = true, true, -1
@@ -127,7 +128,7 @@ func open(text string) (*exchange, error) {
 			return nil, err
 		}
 	}
-	x.greet()
+	x.greet(sayHere)
 	return x, nil
 }
 
@@ -155,6 +156,11 @@ func (x *exchange) found() {
 func (x *exchange) lost() {
 	x.requests.Pause()
 	x.requests.Reset()
+	x.outdate()
+}
+
+// outdate ends the epoch.
+func (x *exchange) outdate() {
 	x.sending.Lock()
 	x.mu.Lock()
 	x.epoch++
@@ -168,13 +174,33 @@ func (x *exchange) lost() {
 	}
 }
 
-// greet tells a dispatcher that this handler is here, or that it leaves.
-func (x *exchange) greet() {
+// What is said to a dispatcher, and by it, that knows more words than m2wsgi's: docs/mongrel2-devices.md.
+const (
+	sayHere  = "T0" // how many requests it runs at once nobody knows
+	sayFresh = "N0" // and it has nothing from before
+	hearNew  = "N"  // the dispatcher does not know this handler
+)
+
+// pinged is called when a dispatcher asks whether it lives.
+func (x *exchange) pinged(m zeromq.Message) {
+	x.mu.Lock()
+	x.words = string(m[len(m)-1]) == "1"
+	x.mu.Unlock()
+	x.greet(sayHere)
+}
+
+// greet tells a dispatcher that this handler is here, by this word if it knows words, or that it leaves.
+func (x *exchange) greet(how string) {
 	if !x.dispatched {
 		return
 	}
+	x.sending.Lock() // whoever leaves says so behind this, or before: and then the same is said
+	defer x.sending.Unlock()
 	x.mu.Lock()
 	word := []byte(nil)
+	if x.words {
+		word = []byte(how)
+	}
 	if x.leaving {
 		word = leave
 	}
@@ -197,6 +223,11 @@ func (x *exchange) receive(m zeromq.Message) {
 		m = m[1:]
 	}
 	data := m[0]
+	if x.dispatched && string(data) == hearNew {
+		x.outdate()
+		x.greet(sayFresh)
+		return
+	}
 	x.mu.Lock()
 	i := item{data, x.epoch, make(chan struct{})}
 	if x.farewell(data) {
@@ -396,7 +427,9 @@ func (x *exchange) shutdown(limit time.Duration) {
 		return
 	}
 	if x.dispatched || x.asks {
+		x.sending.Lock()
 		_, _ = x.requests.Send(nil, leave)
+		x.sending.Unlock()
 		return // the device says when it is over
 	}
 	go func() {

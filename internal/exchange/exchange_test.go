@@ -262,6 +262,62 @@ func TestAHandlerOfADispatcher(t *testing.T) {
 }
 
 // The device pull2xreq, which a handler asks for each request; answers go to the server.
+// TestADispatcherThatDoesNotKnowIt: what the handler has from before is for clients whose numbers others may have by now.
+func TestADispatcherThatDoesNotKnowIt(t *testing.T) {
+	said := make(chan []string, 10)
+	router := zeromq.New(zeromq.Router, zeromq.Options{Receive: func(m zeromq.Message) { said <- []string{string(m[0]), string(m[2])} }})
+	pings := zeromq.New(zeromq.Pub, zeromq.Options{})
+	defer router.Close(0)
+	defer pings.Close(0)
+	at, err := router.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pingsAt, err := pings.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := opened(t, options{spec{Type: "XREQ", Address: at}, spec{Type: "SUB", Address: pingsAt}, true})
+	says := func(want string) (who string) {
+		t.Helper()
+		select {
+		case m := <-said:
+			if m[1] != want {
+				t.Fatalf("%q, not %q", m[1], want)
+			}
+			return m[0]
+		case <-time.After(limit):
+			t.Fatalf("never %q", want)
+		}
+		return ""
+	}
+	who := says("")
+	give := func(text string) { _, _ = router.Send([]byte(who), nil, []byte(text)) }
+	taken := func(want string) (epoch uint64) {
+		eventually(t, "it has the request "+want, func() bool {
+			data, of, how := x.take()
+			epoch = of
+			return how == bridge.ExchangeOK && string(data) == want
+		})
+		return epoch
+	}
+	give("old")
+	old := taken("old")
+	eventually(t, "it hears pings", pings.Subscribed)
+	_, _ = pings.Send([]byte("1"))
+	says("T0")
+	give("N")
+	says("N0")
+	if how := x.send([]byte("late"), old); how != bridge.ExchangeOutdated {
+		t.Error(how)
+	}
+	give("new")
+	if how := x.send([]byte("answer"), taken("new")); how != bridge.ExchangeOK {
+		t.Error(how)
+	}
+	says("answer")
+}
+
 func TestAHandlerOfAPull2xreq(t *testing.T) {
 	s := newServer(t, true)
 	words := make(chan [2]string, 100)

@@ -379,7 +379,7 @@ func (d *dispatcher) fromHandler(id string, body []byte) {
 		d.out.log(fmt.Sprintf("handler %q is here", id))
 	}
 	h.heard = d.pings
-	if word != 0 {
+	if slots > 0 {
 		h.slots = slots
 	}
 	if h.state != left || hello {
@@ -391,7 +391,7 @@ func (d *dispatcher) fromHandler(id string, body []byte) {
 	d.flush()
 }
 
-// What a handler says that knows more than m2wsgi's, before the number of requests that it runs at once.
+// What a handler says that knows more than m2wsgi's, before the number of requests that it runs at once; 0: it does not know.
 const (
 	runs  = 'T' // it is here, and so many
 	fresh = 'N' // and has nothing from before, as the dispatcher, to which it was new, has asked by the same letter
@@ -403,7 +403,7 @@ func wordOf(body []byte) (word byte, slots int) {
 		return 0, 0
 	}
 	n, err := strconv.Atoi(string(body[1:]))
-	if err != nil || n < 1 {
+	if err != nil || n < 0 {
 		return 0, 0
 	}
 	return body[0], n

@@ -535,7 +535,7 @@ func TestNonsenseIsALine(t *testing.T) {
 	for _, m := range []string{"", "x", "srv 1 / ", "srv 1 / 5:abc,0:,", "srv 1 / 99999999999999:x,0:,", "srv 1 / 2:{},", "srv  / 2:{},0:,"} {
 		d.request(m)
 	}
-	for _, m := range []string{"zzz", "srv", "srv 1:1,x", "srv 1:1", " 1:1, x", "T0", "Tx"} {
+	for _, m := range []string{"zzz", "srv", "srv 1:1,x", "srv 1:1", " 1:1, x", "T-1", "Tx"} {
 		d.answer("a", m)
 	}
 	d.want(t)
