@@ -462,9 +462,13 @@ func TestOnlyWhatRunsHasDescriptors(t *testing.T) {
 	if x.Req.FD < 0 || waits.pair[0] >= 0 {
 		t.Errorf("%d and %v", x.Req.FD, waits.pair)
 	}
+	first := x.Req.FD
 	x.answers("first")
 	r.take([]byte(aside(7, `{"METHOD":"JSON"}`, "disconnect"))) // before the second one begins
 	y := r.offered()
+	if y.Req.FD != first {
+		t.Error("one that runs after another has more of them")
+	}
 	if n, err := unix.Read(y.Req.FD, make([]byte, 1)); n != 0 || err != nil {
 		t.Errorf("who had gone before is still there: %d, %v", n, err)
 	}
