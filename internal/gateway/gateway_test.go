@@ -452,6 +452,27 @@ func TestForgedUploads(t *testing.T) {
 	}
 }
 
+func TestOfALargeBlockThereIsOneCopy(t *testing.T) {
+	const size = 20 << 20
+	for _, more := range []string{"", `"DOWNLOAD_CREDITS":"102400",`} {
+		r := newRig(t)
+		r.take([]byte(asks(7, more)))
+		x := r.offered()
+		x.appendBody(make([]byte, size))
+		x.send(true)
+		sent := 0
+		for _, m := range r.out.taken() {
+			sent += len(m) - x.prefix
+		}
+		if sent+x.l.pending() != size {
+			t.Errorf("%d bytes have left and %d wait", sent, x.l.pending())
+		}
+		if kept := sent + cap(x.out) + cap(x.l.out); kept > size*5/4+4*plainPiece {
+			t.Errorf("%d bytes are kept", kept)
+		}
+	}
+}
+
 // The descriptors by which the application asks about its client are there while it runs: those whose turn is not yet may be many.
 func TestOnlyWhatRunsHasDescriptors(t *testing.T) {
 	r := newRig(t)
