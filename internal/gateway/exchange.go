@@ -35,7 +35,7 @@ type exchange struct {
 	addr   string
 	ip     netip.Addr
 	number uint32
-	pair   [2]int // the application asks the first one whether the client is gone: then the second one is shut
+	pair   pair // while it runs
 	shut   bool
 
 	uploading
@@ -75,7 +75,7 @@ type facts struct {
 }
 
 func newExchange(g *Gateway) *exchange {
-	x := &exchange{g: g, p: httpparse.NewParser(g.srv.Limits), pair: [2]int{-1, -1}, uploading: uploading{fd: -1}}
+	x := &exchange{g: g, p: httpparse.NewParser(g.srv.Limits), pair: noPair, uploading: uploading{fd: -1}}
 	x.Client, x.Service = x, g.srv.Requests
 	return x
 }
@@ -90,26 +90,18 @@ func (x *exchange) reset() {
 	x.Req.Arena, x.Req.Memory = nil, nil
 	x.fields, x.arena = x.fields[:0], x.arena[:0]
 	x.over, x.watched, x.done = false, false, nil
-	if x.shut {
-		x.closePair()
-	}
+	x.closePair()
 	if cap(x.out) > keepOut {
 		x.out = nil
 	}
 }
 
-// openPair makes it when the request runs: those that wait, or whose body comes, may be many.
+// openPair gets it when the request runs: those that wait, or whose body comes, may be many.
 func (x *exchange) openPair() {
-	pair := x.pair
-	if pair[0] < 0 {
-		made, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-		if err == nil {
-			pair = made
-		}
-	}
-	x.Req.FD = pair[0]
+	p := x.g.pairs.take()
+	x.Req.FD = p[0]
 	x.l.mu.Lock()
-	if x.pair = pair; x.l.gone {
+	if x.pair = p; x.l.gone {
 		x.shutPair()
 	}
 	x.l.mu.Unlock()
@@ -123,19 +115,19 @@ func (x *exchange) shutPair() {
 	}
 }
 
+// closePair gives it back, unless it has been used.
 func (x *exchange) closePair() {
-	for i, fd := range x.pair {
-		if fd >= 0 {
-			_ = unix.Close(fd)
-		}
-		x.pair[i] = -1
+	switch {
+	case x.shut:
+		x.pair.close()
+	case x.pair[0] >= 0:
+		x.g.pairs.give(x.pair, x.g.cfg.Threads)
 	}
-	x.shut = false
+	x.pair, x.shut = noPair, false
 }
 
 // drop is its end.
 func (x *exchange) drop() {
-	x.closePair()
 	if x.number != 0 {
 		bridge.DropConn(x.number)
 	}

@@ -57,6 +57,7 @@ type Gateway struct {
 	links   map[key]*link
 	senders map[string]*sender
 	free    []*exchange
+	pairs   pairs
 
 	locals []request.Local // of the crew's threads
 
@@ -384,7 +385,7 @@ func (g *Gateway) all() (all []*link) {
 	return all
 }
 
-// spare is how many exchanges are kept: each has two descriptors. Others are made for a crowd.
+// spare is how many exchanges are kept. Others are made for a crowd.
 func (g *Gateway) spare() int { return 8 + g.cfg.Threads }
 
 // exchange is one for the next request.
@@ -422,4 +423,5 @@ func (g *Gateway) Close() {
 	for _, x := range free {
 		x.drop()
 	}
+	g.pairs.closeAll()
 }

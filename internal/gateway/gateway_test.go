@@ -452,6 +452,27 @@ func TestForgedUploads(t *testing.T) {
 	}
 }
 
+func TestOfALargeBlockThereIsOneCopy(t *testing.T) {
+	const size = 20 << 20
+	for _, more := range []string{"", `"DOWNLOAD_CREDITS":"102400",`} {
+		r := newRig(t)
+		r.take([]byte(asks(7, more)))
+		x := r.offered()
+		x.appendBody(make([]byte, size))
+		x.send(true)
+		sent := 0
+		for _, m := range r.out.taken() {
+			sent += len(m) - x.prefix
+		}
+		if sent+x.l.pending() != size {
+			t.Errorf("%d bytes have left and %d wait", sent, x.l.pending())
+		}
+		if kept := sent + cap(x.out) + cap(x.l.out); kept > size*5/4+4*plainPiece {
+			t.Errorf("%d bytes are kept", kept)
+		}
+	}
+}
+
 // The descriptors by which the application asks about its client are there while it runs: those whose turn is not yet may be many.
 func TestOnlyWhatRunsHasDescriptors(t *testing.T) {
 	r := newRig(t)
@@ -462,9 +483,13 @@ func TestOnlyWhatRunsHasDescriptors(t *testing.T) {
 	if x.Req.FD < 0 || waits.pair[0] >= 0 {
 		t.Errorf("%d and %v", x.Req.FD, waits.pair)
 	}
+	first := x.Req.FD
 	x.answers("first")
 	r.take([]byte(aside(7, `{"METHOD":"JSON"}`, "disconnect"))) // before the second one begins
 	y := r.offered()
+	if y.Req.FD != first {
+		t.Error("one that runs after another has more of them")
+	}
 	if n, err := unix.Read(y.Req.FD, make([]byte, 1)); n != 0 || err != nil {
 		t.Errorf("who had gone before is still there: %d, %v", n, err)
 	}

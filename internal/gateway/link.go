@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gowsgi/gowsgi/internal/crew"
@@ -277,6 +278,15 @@ func (l *link) puts(message []byte, prefix int, more, gather bool) {
 	}
 	l.out = append(l.out, message[prefix:]...)
 	l.push(!more || !l.soon())
+}
+
+// reserve has room for n bytes that will wait for credits.
+func (l *link) reserve(n int) {
+	l.mu.Lock()
+	if l.tracked && !l.gone {
+		l.out = slices.Grow(l.out, n)
+	}
+	l.mu.Unlock()
 }
 
 // soon tells whether the last message has left just now. With l.mu.

@@ -47,6 +47,14 @@ func (x *exchange) appendBody(data []byte) {
 	if x.chunked {
 		x.out = httpparse.AppendChunkHead(x.out, len(data))
 	}
+	if len(data) > plainPiece { // of a large one there is one copy, in the link
+		x.l.reserve(len(data))
+		for len(data) > plainPiece {
+			x.out = append(x.out, data[:plainPiece]...)
+			data = data[plainPiece:]
+			x.send(true)
+		}
+	}
 	x.out = append(x.out, data...)
 	if x.chunked {
 		x.out = append(x.out, httpparse.ChunkEnd...)

@@ -260,6 +260,10 @@ func (x *exchange) openFile() bool {
 	}
 	if err != nil {
 		x.deny(500, "")
+		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) { // which may be over soon
+			x.deny(503, "")
+			x.retry = time.Second
+		}
 		x.complain(x.g.unreadable(err), "file", cmp.Or(path, x.file), "error", err)
 		return false
 	}

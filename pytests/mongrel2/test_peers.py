@@ -302,7 +302,7 @@ def application(environ, start_response):
             pass
         print("taken", flush=True)
         go_on.wait()
-    elif taken:
+    elif environ["PATH_INFO"] == "/give":
         for each in taken:
             os.close(each)
         go_on.set()
@@ -311,19 +311,26 @@ def application(environ, start_response):
 """
 
 
-def get(number, path):
+def get(number, path, **more):
     fields = {"METHOD": "GET", "VERSION": "HTTP/1.1", "PATH": path, "PATTERN": "/", "URI": path, "host": "x"}
+    fields.update((name.replace("_", "-"), value) for name, value in more.items())
     headers = json.dumps(fields).encode()
     return b"server %d %s %d:%s,0:," % (number, path.encode(), len(headers), headers)
 
 
-def test_without_descriptors_nobody_is_taken_for_gone(push, serve, tmp_path):
+def test_without_descriptors_nobody_is_taken_for_gone_and_uploads_may_be_tried_again(push, serve, tmp_path):
     (tmp_path / "short.py").write_text(SHORT)
     specs = ",".join(push.at)
     server = serve("short:application", "--threads", "2", "--mongrel2", specs, bind=(), cwd=tmp_path)
     server._resources["socket"] += 6  # to the other end, and those of two requests
     push(get(1, "/take"))
     assert server.stdout.wait_for(b"taken")
-    push(get(2, "/"))
+    upload = tmp_path / "upload"
+    upload.write_bytes(b"x" * 10)
+    push(get(2, "/", content_length="10", x_mongrel2_upload_start=str(upload)))
+    refused = push.answers.recv()
+    assert b" 503 " in refused and b"\r\nRetry-After: 1\r\n" in refused and push.answers.recv() == b"server 1:2, "
+    wait_until(lambda: not upload.exists(), "its file is removed")
+    push(get(3, "/give"))
     answers = sorted(push.answers.recv() for _ in range(2))
     assert [a.rsplit(b"\r\n", 1)[1] for a in answers] == [b"False", b"False"]
