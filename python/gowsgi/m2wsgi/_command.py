@@ -168,6 +168,7 @@ def _connect(chosen: argparse.Namespace) -> Any:
 
 def _by_classes(chosen: argparse.Namespace) -> int:
     """A handler in each of so many threads, until a signal. Requests that they have are answered."""
+    import queue
     import threading
     import traceback
 
@@ -181,29 +182,32 @@ def _by_classes(chosen: argparse.Namespace) -> int:
         print(f"m2wsgi: the application {chosen.app} could not be loaded", file=sys.stderr)
         return 4
     handlers = [WSGIHandler(app, _connect(chosen)) for _ in range(chosen.num_threads)]
-    end = threading.Event()
-    failed = []
+    end: queue.SimpleQueue[None] = queue.SimpleQueue()  # which a signal's handler may put into, unlike an Event
+    told = failed = False
 
     def serve(handler: WSGIHandler) -> None:
         try:
             handler.serve()
         except Exception:
-            failed.append(handler)
+            nonlocal failed
+            failed = True
             traceback.print_exc()
         finally:
-            end.set()  # one that ends without being told to ends all
+            end.put(None)  # one that ends without being told to ends all
 
     def stop(number: int, frame: Any) -> None:
-        if end.is_set():
+        nonlocal told
+        if told:
             os._exit(128 + number)  # the second one
-        end.set()
+        told = True
+        end.put(None)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     threads = [threading.Thread(target=serve, args=[handler], name=f"m2wsgi-{n}") for n, handler in enumerate(handlers)]
     for thread in threads:
         thread.start()
-    end.wait()
+    end.get()
     for handler in handlers:
         handler.stop()
     for thread in threads:
