@@ -453,7 +453,7 @@ func TestForgedUploads(t *testing.T) {
 }
 
 func TestOfALargeBlockThereIsOneCopy(t *testing.T) {
-	const size = 20 << 20
+	const size = 8 << 20
 	for _, more := range []string{"", `"DOWNLOAD_CREDITS":"102400",`} {
 		r := newRig(t)
 		r.take([]byte(asks(7, more)))
