@@ -200,6 +200,8 @@ func (d *dispatcher) continued(c *client, r request, message []byte) bool {
 		}
 	case t != nil && t.request.finishedBy(r):
 		t.growing = false
+	case r.leftover(): // it has been answered before it was complete
+		return true
 	default:
 		return false
 	}

@@ -468,6 +468,17 @@ func TestEndOfAnUploadIsNoRequest(t *testing.T) {
 	}
 	d.answer("a", "")
 	d.want(t, "a<"+get(1, start), "a<"+get(1, start+done))
+	// One that is answered before its end needs it no more.
+	d.answer("a", answerTo(1, ok))
+	d.clear()
+	for _, client := range []int{1, 9} {
+		d.request(get(client, start+done+`,"content-length":"99999"`))
+	}
+	d.want(t)
+	if n := d.busy(); n != 0 {
+		t.Errorf("%d are busy", n)
+	}
+	d.request(get(1, ""))
 	// A client can say so as well: that is a request.
 	d.request(get(2, ""))
 	d.request(get(2, done))

@@ -2,6 +2,7 @@ package m2device
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/gowsgi/gowsgi/internal/mongrel2"
 )
@@ -16,6 +17,7 @@ type request struct {
 	done    string // the same, in the second message of an upload
 	streams bool   // the body is streamed: this is its first part, or another one
 	whole   bool   // it is the last
+	sized   bool   // the client has said how long the body is, and that there is one
 }
 
 func parseRequest(b []byte) (r request, err error) {
@@ -38,6 +40,9 @@ func (r *request) Field(name, value []byte) error {
 		r.streams = true
 	case "UPLOAD_STREAM_DONE":
 		r.whole = true
+	case "content-length":
+		n, err := strconv.ParseInt(string(value), 10, 64)
+		r.sized = err == nil && n > 0
 	case "x-mongrel2-upload-start":
 		r.started = string(value)
 	case "x-mongrel2-upload-done":
@@ -89,6 +94,11 @@ func (r *request) grows() bool {
 // finishedBy tells whether another message says that the file is complete that this request's body comes by.
 func (r *request) finishedBy(other request) bool {
 	return r.started != "" && other.done == r.started && other.started == r.started
+}
+
+// leftover tells whether this is the end of an upload whose request does not need it: it was given to a handler when it began.
+func (r *request) leftover() bool {
+	return len(r.Body) == 0 && r.sized && r.started != "" && r.done == r.started
 }
 
 // letGo is an answer for a client whose body comes in parts that nobody will ask for: Mongrel2 gets credits for all of it,
