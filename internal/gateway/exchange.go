@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"errors"
 	"net/netip"
 	"strconv"
 	"time"
@@ -51,6 +50,7 @@ type exchange struct {
 	// Under link.mu.
 	apart   bool          // counted by Gateway.apart
 	watched bool          // suspended, and wants to know when the client goes
+	ahead   []ahead       // of a WebSocket that has not begun
 	over    bool          // the waits of its calls are over
 	done    chan struct{} // closed then; nil: nobody waits
 }
@@ -64,6 +64,7 @@ type facts struct {
 	codings          int    // so many Transfer-Encodings
 	chunkedUpload    bool   // the first of them is chunked, as Mongrel2 knows it
 	misspelled       bool   // one is, but Mongrel2 does not know it
+	unfit            bool   // a field has a name or value that no field has
 	hasCredits       bool
 	credits          int64
 	start, finished  []byte // of an upload that comes by a file
@@ -89,7 +90,7 @@ func (x *exchange) reset() {
 	x.l, x.t = nil, nil
 	x.Req.Arena, x.Req.Memory = nil, nil
 	x.fields, x.arena = x.fields[:0], x.arena[:0]
-	x.over, x.watched, x.done = false, false, nil
+	x.over, x.watched, x.done, x.ahead = false, false, nil, nil
 	x.closePair()
 	if cap(x.out) > keepOut {
 		x.out = nil
@@ -133,11 +134,6 @@ func (x *exchange) drop() {
 	}
 }
 
-var (
-	errName = errors.New("a field's name is none")
-	errText = errors.New("a field's value has a line end")
-)
-
 // Field implements mongrel2.Sink.
 func (x *exchange) Field(name, value []byte) error {
 	if len(name) > 0 && 'A' <= name[0] && name[0] <= 'Z' {
@@ -165,11 +161,9 @@ func (x *exchange) Field(name, value []byte) error {
 		x.finished = value
 		return nil
 	}
-	if !httpparse.ValidFieldName(name) {
-		return errName
-	}
-	if bytes.ContainsAny(value, "\r\n") {
-		return errText
+	if !httpparse.ValidFieldName(name) || bytes.ContainsAny(value, "\r\n") {
+		x.unfit = true // Mongrel2 takes what is behind "a: b<LF>" and the next line for a name
+		return nil
 	}
 	x.fields = append(x.fields, name...)
 	x.fields = append(x.fields, ": "...)

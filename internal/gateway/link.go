@@ -16,6 +16,9 @@ const (
 	// up to a message of plainPiece, or for as long as gatherFor after the last.
 	plainPiece = 1 << 20
 	gatherFor  = 5 * time.Millisecond
+	// Of a WebSocket's frames so many leave at once, however quickly they come; after these what comes within framesFor.
+	freeFrames = 8
+	framesFor  = 25 * time.Millisecond
 
 	maxPipelined = 64 // requests of one client that wait for the first
 )
@@ -33,6 +36,8 @@ type link struct {
 	at      int
 	msg     []byte // room for a message
 	sentAt  time.Time
+	frameAt time.Time // of a WebSocket, as are quick
+	quick   int
 	timer   *time.Timer // sends what waits for more
 	timed   bool
 	tracked bool // there are credits
@@ -290,7 +295,31 @@ func (l *link) reserve(n int) {
 }
 
 // soon tells whether the last message has left just now. With l.mu.
-func (l *link) soon() bool { return time.Since(l.sentAt) < gatherFor }
+func (l *link) soon() bool { return time.Since(l.sentAt) < l.gathers() }
+
+// gathers is for how long what comes is put together. With l.mu.
+func (l *link) gathers() time.Duration {
+	if l.socket != nil {
+		return framesFor
+	}
+	return gatherFor
+}
+
+// frames counts a frame, and tells whether it should wait for those that follow at once.
+func (l *link) frames() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tracked {
+		return false
+	}
+	now := time.Now()
+	if now.Sub(l.frameAt) >= framesFor {
+		l.quick = 0
+	}
+	l.frameAt = now
+	l.quick++
+	return l.quick > freeFrames
+}
 
 // most is how many bytes may leave at once. With l.mu.
 func (l *link) most() int {
@@ -348,9 +377,9 @@ func (l *link) later() {
 	}
 	l.timed = true
 	if l.timer == nil {
-		l.timer = time.AfterFunc(gatherFor, l.due)
+		l.timer = time.AfterFunc(l.gathers(), l.due)
 	} else {
-		l.timer.Reset(gatherFor)
+		l.timer.Reset(l.gathers())
 	}
 }
 

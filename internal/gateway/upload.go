@@ -109,6 +109,10 @@ func (x *exchange) upload() bool {
 		x.deny(status, why)
 		return true
 	}
+	if x.unfit {
+		x.deny(400, "bad header")
+		return true
+	}
 	if x.codings > 1 || x.codings > 0 && x.lengths > 0 || x.lengths > 1 || x.misspelled || !x.plain() {
 		x.deny(400, "the length of the request body is in doubt")
 		return true

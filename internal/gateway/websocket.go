@@ -46,12 +46,21 @@ func (x *exchange) Upgrade(ask bridge.UpgradeRequest, _ bool) int64 {
 	x.out = websocket.AppendAnswer(x.out, ask.Key, ask.Protocol, websocket.Deflate{}, ask.Lines)
 	k := &socket{x: x, l: x.l, name: x.l.key.of.name}
 	k.Conn = websocket.New(wire{k}, &x.g.srv.Sockets, websocket.Deflate{}, nil)
+	k.turn.Lock() // frames that come now wait until it has been answered
 	x.l.mu.Lock()
 	x.l.socket = k // before the answer leaves: the client's first frame may be here at once
 	x.l.puts(x.out, x.prefix, false, false)
 	x.out = x.out[:x.prefix]
-	gone := x.l.gone
+	ahead, gone := x.ahead, x.l.gone
+	x.ahead = nil
 	x.l.mu.Unlock()
+	for _, f := range ahead {
+		k.feed(f.first, f.body)
+	}
+	k.turn.Unlock()
+	if len(ahead) > 0 {
+		go k.tail()
+	}
 	x.t.Lasts() // without greenlets; else the call ends when it first waits
 	if gone {
 		k.Lost(websocket.Elsewhere)
@@ -82,19 +91,50 @@ func (g *Gateway) frame(m *exchange) {
 	if l == nil {
 		return
 	}
-	l.mu.Lock()
-	k := l.socket
-	l.mu.Unlock()
 	first, err := strconv.ParseUint(string(m.flags), 0, 8)
-	if k == nil || err != nil {
-		return // it is over, or was not begun
+	if err != nil {
+		return
 	}
-	k.take(byte(first), m.message.Body)
+	l.mu.Lock()
+	k, x, ok := l.socket, l.cur, true
+	if k == nil && x != nil && x.handshake {
+		if ok = len(x.ahead) < maxAhead; ok {
+			x.ahead = append(x.ahead, ahead{byte(first), m.message.Body})
+		}
+	}
+	l.mu.Unlock()
+	switch {
+	case !ok:
+		l.cut()
+	case k != nil: // else it is over
+		k.take(byte(first), m.message.Body)
+	}
 }
+
+// ahead is a frame that its client did not keep back until the handshake was answered.
+type ahead struct {
+	first byte
+	body  []byte
+}
+
+const maxAhead = 16
 
 // take feeds it with a frame.
 func (k *socket) take(first byte, body []byte) {
 	k.turn.Lock()
+	k.feed(first, body)
+	flooded := k.backlog > 1<<20+2*k.x.g.cfg.WebSocketMaxMessage
+	k.turn.Unlock()
+	if flooded { // nothing slows Mongrel2 down
+		k.x.g.log.Warn("a WebSocket's messages come faster than the application takes them; it is cut", "client", k.l.key.id)
+		k.l.cut()
+		return
+	}
+	k.tail()
+}
+
+// feed is take with turn.
+func (k *socket) feed(first byte, body []byte) {
 	f := append(k.frame[:0], first)
 	switch n := len(body); {
 	case n < 126:
@@ -114,14 +154,6 @@ func (k *socket) take(first byte, body []byte) {
 	} else {
 		k.backlog += len(f)
 	}
-	flooded := k.backlog > 1<<20+2*k.x.g.cfg.WebSocketMaxMessage
-	k.turn.Unlock()
-	if flooded { // nothing slows Mongrel2 down
-		k.x.g.log.Warn("a WebSocket's messages come faster than the application takes them; it is cut", "client", k.l.key.id)
-		k.l.cut()
-		return
-	}
-	k.tail()
 }
 
 // look has it look at what it would not before.
@@ -178,7 +210,7 @@ func (w wire) Send(head, body []byte, _ bool) bool {
 	l := w.k.l
 	message := mongrel2.AppendAnswer(make([]byte, 0, 320+len(head)+len(body)), w.k.name, l.key.id)
 	prefix := len(message)
-	l.put(append(append(message, head...), body...), prefix, false, false)
+	l.put(append(append(message, head...), body...), prefix, l.frames(), false)
 	return true
 }
 

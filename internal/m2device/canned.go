@@ -81,9 +81,12 @@ func (c *canned) answer(message []byte, now time.Time) (out [][]byte, err error)
 	if err != nil {
 		return nil, err
 	}
+	if r.part() {
+		return nil, nil
+	}
 	headers, err := r.all()
-	if err != nil {
-		return nil, err
+	if err != nil { // the client sees the connection end
+		return [][]byte{r.answer(nil)}, err
 	}
 	method := headers["METHOD"]
 	_, started := headers["x-mongrel2-upload-start"]
@@ -102,6 +105,9 @@ func (c *canned) answer(message []byte, now time.Time) (out [][]byte, err error)
 		return [][]byte{r.answer(nil)}, err
 	}
 	out = append(out, r.answer(response))
+	if r.streams && !r.whole { // nobody asks for the rest
+		return append(out, r.answer(nil), r.letGo()), nil
+	}
 	if headers["VERSION"] == "HTTP/1.0" || strings.EqualFold(headers["connection"], "close") {
 		out = append(out, r.answer(nil))
 	}

@@ -44,11 +44,19 @@ type dispatcher struct {
 	clients  map[string]*client
 	recent   []string // of clients without anything running, the oldest first
 	pending  []*task  // for whoever is free next: of each client the first
-	waiting  int      // bytes of pending
+	waiting  int      // bytes of all tasks that no handler has
+	sockets  int      // clients that are WebSockets
 }
 
-// maxClients is how many connections without a running request are remembered.
-const maxClients = 1 << 16
+const (
+	maxClients   = 1 << 16 // connections without a running request that are remembered
+	maxPipelined = 64      // requests of one connection that run or wait
+
+	// From so many on that wait, or bytes of them, no more are taken from Mongrel2, unless handlers need what it says. Those
+	// beyond the second pair are refused.
+	enough, enoughBytes     = 64, 4 << 20
+	tooMany, tooManyOfBytes = 4096, 64 << 20
+)
 
 // handler is who has said that it is here.
 type handler struct {
@@ -75,6 +83,7 @@ type client struct {
 	handler *handler
 	tasks   []*task // that run; answers are for the first
 	socket  bool    // a WebSocket: the handler keeps it
+	again   bool    // another handler has had what it asked for, and may still answer
 	listed  bool    // in recent
 	flow    flow
 	stale   bool // of a Mongrel2 that is no more; another's may have the same number
@@ -90,6 +99,7 @@ type task struct {
 	progress progress
 	begun    bool // some of the response is sent
 	partial  bool // messages are not all: parts of the body have gone
+	growing  bool // more of the body is to come
 }
 
 func newDispatcher(s settings, out output) *dispatcher {
@@ -98,8 +108,24 @@ func newDispatcher(s settings, out output) *dispatcher {
 
 // full tells whether no more requests should be taken from Mongrel2.
 func (d *dispatcher) full() bool {
-	return len(d.pending) > 0 && (len(d.pending) >= 64 || d.waiting > 4<<20)
+	return len(d.pending) > 0 && (len(d.pending) >= enough || d.waiting > enoughBytes) && d.sockets == 0 && !d.needs(d.order)
 }
+
+// needs tells whether anything that was given to a handler up to then can go on only with what Mongrel2 will say: more of a
+// body, or that some of an answer has been taken. That comes by the same way as requests do.
+func (d *dispatcher) needs(until uint64) bool {
+	for _, h := range d.handlers {
+		for t := range h.running {
+			if t.order <= until && (t.growing || t.begun && t.client.flow.told) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// given is how far giving has come, for needs.
+func (d *dispatcher) given() uint64 { return d.order }
 
 // busy is how many requests are running or pending.
 func (d *dispatcher) busy() int {
@@ -127,20 +153,7 @@ func (d *dispatcher) fromServer(message []byte) {
 		c.stale = false
 		c.flow.begins(r)
 	}
-	if c != nil && len(c.tasks) > 0 && r.continues() {
-		t := c.tasks[len(c.tasks)-1]
-		if r.streams {
-			t.partial = true
-		} else {
-			t.messages = append(t.messages, message)
-		}
-		if t.handler != nil {
-			d.out.toHandler(t.handler.id, message)
-		}
-		return
-	}
-	if c != nil && c.socket && c.handler != nil {
-		d.out.toHandler(c.handler.id, message)
+	if d.continued(c, r, message) {
 		return
 	}
 	if c == nil {
@@ -148,8 +161,14 @@ func (d *dispatcher) fromServer(message []byte) {
 		c.flow.begins(r)
 		d.clients[key] = c
 	}
-	t := &task{request: r, messages: [][]byte{message}, client: c, progress: progress{noBody: r.head()}}
+	if len(c.tasks) >= maxPipelined {
+		d.out.log("a client has too many requests at once, and is cut")
+		d.cut(c)
+		return
+	}
+	t := &task{request: r, messages: [][]byte{message}, client: c, progress: progress{noBody: r.head()}, growing: r.grows()}
 	c.tasks = append(c.tasks, t)
+	d.waiting += len(message)
 	switch first := c.tasks[0]; {
 	case first == t:
 		d.place(t)
@@ -158,20 +177,71 @@ func (d *dispatcher) fromServer(message []byte) {
 	}
 }
 
-// place gives a task to a handler, or lets it wait behind those that do.
-func (d *dispatcher) place(t *task) {
-	if d.sticky == nil && len(d.pending) > 0 {
-		d.wait(t)
-	} else if h := d.choose(t); h != nil {
-		d.give(t, h)
-	} else {
-		d.wait(t)
+// continued takes a message that is no request of its own: a part of a body, the end of an upload, a frame.
+func (d *dispatcher) continued(c *client, r request, message []byte) bool {
+	var t *task // that it goes on with
+	if c != nil && len(c.tasks) > 0 {
+		t = c.tasks[len(c.tasks)-1]
 	}
+	switch {
+	case r.part():
+		if t == nil {
+			if c != nil && c.handler != nil { // which has answered already, and throws it away
+				d.out.toHandler(c.handler.id, message)
+			}
+			return true
+		}
+		t.growing = t.growing && !r.whole
+		t.partial = t.partial || t.handler != nil
+	case r.frame():
+		if t == nil {
+			d.toSocket(c, r, message)
+			return true
+		}
+	case t != nil && t.request.finishedBy(r):
+		t.growing = false
+	case r.leftover(): // it has been answered before it was complete
+		return true
+	default:
+		return false
+	}
+	switch {
+	case t.handler == nil:
+		t.messages = append(t.messages, message)
+		if d.waiting += len(message); d.waiting > tooManyOfBytes {
+			d.cut(c)
+		}
+	case !t.partial && !r.frame():
+		t.messages = append(t.messages, message)
+		fallthrough
+	default:
+		d.out.toHandler(t.handler.id, message)
+	}
+	return true
 }
 
-func (d *dispatcher) wait(t *task) {
+// toSocket gives a frame to the handler of its WebSocket. One that nobody knows, as the dispatcher is new here, is closed.
+func (d *dispatcher) toSocket(c *client, r request, message []byte) {
+	if c != nil && c.socket && c.handler != nil {
+		d.out.toHandler(c.handler.id, message)
+		return
+	}
+	d.out.toServer(r.answer(nil))
+}
+
+// place gives a task to a handler, or lets it wait behind those that do.
+func (d *dispatcher) place(t *task) {
+	if d.sticky != nil || len(d.pending) == 0 {
+		if h := d.choose(t); h != nil {
+			d.give(t, h)
+			return
+		}
+	}
+	if len(d.pending) >= tooMany || d.waiting > tooManyOfBytes {
+		d.fail(t.client, unavailable)
+		return
+	}
 	d.pending = append(d.pending, t)
-	d.waiting += t.size()
 }
 
 func (t *task) size() (n int) {
@@ -189,6 +259,9 @@ func (d *dispatcher) give(t *task, h *handler) {
 }
 
 func (d *dispatcher) assign(t *task, h *handler) {
+	if t.handler == nil {
+		d.waiting -= t.size()
+	}
 	c := t.client
 	t.handler, c.handler = h, h
 	h.running[t] = struct{}{}
@@ -278,7 +351,6 @@ func (d *dispatcher) flush() {
 		}
 		d.pending[0] = nil
 		d.pending = d.pending[1:]
-		d.waiting -= t.size()
 		d.give(t, h)
 	}
 	d.pending = nil
@@ -302,17 +374,53 @@ func (d *dispatcher) notice(c *client, r request, message []byte) {
 // serverLost ends all requests: Mongrel2 is no more, or will number its connections anew. Handlers are told that their
 // clients have gone, and what they answer nevertheless is for nobody.
 func (d *dispatcher) serverLost() {
-	d.pending, d.waiting = nil, 0
+	d.pending = nil
 	for _, c := range d.clients {
-		if c.handler != nil {
-			server, id, _ := strings.Cut(c.key, " ")
-			d.out.toHandler(c.handler.id, fmt.Appendf(nil, `%s %s @* 17:{"METHOD":"JSON"},21:{"type":"disconnect"},`, server, id))
-		}
+		d.sayGone(c)
 		for len(c.tasks) > 0 {
 			d.end(c)
 		}
-		c.handler, c.socket, c.stale = nil, false, true
+		d.setSocket(c, false)
+		c.handler, c.again, c.stale, c.flow = nil, false, true, flow{}
 		d.remember(c)
+	}
+}
+
+// sayGone tells a client's handler that it has gone, as Mongrel2 would.
+func (d *dispatcher) sayGone(c *client) {
+	if c.handler != nil {
+		server, id, _ := strings.Cut(c.key, " ")
+		d.out.toHandler(c.handler.id, fmt.Appendf(nil, `%s %s @* 17:{"METHOD":"JSON"},21:{"type":"disconnect"},`, server, id))
+	}
+}
+
+// cut ends the connection of a client.
+func (d *dispatcher) cut(c *client) {
+	d.hangUp(c)
+	d.sayGone(c)
+	d.drop(c)
+}
+
+// hangUp has Mongrel2 end the connection of a client.
+func (d *dispatcher) hangUp(c *client) {
+	server, id, _ := strings.Cut(c.key, " ")
+	d.out.toServer(mongrel2.Answer{Sender: []byte(server), IDs: [][]byte{[]byte(id)}}.Append(nil))
+	for _, t := range c.tasks {
+		if t.growing && t.request.streams {
+			d.out.toServer(t.request.letGo())
+			return
+		}
+	}
+}
+
+func (d *dispatcher) setSocket(c *client, yes bool) {
+	if c.socket != yes {
+		c.socket = yes
+		if yes {
+			d.sockets++
+		} else {
+			d.sockets--
+		}
 	}
 }
 
@@ -321,6 +429,7 @@ func (d *dispatcher) drop(c *client) {
 	for len(c.tasks) > 0 {
 		d.end(c)
 	}
+	d.setSocket(c, false)
 	delete(d.clients, c.key)
 }
 
@@ -333,10 +442,10 @@ func (d *dispatcher) end(c *client) {
 		d.retire(t.handler)
 		return
 	}
+	d.waiting -= t.size()
 	for i, p := range d.pending {
 		if p == t {
 			d.pending = append(d.pending[:i:i], d.pending[i+1:]...)
-			d.waiting -= t.size()
 			break
 		}
 	}
@@ -359,7 +468,7 @@ func (d *dispatcher) fromHandler(id string, body []byte) {
 	word, slots := wordOf(body)
 	hello := len(body) == 0 || word != 0
 	if h != nil && word == fresh { // what it had it has thrown away
-		d.release(h)
+		d.release(h, false)
 		h = nil
 	}
 	if h == nil {
@@ -438,17 +547,15 @@ func (d *dispatcher) forward(h *handler, body []byte) {
 		return
 	}
 	var ids [][]byte // that it may answer
+	var over []*client
 	for _, id := range a.IDs {
 		c := d.clients[string(a.Sender)+" "+string(id)]
-		if c == nil || len(c.tasks) == 0 && !c.stale {
-			ids = append(ids, id)
-		} else if len(c.tasks) == 0 {
+		if c != nil && !d.mayAnswer(h, c) {
 			continue
-		} else if c.tasks[0].handler == h {
-			ids = append(ids, id)
-			if !a.Control {
-				d.follow(c, a.Data)
-			}
+		}
+		ids = append(ids, id)
+		if c != nil && len(c.tasks) > 0 && !a.Control && d.follow(c, a.Data) {
+			over = append(over, c)
 		}
 	}
 	switch len(ids) {
@@ -459,23 +566,40 @@ func (d *dispatcher) forward(h *handler, body []byte) {
 		a.IDs = ids
 		d.out.toServer(a.Append(nil))
 	}
+	for _, c := range over {
+		d.cut(c)
+	}
 }
 
-// follow notes what was sent to a client.
-func (d *dispatcher) follow(c *client, body []byte) {
+// mayAnswer tells whether what a handler sends may go to a client that is known.
+func (d *dispatcher) mayAnswer(h *handler, c *client) bool {
+	switch {
+	case len(c.tasks) > 0:
+		return c.tasks[0].handler == h
+	case c.socket:
+		return c.handler == h
+	}
+	return !c.stale
+}
+
+// follow notes what was sent to a client, and tells whether its connection has to end then: a handler that was given up may
+// still answer what another one has answered by now, and nobody could tell from what else was asked for.
+func (d *dispatcher) follow(c *client, body []byte) (over bool) {
 	t := c.tasks[0]
 	t.begun = true
 	c.flow.sent(body)
 	if len(body) == 0 { // the connection is closed
 		d.drop(c)
-		return
+		return false
 	}
 	t.progress.feed(body)
-	if t.progress.state == complete {
-		d.end(c)
-		c.socket = t.progress.upgrade
-		d.remember(c)
+	if t.progress.state != complete {
+		return false
 	}
+	d.end(c)
+	d.setSocket(c, t.progress.upgrade)
+	d.remember(c)
+	return c.again && len(c.tasks) == 0 && !c.socket
 }
 
 // remember keeps a client whose request is done for a while, as news about it are for the same handler.
@@ -529,11 +653,11 @@ func (d *dispatcher) tick() {
 // bury gives up a handler.
 func (d *dispatcher) bury(h *handler) {
 	d.out.forget(h.id)
-	d.release(h)
+	d.release(h, true)
 }
 
-// release gives what a handler ran, and has no more, to others: all of which nothing has been answered.
-func (d *dispatcher) release(h *handler) {
+// release gives what a handler ran to others: all of which nothing has been answered. late: it may still answer.
+func (d *dispatcher) release(h *handler, late bool) {
 	delete(d.handlers, h.id)
 	if h.state != left || len(h.running) > 0 {
 		d.out.log(fmt.Sprintf("handler %q is dead; it was running %d requests", h.id, len(h.running)))
@@ -548,32 +672,34 @@ func (d *dispatcher) release(h *handler) {
 		lost := false
 		for _, t := range c.tasks {
 			t.handler = nil
+			d.waiting += t.size()
 			lost = lost || t.begun || t.partial
 		}
 		if lost {
-			d.fail(c)
+			d.fail(c, badGateway)
 		} else if len(c.tasks) > 0 {
+			c.again = c.again || late
 			again = append(again, c.tasks[0])
 		}
 	}
 	slices.SortFunc(again, func(a, b *task) int { return cmp.Compare(a.order, b.order) })
 	d.pending = append(again, d.pending...)
-	for _, t := range again {
-		d.waiting += t.size()
-	}
 }
 
-// badGateway is what a client gets whose request cannot be given to another handler.
-var badGateway = []byte("HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+// What a client gets whose request cannot be given to another handler, or to any.
+var (
+	badGateway  = []byte("HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	unavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+)
 
 // fail ends the connection of a client whose request nobody can go on with.
-func (d *dispatcher) fail(c *client) {
+func (d *dispatcher) fail(c *client, why []byte) {
 	t := c.tasks[0]
 	if !t.begun {
-		d.out.toServer(t.request.answer(badGateway))
+		d.out.toServer(t.request.answer(why))
 	}
-	d.out.toServer(t.request.answer(nil))
-	delete(d.clients, c.key)
+	d.hangUp(c)
+	d.drop(c)
 }
 
 // loseSocket closes a WebSocket whose handler is no more.
@@ -581,7 +707,6 @@ func (d *dispatcher) loseSocket(c *client) {
 	if !c.socket {
 		return
 	}
-	c.socket = false
-	server, id, _ := strings.Cut(c.key, " ")
-	d.out.toServer(mongrel2.Answer{Sender: []byte(server), IDs: [][]byte{[]byte(id)}}.Append(nil))
+	d.setSocket(c, false)
+	d.hangUp(c)
 }

@@ -45,6 +45,12 @@ func message(client int, path, method, more string) string {
 	return fmt.Sprintf("srv %d %s %d:%s,%d:%s,", client, path, len(headers), headers, len(body), body)
 }
 
+// part is one of a body that is streamed.
+func part(client, offset int, more string) string {
+	headers := fmt.Sprintf(`{"UPLOAD_STREAM":"%d"%s}`, offset, more)
+	return fmt.Sprintf("srv %d / %d:%s,1:x,", client, len(headers), headers)
+}
+
 func answerTo(client int, body string) string {
 	return fmt.Sprintf("srv %d:%d, %s", len(fmt.Sprint(client)), client, body)
 }
@@ -135,6 +141,77 @@ func TestFullWhenTooManyWait(t *testing.T) {
 	}
 }
 
+// Handlers that wait for what Mongrel2 says get it, whatever waits for them; but not without bound.
+func TestNotFullWhileSomebodyNeedsMessages(t *testing.T) {
+	const begun = "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n"
+	for name, begin := range map[string]func(d desk){
+		"download": func(d desk) {
+			d.request(get(1, `,"DOWNLOAD_CREDITS":"102400"`))
+			d.answer("a", answerTo(1, begun))
+		},
+		"second download": func(d desk) {
+			d.request(get(1, `,"DOWNLOAD_CREDITS":"102400"`))
+			d.answer("a", answerTo(1, ok))
+			d.request(get(1, ""))
+			d.answer("a", answerTo(1, begun))
+		},
+		"parts": func(d desk) { d.request(get(1, `,"UPLOAD_STREAM":"0"`)) },
+		"file":  func(d desk) { d.request(get(1, `,"x-mongrel2-upload-start":"/u"`)) },
+		"WebSocket": func(d desk) {
+			d.request(message(1, "/", "WEBSOCKET_HANDSHAKE", ""))
+			d.answer("a", answerTo(1, "HTTP/1.1 101 Switching Protocols\r\n\r\n"))
+			d.request(get(2, ""))
+		},
+	} {
+		d := newDesk(settings{slots: 1}, "a")
+		begin(d)
+		for i := range enough {
+			d.request(get(100+i, ""))
+		}
+		if d.full() {
+			t.Errorf("%s: full", name)
+		}
+		for i := range tooMany - enough {
+			d.request(get(1000+i, ""))
+		}
+		d.clear()
+		d.request(get(99999, ""))
+		d.want(t, ">"+answerTo(99999, string(unavailable)), ">"+answerTo(99999, ""))
+		if len(d.pending) != tooMany || d.clients["srv 99999"] != nil {
+			t.Errorf("%s: %d wait", name, len(d.pending))
+		}
+		d.request(message(1, "@*", "JSON", ""))
+		if !d.full() {
+			t.Errorf("%s: not full when it is over", name)
+		}
+	}
+	d := newDesk(settings{slots: 1}, "a")
+	d.request(get(1, `,"DOWNLOAD_CREDITS":"102400"`))
+	if d.needs(d.given()) {
+		t.Error("nothing has been sent")
+	}
+	d.answer("a", answerTo(1, begun))
+	if !d.needs(d.given()) || d.needs(0) {
+		t.Error("what was begun since may need something")
+	}
+}
+
+func TestPipelineIsBounded(t *testing.T) {
+	for _, handlers := range [][]string{nil, {"a"}} {
+		d := newDesk(settings{}, handlers...)
+		for range maxPipelined {
+			d.request(get(1, ""))
+		}
+		d.clear()
+		d.request(get(1, ""))
+		want := []string{">" + answerTo(1, ""), "a<" + message(1, "@*", "JSON", "")}
+		d.want(t, want[:1+len(handlers)]...)
+		if d.busy() != 0 || d.waiting != 0 || len(d.clients) != 0 {
+			t.Errorf("%d busy, %d bytes, %d clients", d.busy(), d.waiting, len(d.clients))
+		}
+	}
+}
+
 func TestHandlerThatDiesIsReplaced(t *testing.T) {
 	d := newDesk(settings{}, "a", "b")
 	d.handlers["a"].given = 1
@@ -155,7 +232,30 @@ func TestHandlerThatDiesIsReplaced(t *testing.T) {
 	d.answer("b", answerTo(3, ok)) // too late
 	d.want(t)
 	d.answer("a", answerTo(3, ok))
-	d.want(t, ">"+answerTo(3, ok))
+	// Its client is hung up on, so that the other answer, when it comes at last, is for nobody.
+	d.want(t, ">"+answerTo(3, ok), ">"+answerTo(3, ""), "a<"+message(3, "@*", "JSON", ""))
+	if len(d.clients) != 3 {
+		t.Errorf("%d clients", len(d.clients))
+	}
+}
+
+// A handler that was only suspended answers what another one has answered, too, as an upgrade, and is here again.
+func TestLateAnswerDoesNotReachAWebSocket(t *testing.T) {
+	const upgrade = "HTTP/1.1 101 Switching Protocols\r\n\r\n"
+	d := newDesk(settings{giveUp: 2}, "a")
+	d.request(message(1, "/", "WEBSOCKET_HANDSHAKE", ""))
+	d.tick()
+	d.tick()
+	d.answer("b", "")
+	d.tick()
+	d.answer("b", "")
+	d.answer("b", answerTo(1, upgrade))
+	d.answer("a", "")
+	d.clear()
+	d.answer("a", answerTo(1, upgrade))
+	d.want(t)
+	d.answer("b", answerTo(1, "\x81\x01x"))
+	d.want(t, ">"+answerTo(1, "\x81\x01x"))
 }
 
 // Of a request that was answered in part, or whose body has gone, nobody can take over.
@@ -164,7 +264,7 @@ func TestWhatCannotBeRepeatedFails(t *testing.T) {
 	d.request(get(1, ""))
 	d.answer("a", answerTo(1, ok[:20]))
 	d.request(get(2, `,"UPLOAD_STREAM":"0"`))
-	d.request(get(2, `,"UPLOAD_STREAM":"1"`))
+	d.request(part(2, 1, ""))
 	d.request(get(3, ""))
 	d.request(message(4, "/", "WEBSOCKET_HANDSHAKE", ""))
 	d.answer("a", answerTo(4, "HTTP/1.1 101 Switching Protocols\r\n\r\n"))
@@ -183,7 +283,11 @@ func TestWhatCannotBeRepeatedFails(t *testing.T) {
 			t.Errorf("%q is not in %q", want, got)
 		}
 	}
-	if len(d.sent) != 7 { // forget, ping and these
+	// Mongrel2 is not left waiting for somebody who asks for the rest of the body.
+	if want := ">" + strings.Replace(letGo, "X 1", "X 2", 1); strings.Count(got, want) != 1 {
+		t.Errorf("%q is not in %q", want, got)
+	}
+	if len(d.sent) != 8 { // forget, ping and these
 		t.Errorf("sent %q", d.sent)
 	}
 }
@@ -300,6 +404,97 @@ func TestMessagesOfARequestStayTogether(t *testing.T) {
 		d.tick()
 	}
 	d.want(t, "ping", "ping", "forget a", "ping", "b<"+start, "b<"+done)
+}
+
+func TestPartsOfABody(t *testing.T) {
+	d := newDesk(settings{}, "a")
+	first := get(1, `,"UPLOAD_STREAM":"0"`)
+	d.request(first)
+	d.request(part(1, 0, "")) // of a chunked body the first part has nothing
+	d.request(part(1, 1, `,"UPLOAD_STREAM_DONE":"1"`))
+	d.want(t, "a<"+first, "a<"+part(1, 0, ""), "a<"+part(1, 1, `,"UPLOAD_STREAM_DONE":"1"`))
+	d.answer("a", answerTo(1, ok))
+	if d.clear(); d.busy() != 0 {
+		t.Errorf("%d busy", d.busy())
+	}
+	// One that follows on the same connection is not a part of the one before.
+	d.request(get(1, ""))
+	d.request(first)
+	if d.busy() != 2 {
+		t.Errorf("%d busy", d.busy())
+	}
+	d.answer("a", answerTo(1, ok))
+	d.answer("a", answerTo(1, ok)) // before the body is complete
+	if d.clear(); d.busy() != 0 {
+		t.Errorf("%d busy", d.busy())
+	}
+	// What comes then is for who has answered, and no request; nor is what comes from clients that nobody has.
+	d.request(part(1, 0, ""))
+	d.request(part(7, 0, ""))
+	d.want(t, "a<"+part(1, 0, ""))
+	if d.busy() != 0 || len(d.clients) != 1 {
+		t.Errorf("%d busy, %d clients", d.busy(), len(d.clients))
+	}
+}
+
+// What a handler has been sent of a body is not kept; what comes while nobody has the request is.
+func TestPartsWaitForAHandler(t *testing.T) {
+	d := newDesk(settings{}, "a")
+	first := get(1, `,"UPLOAD_STREAM":"0"`)
+	d.request(first)
+	d.away["a"] = true
+	for range 3 {
+		d.tick()
+	}
+	d.request(part(1, 0, ""))
+	if d.waiting != len(first)+len(part(1, 0, "")) {
+		t.Errorf("%d bytes wait", d.waiting)
+	}
+	d.clear()
+	d.answer("b", "")
+	d.want(t, "b<"+first, "b<"+part(1, 0, ""))
+	if d.waiting != 0 {
+		t.Errorf("%d bytes wait", d.waiting)
+	}
+}
+
+func TestEndOfAnUploadIsNoRequest(t *testing.T) {
+	start, done := `,"x-mongrel2-upload-start":"/tmp/u"`, `,"x-mongrel2-upload-done":"/tmp/u"`
+	d := newDesk(settings{})
+	d.request(get(1, start))
+	d.request(get(1, start+done))
+	if n := d.busy(); n != 1 || d.waiting != len(get(1, start)+get(1, start+done)) {
+		t.Errorf("%d are busy, %d bytes wait", n, d.waiting)
+	}
+	d.answer("a", "")
+	d.want(t, "a<"+get(1, start), "a<"+get(1, start+done))
+	// One that is answered before its end needs it no more.
+	d.answer("a", answerTo(1, ok))
+	d.clear()
+	for _, client := range []int{1, 9} {
+		d.request(get(client, start+done+`,"content-length":"99999"`))
+	}
+	d.want(t)
+	if n := d.busy(); n != 0 {
+		t.Errorf("%d are busy", n)
+	}
+	d.request(get(1, ""))
+	// A client can say so as well: that is a request.
+	d.request(get(2, ""))
+	d.request(get(2, done))
+	if n := d.busy(); n != 3 || d.waiting != 0 {
+		t.Errorf("%d are busy, %d bytes wait", n, d.waiting)
+	}
+}
+
+// Frames of a WebSocket that an earlier dispatcher has placed are for nobody, and no requests.
+func TestUnknownWebSocketIsClosed(t *testing.T) {
+	d := newDesk(settings{}, "a")
+	d.request(message(1, "/", "WEBSOCKET", `,"FLAGS":"0x81"`))
+	d.want(t, ">"+answerTo(1, ""))
+	if d.busy() != 0 || len(d.clients) != 0 {
+		t.Errorf("%d busy, %d clients", d.busy(), len(d.clients))
+	}
 }
 
 func TestWebSocketStaysWithItsHandler(t *testing.T) {
@@ -443,7 +638,8 @@ func TestPipelinedRequestsStayInOrder(t *testing.T) {
 	}
 	d.want(t, "ping", "ping", "forget a", "ping", "b<"+second, "b<"+get(1, ""))
 	d.answer("b", answerTo(1, ok))
-	d.answer("b", answerTo(1, ""))
+	d.want(t, ">"+answerTo(1, ok))
+	d.answer("b", answerTo(1, ok))
 	if d.busy() != 1 || len(d.clients) != 1 {
 		t.Errorf("%d busy, %d clients", d.busy(), len(d.clients))
 	}

@@ -18,6 +18,10 @@ func (p *pull2xreq) serverLost() { p.pending = nil }
 
 func (p *pull2xreq) busy() int { return len(p.pending) }
 
+func (p *pull2xreq) given() uint64 { return 0 }
+
+func (p *pull2xreq) needs(uint64) bool { return false }
+
 func (p *pull2xreq) fromServer(message []byte) {
 	p.pending = append(p.pending, message)
 	p.flush()

@@ -16,6 +16,8 @@ type decider interface {
 	serverLost()
 	full() bool
 	busy() int
+	given() uint64
+	needs(until uint64) bool
 }
 
 // hub is the sockets around one, and its output. Its lock is held while it decides; nothing of the sockets that is done
@@ -125,6 +127,13 @@ func (h *hub) busy() int {
 	return h.d.busy()
 }
 
+// needs tells whether what runs since then still waits for what Mongrel2 says, which comes as requests do.
+func (h *hub) needs(until uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.d.needs(until)
+}
+
 // lost is that Mongrel2 has gone.
 func (h *hub) lost() {
 	h.mu.Lock()
@@ -133,8 +142,10 @@ func (h *hub) lost() {
 	h.decided()
 }
 
-// grace is how long a device that was told to stop waits for what is running.
-const grace = 30 * time.Second
+const (
+	grace     = 30 * time.Second // for what is running when a device was told to stop
+	lookAfter = 10 * time.Millisecond
+)
 
 // run ticks until the first signal, and then goes on until nothing is running, the grace is over, or another signal
 // comes.
@@ -152,11 +163,21 @@ func (h *hub) run(interval time.Duration, signals <-chan os.Signal) {
 	}
 	end := time.After(grace)
 	drained := make(chan struct{})
+	h.mu.Lock()
+	last := h.d.given()
+	h.mu.Unlock()
 	go func() {
 		defer close(drained)
+		for h.needs(last) {
+			select {
+			case <-h.done:
+				return
+			case <-time.After(lookAfter):
+			}
+		}
 		h.pull.Drain(grace)
 	}()
-	look := time.NewTicker(10 * time.Millisecond)
+	look := time.NewTicker(lookAfter)
 	defer look.Stop()
 	for over := false; !over; {
 		select {

@@ -2,6 +2,7 @@ package m2device
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/gowsgi/gowsgi/internal/mongrel2"
 )
@@ -10,10 +11,13 @@ import (
 // last one counts: Mongrel2's own stand behind what a client may have put into its path.
 type request struct {
 	mongrel2.Message
-	method   string
-	credits  string // what the client may be sent, or has taken; "": it does not say
-	uploaded bool   // the second message of an upload
-	streams  bool   // this is a part of a body that is streamed
+	method  string
+	credits string // what the client may be sent, or has taken; "": it does not say
+	started string // the file that the body comes by
+	done    string // the same, in the second message of an upload
+	streams bool   // the body is streamed: this is its first part, or another one
+	whole   bool   // it is the last
+	sized   bool   // the client has said how long the body is, and that there is one
 }
 
 func parseRequest(b []byte) (r request, err error) {
@@ -34,8 +38,15 @@ func (r *request) Field(name, value []byte) error {
 		r.credits = string(value)
 	case "UPLOAD_STREAM":
 		r.streams = true
+	case "UPLOAD_STREAM_DONE":
+		r.whole = true
+	case "content-length":
+		n, err := strconv.ParseInt(string(value), 10, 64)
+		r.sized = err == nil && n > 0
+	case "x-mongrel2-upload-start":
+		r.started = string(value)
 	case "x-mongrel2-upload-done":
-		r.uploaded = true
+		r.done = string(value)
 	}
 	return nil
 }
@@ -66,8 +77,35 @@ func (r *request) notice() bool { return string(r.Path) == mongrel2.PathAside }
 // gone tells whether a notice says that the client has gone.
 func (r *request) gone() bool { return bytes.Contains(r.Body, []byte(`"disconnect"`)) }
 
-// continues tells whether this belongs to the request before it: the end of an upload, a part of one, a frame.
-func (r *request) continues() bool { return r.streams || r.uploaded || r.method == "WEBSOCKET" }
+// part tells whether this is no request but a part of a body that is streamed; the first comes with the request.
+func (r *request) part() bool { return r.streams && r.method == "" }
+
+// frame tells whether this is a frame of a WebSocket.
+func (r *request) frame() bool { return r.method == "WEBSOCKET" }
+
+// grows tells whether more of the body of this request is to come.
+func (r *request) grows() bool {
+	if r.streams {
+		return !r.whole
+	}
+	return len(r.Body) == 0 && r.started != "" && r.done == ""
+}
+
+// finishedBy tells whether another message says that the file is complete that this request's body comes by.
+func (r *request) finishedBy(other request) bool {
+	return r.started != "" && other.done == r.started && other.started == r.started
+}
+
+// leftover tells whether this is the end of an upload whose request does not need it: it was given to a handler when it began.
+func (r *request) leftover() bool {
+	return len(r.Body) == 0 && r.sized && r.started != "" && r.done == r.started
+}
+
+// letGo is an answer for a client whose body comes in parts that nobody will ask for: Mongrel2 gets credits for all of it,
+// and finds the connection closed. Else it would wait for them for ever, with the client's descriptor.
+func (r *request) letGo() []byte {
+	return mongrel2.AppendControl(nil, r.Sender, r.ID, mongrel2.Control{Credits: 1 << 30})
+}
 
 // head tells whether the answer has no body.
 func (r *request) head() bool { return r.method == "HEAD" }

@@ -54,7 +54,7 @@ func TestHeaders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !r.head() || !r.streams || all["METHOD"] != "HEAD" || all["list"] != "two" || string(r.Path) != "/p" ||
+		if !r.head() || !r.streams || !r.grows() || all["METHOD"] != "HEAD" || all["list"] != "two" || string(r.Path) != "/p" ||
 			string(r.Sender) != "u" || r.ID != 1 || all["UPLOAD_STREAM"] != "3" {
 			t.Errorf("%q: %v", m, all)
 		}
@@ -90,6 +90,8 @@ func TestSpecs(t *testing.T) {
 	}
 }
 
+const letGo = "srv 3:X 1, 34:3:ctl,24:7:credits,10:1073741824#}]"
+
 func TestCannedResponse(t *testing.T) {
 	now := time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC)
 	const date = "Date: Sat, 28 Nov 2026 01:02:03 GMT\r\n"
@@ -112,6 +114,13 @@ func TestCannedResponse(t *testing.T) {
 		{redirect, message(1, "@*", "JSON", headers), nil},
 		{redirect, message(1, "/", "WEBSOCKET", headers), nil},
 		{redirect, get(1, `,"x-mongrel2-upload-start":"/x"`), nil},
+		// A body that nobody will ask for more of.
+		{canned{code: 204, status: "No Content"}, get(1, `,"UPLOAD_STREAM":"0"`),
+			[]string{answerTo(1, "HTTP/1.1 204 No Content\r\n"+date+"\r\n"), answerTo(1, ""), letGo}},
+		{canned{code: 204, status: "No Content"}, get(1, `,"UPLOAD_STREAM":"0","UPLOAD_STREAM_DONE":"1"`),
+			[]string{answerTo(1, "HTTP/1.1 204 No Content\r\n"+date+"\r\n")}},
+		{redirect, part(1, 0, ""), nil},
+		{redirect, "srv 1 / 2:{],0:,", []string{answerTo(1, "")}},
 	}
 	for _, c := range cases {
 		if err := c.c.check(); err != nil {

@@ -20,6 +20,8 @@ def say(*words):
 send_spec, database = sys.argv[1:3]
 """
 
+STORE = {"upload.temp_store": "/uploads/body.XXXXXX"}
+
 SERVE = """
 connection = Connection.from_config(database)
 handler = WSGIHandler(app, connection)
@@ -189,6 +191,32 @@ def test_answers(behind):
     assert status == 1 and "it ends" in said
 
 
+UNRULY = """
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    headers = [("Transfer-Encoding", "chunked"), ("Connection", "keep-alive")]
+    if path == "/replaces":
+        environ["wsgi.input"] = object()  # as WebOb did
+        headers.append(("Content-Length", "2"))
+    elif path == "/clears":
+        environ.clear()
+    start_response("200 OK", headers)
+    return [b"o"] + [b""] * 50 + [b"k"]
+"""
+
+
+def test_what_applications_do_to_environ_and_framing(behind):
+    server, running = behind(UNRULY + SERVE, settings=STORE)
+    for path, framing in ("/replaces", "length"), ("/clears", "chunked"), ("/", "chunked"):
+        answer = server.request("POST", path, [("Connection", "close")], b"x" * 30000)
+        assert (answer.body, answer.framing, answer.closes) == (b"ok", framing, True), path
+    wait_until(lambda: not os.listdir(server.root / "uploads"), "the files are unlinked")
+    with server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: a\nb\r\nc: d\r\n\r\n")
+        assert client.response("GET").status == 400
+    assert running.process.poll() is None
+
+
 ASYNCHRONOUS = """
 connection = Connection(send_spec)
 waiting = []
@@ -235,7 +263,6 @@ def app(environ, start_response):
     assert stream.read(5) == b"" == stream.readline()
 
 """
-STORE = {"upload.temp_store": "/uploads/body.XXXXXX"}
 
 
 def test_uploads(behind):

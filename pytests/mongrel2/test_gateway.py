@@ -19,7 +19,7 @@ from harness.client import head
 from harness.forms import APPS
 from harness.mongrel2 import Handler, Mongrel2, reserved_ports
 from harness.waiting import LIMIT, wait_until
-from harness.websocket import WebSocket
+from harness.websocket import WebSocket, frame, handshake
 
 # What environ says of the way to the server, and not of the request.
 OF_THE_WAY = {"SERVER_NAME", "SERVER_PORT", "HTTP_HOST", "REMOTE_PORT", "HTTP_X_FORWARDED_FOR"}
@@ -233,6 +233,26 @@ def test_websockets(behind):
         ws.leave(1000, b"done")
     wait_until(lambda: server.get("/ends").json().get("a", "running") != "running", "the application to see the end")
     assert server.get("/ends").json()["a"] == {"code": 1000, "reason": "done", "closed": True}
+
+
+def test_a_name_with_a_line_end_is_answered(behind):
+    front, _server = behind("hello")
+    with front.connect() as client:  # Mongrel2 takes what is behind the line feed for a name
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: a\nb\r\nc: d\r\n\r\n")
+        assert client.response().status == 400
+        client.expect_end()
+
+
+def test_frames_that_come_at_once(behind):
+    """Also before the handshake is answered."""
+    front, _server = behind("websockets:everything", "--threads", "2")
+    messages = [b"%d" % number for number in range(500)]
+    with contextlib.closing(WebSocket(("127.0.0.1", front.port), timeout=LIMIT)) as ws:
+        ws.send(head("GET", "/echo?name=a", handshake()) + b"".join(frame(2, each) for each in messages[:10]))
+        assert ws.response().status == 101
+        assert [ws.message() for _ in range(10)] == messages[:10]
+        ws.send(b"".join(frame(2, each) for each in messages))
+        assert [ws.message() for _ in messages] == messages
 
 
 def test_workers_share(behind):

@@ -400,12 +400,59 @@ handler.serve()
 assert handler.connection.closed
 """
 
+PIECES = """
+from gowsgi.compat.m2wsgi import _wsgi
+
+sent, pauses, now = [], [], [0.0]
+_wsgi.time.monotonic = lambda: now[0]
+_wsgi.time.sleep = pauses.append
+
+class Request:
+    headers = {"VERSION": "HTTP/1.1", "METHOD": "GET"}
+    respond = sent.append
+
+class Flow:
+    credits = 100
+
+    def send(self, send, data):
+        send(data)
+
+def answer(flow, pieces, pause=0.0):
+    del sent[:], pauses[:]
+    responder = _wsgi.WSGIResponder(Request())
+    responder.flow = flow
+    responder.start_response("200 OK", [("Content-Length", str(pieces))])
+    for _ in range(pieces):
+        responder.write(b"x")
+        now[0] += pause
+    assert len(sent) == pieces
+    return len(pauses)
+
+# Mongrel2 takes 16 messages for a client, where it does not say what has left.
+assert answer(None, 20) == 12
+assert answer(None, 20, 1.0) == 0
+assert answer(Flow(), 20) == 0
+Flow.credits = None
+assert answer(Flow(), 20) == 12
+
+# What is all there is one.
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "3")])
+    return [b"a", b"", b"bc"]
+
+handler = object.__new__(_wsgi.WSGIHandler)
+handler.application = application
+del sent[:]
+handler._run({}, _wsgi.WSGIResponder(Request()))
+assert len(sent) == 1 and sent[0].endswith(b"abc")
+"""
+
 
 @pytest.mark.core
 @pytest.mark.parametrize(
     "text",
-    [PARSE, SPECS, MIDDLEWARE, RESPONDER, BOTH_ENDS],
-    ids=["messages", "endpoints", "middleware", "responder", "connections"],
+    [PARSE, SPECS, MIDDLEWARE, RESPONDER, BOTH_ENDS, PIECES],
+    ids=["messages", "endpoints", "middleware", "responder", "connections", "pieces"],
 )
 def test_without_a_server(python, text):
     run_program(python, text)

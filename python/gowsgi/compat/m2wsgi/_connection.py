@@ -360,13 +360,16 @@ class DispatcherConnection(ConnectionBase):
     disp_sock   the endpoint where the dispatcher has its handlers
     ping_sock   the one where it asks whether they live; where it is not given, that of the port above
 
+    chroot      the directory that Mongrel2 has as its root, where it has one: large bodies are in files below it
+
     Raises ValueError for what is no endpoint. Source: m2wsgi 0.5.
     """
 
-    def __init__(self, disp_sock: Any, ping_sock: Any = None) -> None:
+    def __init__(self, disp_sock: Any, ping_sock: Any = None, *, chroot: str | None = None) -> None:
         if ping_sock is None:
             ping_sock = copysockspec(disp_sock, 1)
         if ping_sock is None:
             raise ValueError(f"{disp_sock!s} has no port to take the one above of: give ping_sock as well")
         self.disp_sock, self.ping_sock = _spec(disp_sock, None, "XREQ"), _spec(ping_sock, None, "SUB")
+        self.chroot = chroot
         super().__init__(self.disp_sock, self.ping_sock, True)

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+import time
 import traceback
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Callable
@@ -38,6 +39,9 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _BREAKS = re.compile(r"[\r\n\0]")
 # Messages of Mongrel2's own, which are not for applications.
 NO_REQUESTS = ("JSON", "XML", "WEBSOCKET")
+# Without download.flow_control Mongrel2 takes 16 messages for a client. So many leave at once, and then one each PAUSE
+# seconds.
+AT_ONCE, PAUSE = 8, 0.005
 
 
 class WSGIResponder:
@@ -58,6 +62,7 @@ class WSGIResponder:
         self._bodyless = False
         self._finished = False
         self.disconnected = False
+        self._quick, self._last = 0, float("-inf")  # pieces that were sent one after the other, and when the last was
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -133,8 +138,12 @@ class WSGIResponder:
             or "close" in _words(fields.get("connection", ""))
             or (not modern and "keep-alive" not in wishes)
         )
-        # How the body is framed is settled here, as by any server.
-        sent = [f"{name}: {value}" for name, value in self.headers if name.lower() != "transfer-encoding"]
+        # How the body is framed is settled here, as by any server, and whether the connection ends.
+        dropped = {"transfer-encoding"}
+        if self.should_close and "close" not in fields.get("connection", "close").lower():
+            dropped.add("connection")
+            del fields["connection"]
+        sent = [f"{name}: {value}" for name, value in self.headers if name.lower() not in dropped]
         lines = [f"HTTP/1.1 {self.status}", *sent]
         if "date" not in fields:
             lines.append(f"Date: {formatdate(usegmt=True)}")
@@ -154,10 +163,18 @@ class WSGIResponder:
         # An empty message would end the client's connection.
         if data:
             self.has_started = True
+            if self.flow is None or self.flow.credits is None:
+                self._pause()
             if self.flow:
                 self.flow.send(self.request.respond, data)
             else:
                 self.request.respond(data)
+
+    def _pause(self) -> None:
+        self._quick = self._quick + 1 if time.monotonic() - self._last < PAUSE else 0
+        if self._quick >= AT_ONCE:
+            time.sleep(PAUSE)
+        self._last = time.monotonic()
 
     def disconnect(self) -> None:
         """Ends the client's connection, when what was sent before has gone out."""
@@ -201,6 +218,7 @@ class WSGIHandler(Handler):
     def _answer(self, req: Any, responder: Any) -> None:
         responder.flow = flow = req.client.connection.flows.begin(req)
         environ: WSGIEnvironment = {}
+        body = path = None
         try:
             _check(req)
             if req.headers["METHOD"] == "WEBSOCKET_HANDSHAKE":
@@ -211,7 +229,11 @@ class WSGIHandler(Handler):
                 if _passed_over(req):
                     return
                 _upload.check_length(req, upload)
-            self.get_wsgi_environ(req, environ)
+            try:
+                self.get_wsgi_environ(req, environ)
+            finally:
+                # The application may do with environ what it likes.
+                body, path = environ.get("wsgi.input"), environ.get("m2wsgi.upload")
             self._run(environ, responder)
         except _upload.Refused as problem:
             print(f"m2wsgi: refused a request: {problem}", file=sys.stderr)
@@ -228,14 +250,16 @@ class WSGIHandler(Handler):
             if ends:
                 raise
         finally:
-            self._clean_up(environ)
+            self._clean_up(body, path)
             if flow:
                 flow.end()
 
     def _run(self, environ: WSGIEnvironment, responder: Any) -> None:
         body = self.application(environ, responder.start_response)
         try:
-            for piece in body:
+            # What is all there goes out at once.
+            pieces = [b"".join(body)] if type(body) in (list, tuple) else body
+            for piece in pieces:
                 if piece:
                     responder.write(piece)
             responder.finish()
@@ -269,12 +293,11 @@ class WSGIHandler(Handler):
         except ConnectionError:  # closed meanwhile
             pass
 
-    def _clean_up(self, environ: WSGIEnvironment) -> None:
-        body = environ.get("wsgi.input")
+    def _clean_up(self, body: Any, path: str | None) -> None:
         if body is not None:
             body.close()
         # The handler's to remove, as it may have put it elsewhere. One that was refused is somebody else's.
-        _remove(environ.get("m2wsgi.upload"))
+        _remove(path)
 
     def get_wsgi_environ(self, req: Any, environ: WSGIEnvironment | None = None) -> WSGIEnvironment:
         """The environ of a request; put into the given one if there is one."""
@@ -351,6 +374,9 @@ def _check(req: Any) -> None:
     for name in NEEDED:
         if not isinstance(req.headers.get(name), str):
             raise _upload.Refused(f"the message has no {name}")
+    for name in req.headers:
+        if not _NAME.match(name):  # Mongrel2 lets line ends through
+            raise _upload.Refused("a field has a name that no field has")
     for name in OWN:
         if not isinstance(req.headers.get(name, ""), str):
             raise _upload.Refused(f"the message has more than one {name}")
