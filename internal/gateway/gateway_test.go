@@ -44,6 +44,7 @@ type paper struct {
 	all   []string
 	queue []string             // waits for Flush
 	sent  func(message string) // called with what is sent; nil: nobody
+	more  chan struct{}        // there is something; of room for one
 }
 
 func (p *paper) Send(parts ...[]byte) (bool, error) {
@@ -54,6 +55,10 @@ func (p *paper) Send(parts ...[]byte) (bool, error) {
 	defer p.mu.Unlock()
 	p.all = append(append(p.all, p.queue...), string(bytes.Join(parts, nil)))
 	p.queue = nil
+	select {
+	case p.more <- struct{}{}:
+	default:
+	}
 	return true, nil
 }
 
@@ -98,8 +103,8 @@ type rig struct {
 	clock atomic.Int64
 }
 
-func newRig(t *testing.T) *rig {
-	r := &rig{out: &paper{}, log: &bytes.Buffer{}}
+func newRig(t testing.TB) *rig {
+	r := &rig{out: &paper{more: make(chan struct{}, 1)}, log: &bytes.Buffer{}}
 	cfg := config.Default()
 	cfg.Mongrel2Chroot = t.TempDir() // what messages name is here, and may be removed
 	lines := request.MakeLines(time.Unix(0, 0), "")
@@ -458,7 +463,7 @@ func TestOfALargeBlockThereIsOneCopy(t *testing.T) {
 		r := newRig(t)
 		r.take([]byte(asks(7, more)))
 		x := r.offered()
-		x.appendBody(make([]byte, size))
+		x.out = x.pour(x.out, x.prefix, make([]byte, size))
 		x.send(true)
 		sent := 0
 		for _, m := range r.out.taken() {
