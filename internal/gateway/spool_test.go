@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/internal/spool"
 )
 
@@ -276,6 +281,68 @@ func TestPour(t *testing.T) {
 		t.Error("other bytes")
 	}
 	f.empties(t)
+}
+
+// TestNothingComesWithinAChunk: of a large block without the GIL, while another thread writes.
+func TestNothingComesWithinAChunk(t *testing.T) {
+	r := newRig(t)
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	f := r.spools(t, 1000, func(n int) bool {
+		if n == 1 {
+			asked <- struct{}{}
+			<-goOn
+		}
+		return true
+	})
+	r.take([]byte(asks(7, `"DOWNLOAD_CREDITS":"1000",`)))
+	x := r.offered()
+	x.chunked = true
+	data := block(1, 3*plainPiece)
+	done := make(chan struct{})
+	go func() {
+		x.pourAll([]bridge.Piece{{Ptr: unsafe.Pointer(&data[0]), Len: uintptr(len(data))}})
+		close(done)
+	}()
+	<-asked // now a part of it waits for the file
+	if got := x.Write(nil, -1, true, []byte("other"), false); got != bridge.Again {
+		t.Error(got)
+	}
+	close(goOn)
+	<-done
+	x.send(true)
+	if got := x.Write(nil, -1, true, []byte("other"), true); got != bridge.WriteOK {
+		t.Error(got)
+	}
+	want := fmt.Sprintf("%x\r\n%s\r\n5\r\nother\r\n", len(data), data)
+	r.credits(10_000_000)
+	if got := r.receives(t, len(want), false); string(got) != want {
+		t.Error("other bytes")
+	}
+	x.answers("")
+	f.empties(t)
+}
+
+// TestAShortFileEndsTheConnection, or the client would wait for the rest.
+func TestAShortFileEndsTheConnection(t *testing.T) {
+	r := newRig(t)
+	path := filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(path, []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(path, unix.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.take([]byte(asks(7, "")))
+	x := r.offered()
+	x.keep = true
+	x.out = append(x.out, "head "...)
+	x.readIn(fd, 0, 10)
+	x.send(false)
+	x.answered()
+	if got := r.receives(t, 10, true); string(got) != "head short" {
+		t.Errorf("%q", got)
+	}
 }
 
 func (r *rig) until(t *testing.T, what string, is func() bool) {
