@@ -444,6 +444,7 @@ func TestForgedUploads(t *testing.T) {
 		`"x-mongrel2-upload-start":"/a","content-length":["0","5"],"transfer-encoding":"chunked",`:                         400,
 		`"x-mongrel2-upload-start":["/a","/a"],"x-mongrel2-upload-done":"/a","transfer-encoding":"chunked",`:               400,
 		`"x-mongrel2-upload-start":"/a","x-mongrel2-upload-done":"/a","content-length":"0","transfer-encoding":"chunked",`: 400,
+		`"content-length":"\\","x":"7\"","x-mongrel2-upload-start":"/a",`:                                                  400, // one escape is not to become another's text
 	} {
 		r := newRig(t)
 		r.take([]byte(asks(7, headers)))
