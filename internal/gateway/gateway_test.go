@@ -277,6 +277,22 @@ func TestWhoTakesNothingIsAskedFor(t *testing.T) {
 	}
 }
 
+// TestAnIdleClientHoldsNothing of the answers before.
+func TestAnIdleClientHoldsNothing(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(asks(7, `"DOWNLOAD_CREDITS":"100000",`)))
+	x := r.offered()
+	l := x.l
+	for range 4 {
+		x.out = append(x.out, strings.Repeat("x", 8000)...)
+		x.send(true)
+	}
+	x.answers("end")
+	if l.cur != nil || cap(l.out)+cap(l.msg) > 0 {
+		t.Errorf("%d and %d bytes", cap(l.out), cap(l.msg))
+	}
+}
+
 func TestWhatIsSmallIsPutTogether(t *testing.T) {
 	r := newRig(t)
 	r.take([]byte(asks(7, "")))

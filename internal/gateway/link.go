@@ -120,6 +120,7 @@ func (l *link) next() {
 		l.begin(following)
 	} else {
 		waiting = nil
+		l.out, l.at, l.back, l.msg = nil, 0, 0, nil // it may be idle for long
 	}
 	l.mu.Unlock()
 	if ended {
