@@ -6,6 +6,7 @@
 //	link.go      a client's connection: order of its requests, what waits for it, credits
 //	exchange.go  one request: its head, made from Mongrel2's fields, and its life
 //	response.go  its answer: exchange as request.Client
+//	spool.go     what a slow client has not taken of it, in a file
 //	gather.go    answers that leave together
 //	upload.go    bodies that come by a file or in pieces
 //	ask.go       whether a client that takes nothing is still there
@@ -13,8 +14,8 @@
 //
 // Who runs what. The crew's leader reads the ZeroMQ connection, as it does those of clients: messages are parsed within its Poll,
 // without the GIL, and nothing there waits. The request is left to the crew (crew.Bring). Answers are sent by whoever has them:
-// Send neither waits nor needs the GIL gone. What a client has no credits for stays in its link, and leaves on the leader when it
-// hears of credits. A file is sent by a goroutine of its own.
+// Send neither waits nor needs the GIL gone. What a client has no credits for stays in its link, in memory or in a file, and
+// leaves on the leader when it hears of credits. A file, also that one, is read by a goroutine of its own.
 //
 // Heads. Fields are put together as the text of an HTTP/1 head and parsed by httpparse, as if they had come on a socket: the
 // same rules about names, hosts and targets hold, once. What Mongrel2 says itself has upper-case names, which clients cannot

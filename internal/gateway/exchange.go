@@ -14,6 +14,7 @@ import (
 	"github.com/gowsgi/gowsgi/internal/mongrel2"
 	"github.com/gowsgi/gowsgi/internal/proxy"
 	"github.com/gowsgi/gowsgi/internal/request"
+	"github.com/gowsgi/gowsgi/internal/rules"
 )
 
 // exchange is one request in flight, and its client. It is used again and again.
@@ -46,6 +47,7 @@ type exchange struct {
 	keep    bool
 	queued  bool // counted by Gateway.queued
 	early   bool // began before the server began to stop
+	pouring rules.Mutex
 
 	// Under link.mu.
 	apart   bool          // counted by Gateway.apart

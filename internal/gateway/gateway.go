@@ -14,6 +14,7 @@ import (
 	"github.com/gowsgi/gowsgi/internal/mongrel2"
 	"github.com/gowsgi/gowsgi/internal/request"
 	"github.com/gowsgi/gowsgi/internal/rules"
+	"github.com/gowsgi/gowsgi/internal/spool"
 	"github.com/gowsgi/gowsgi/internal/websocket"
 	"github.com/gowsgi/gowsgi/internal/zeromq"
 )
@@ -36,6 +37,7 @@ type Server struct {
 	Number   func() uint32 // of a connection, see bridge.Request.Conn
 	Template uint8         // the environ template; behind it the secure one
 	Sockets  websocket.Options
+	Spool    *spool.Source // for what clients do not take; nil: memory alone
 	// Admit decides about a request before it runs, as h1.Server does.
 	Admit func(r *request.Request, from netip.Addr, script []byte, secure uint32) (status int, reason string, retry time.Duration)
 }

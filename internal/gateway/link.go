@@ -46,6 +46,8 @@ type link struct {
 	asks    *time.Timer
 	asking  bool
 
+	spooled
+
 	socket *socket // what has become of it; nil: nothing
 
 	settled bool // the answer is complete, but for what waits
@@ -96,12 +98,13 @@ func (l *link) add(x *exchange) bool {
 func (l *link) begin(x *exchange) {
 	l.cur = x
 	l.settled, l.pumped, l.hangUp = false, false, false
+	l.file.Another()
 }
 
 // next goes on with the next request, if the answer has left. With l.mu, which it lets go of.
 func (l *link) next() {
 	x := l.cur
-	if x == nil || !l.settled || l.pumped || l.at < len(l.out) && !l.gone {
+	if x == nil || !l.settled || l.pumped || !l.empty() && !l.gone {
 		l.mu.Unlock()
 		return
 	}
@@ -122,6 +125,7 @@ func (l *link) next() {
 		l.begin(following)
 	} else {
 		waiting = nil
+		l.out, l.at, l.back, l.msg = nil, 0, 0, nil // it may be idle for long
 	}
 	l.mu.Unlock()
 	if ended {
@@ -140,7 +144,7 @@ func (l *link) next() {
 func (l *link) end() {
 	l.gone = true
 	l.waiting = nil
-	l.out, l.at, l.msg = nil, 0, nil
+	l.out, l.at, l.back, l.msg, l.tail = nil, 0, 0, nil, nil
 	l.want(false)
 	l.signal()
 }
@@ -269,7 +273,11 @@ func (l *link) put(message []byte, prefix int, more, gather bool) {
 // puts is put with l.mu.
 func (l *link) puts(message []byte, prefix int, more, gather bool) {
 	n := len(message) - prefix
-	if n == 0 || l.gone {
+	switch {
+	case n == 0 || l.gone:
+		return
+	case l.behind():
+		l.tail = append(l.tail, message[prefix:]...)
 		return
 	}
 	if l.at == len(l.out) && n <= l.most() && !(more && l.soon()) {
@@ -278,8 +286,7 @@ func (l *link) puts(message []byte, prefix int, more, gather bool) {
 		return
 	}
 	if l.at > 0 && l.at >= len(l.out)/2 {
-		l.out = l.out[:copy(l.out, l.out[l.at:])]
-		l.at = 0
+		l.shift()
 	}
 	l.out = append(l.out, message[prefix:]...)
 	l.push(!more || !l.soon())
@@ -365,7 +372,7 @@ func (l *link) push(all bool) {
 	if cap(l.out) > keepOut {
 		l.out, l.msg = nil, nil
 	}
-	l.out, l.at = l.out[:0], 0
+	l.out, l.at, l.back = l.out[:0], 0, 0
 }
 
 const keepOut = 64 << 10
@@ -401,11 +408,10 @@ func (l *link) flush() {
 	l.mu.Unlock()
 }
 
-// pending is how many bytes wait. Any thread.
+// pending is how many bytes wait in memory. Any thread.
 func (l *link) pending() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.out) - l.at
+	n, _ := l.queued()
+	return int(n)
 }
 
 // isGone reports whether the client can get nothing any more. Any thread.
@@ -474,11 +480,11 @@ func (l *link) rest() {
 	if !l.gone {
 		l.push(true)
 	}
-	if left := l.at < len(l.out) && !l.gone; left && !l.pumped {
+	if !l.empty() && !l.gone && !l.pumped {
 		if l.cur != nil {
 			l.cur.setApart(true)
 		}
-		go l.await(l.g.cfg.WriteTimeout, nil, func() bool { return l.at == len(l.out) })
+		go l.await(l.g.cfg.WriteTimeout, nil, l.empty)
 	}
 	l.next()
 }

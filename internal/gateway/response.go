@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"errors"
+	"math"
 
 	"golang.org/x/sys/unix"
 
@@ -29,36 +30,15 @@ func (x *exchange) frame(res *bridge.Response, length int64, body bool) {
 	}
 }
 
-func (x *exchange) appendHead(res *bridge.Response, length int64) {
+func (x *exchange) appendHead(dst []byte, res *bridge.Response, length int64) []byte {
 	f := request.Framing{Chunked: x.chunked, Keep: x.keep, Minor: x.p.Minor}
-	x.out = f.AppendHead(x.out, res, length, x.g.srv.Lines())
+	return f.AppendHead(dst, res, length, x.g.srv.Lines())
 }
 
 // Head implements request.Client: it leaves the head in x.out, for what follows.
 func (x *exchange) Head(res *bridge.Response, length int64, body bool) {
 	x.frame(res, length, body)
-	x.appendHead(res, length)
-}
-
-func (x *exchange) appendBody(data []byte) {
-	if len(data) == 0 {
-		return
-	}
-	if x.chunked {
-		x.out = httpparse.AppendChunkHead(x.out, len(data))
-	}
-	if len(data) > plainPiece { // of a large one there is one copy, in the link
-		x.l.reserve(len(data))
-		for len(data) > plainPiece {
-			x.out = append(x.out, data[:plainPiece]...)
-			data = data[plainPiece:]
-			x.send(true)
-		}
-	}
-	x.out = append(x.out, data...)
-	if x.chunked {
-		x.out = append(x.out, httpparse.ChunkEnd...)
-	}
+	x.out = x.appendHead(x.out, res, length)
 }
 
 // send sends x.out.
@@ -67,12 +47,21 @@ func (x *exchange) send(more bool) {
 	x.out = x.out[:x.prefix]
 }
 
+// addressed begins a message with room for so many bytes, and returns how long the beginning is. It is for other threads than the
+// request's, whose x.out is.
+func (x *exchange) addressed(room int) (out []byte, prefix int) {
+	out = mongrel2.AppendAnswer(make([]byte, 0, 64+room), x.l.key.of.name, x.l.key.id)
+	return out, len(out)
+}
+
 // Body implements request.Client.
-func (x *exchange) Body(pieces []bridge.Piece, _ int64, last bool) bool {
-	for i := range pieces {
-		x.appendBody(pieces[i].Bytes())
-		if len(x.out) > plainPiece {
-			x.send(true)
+func (x *exchange) Body(pieces []bridge.Piece, total int64, last bool) bool {
+	if t := x.t; total > largeBody {
+		t.Py.Pause() // the pieces stay
+		t.Blocking(func() { x.pourAll(pieces) })
+	} else {
+		for i := range pieces {
+			x.out = x.appendBody(x.out, pieces[i].Bytes())
 		}
 	}
 	if last && x.chunked {
@@ -82,7 +71,76 @@ func (x *exchange) Body(pieces []bridge.Piece, _ int64, last bool) bool {
 		x.t.Py.Release() // before the system call: others wait for the GIL
 	}
 	x.send(!last)
+	if x.l.crams(0) {
+		x.t.Py.Pause()
+		x.t.Blocking(x.l.spill)
+	}
 	return !x.l.isGone()
+}
+
+const largeBody = 256 << 10 // a body that takes longer to copy than to let go of the GIL and the lead
+
+func (x *exchange) appendBody(dst, data []byte) []byte {
+	if len(data) == 0 {
+		return dst
+	}
+	if !x.chunked {
+		return append(dst, data...)
+	}
+	dst = append(httpparse.AppendChunkHead(dst, len(data)), data...)
+	return append(dst, httpparse.ChunkEnd...)
+}
+
+// pourAll pours pieces into x.out. Without the GIL another thread may begin a write(), which must not come to be within a chunk.
+func (x *exchange) pourAll(pieces []bridge.Piece) {
+	x.pouring.Lock()
+	defer x.pouring.Unlock()
+	for i := range pieces {
+		x.out = x.pour(x.out, x.prefix, pieces[i].Bytes())
+	}
+}
+
+// pour appends data to out, whose first prefix bytes say for whom it is, and sends it whenever it is more than a message: of a large
+// block there is one copy, in the link, or none if there is room in files. It waits for the disk, and for Mongrel2 itself. Without the GIL.
+func (x *exchange) pour(out []byte, prefix int, data []byte) []byte {
+	if len(data) == 0 {
+		return out
+	}
+	if x.chunked {
+		out = httpparse.AppendChunkHead(out, len(data))
+	}
+	if len(data) > plainPiece && x.g.srv.Spool == nil {
+		x.l.reserve(len(data))
+	}
+	for {
+		room := prefix + plainPiece - len(out)
+		if len(data) < room {
+			out = append(out, data...)
+			break
+		}
+		if room > 0 {
+			out, data = append(out, data[:room]...), data[room:]
+		}
+		x.l.put(out, prefix, true, false)
+		out = out[:prefix]
+		x.l.spill()
+		if !x.hasRoom() {
+			return out
+		}
+	}
+	if x.chunked {
+		out = append(out, httpparse.ChunkEnd...)
+	}
+	return out
+}
+
+// hasRoom waits until Mongrel2 itself has taken enough. False: the client has gone.
+func (x *exchange) hasRoom() bool {
+	l := x.l
+	l.mu.Lock()
+	gone, done := l.gone, x.waits()
+	l.mu.Unlock()
+	return !gone && x.g.room(l.key.of, done)
 }
 
 // File implements request.Client.
@@ -91,13 +149,7 @@ func (x *exchange) File(fd int, off, n int64, f bridge.Finish, loose bool) {
 	t, l := x.t, x.l
 	t.Py.Release() // a disk may be slow
 	if n <= creditPiece {
-		t.Blocking(func() {
-			x.out = appendFile(x.out, fd, off, n)
-			_ = unix.Close(fd)
-		})
-		if int64(len(x.out)) < n {
-			x.keep = false
-		}
+		t.Blocking(func() { x.readIn(fd, off, n) })
 		x.send(false)
 		t.Blocking(func() { t.Py.Finish(f) })
 		return
@@ -112,6 +164,16 @@ func (x *exchange) File(fd int, off, n int64, f bridge.Finish, loose bool) {
 		on = nil
 	}
 	go x.pump(fd, off, n, f, on)
+}
+
+// readIn appends a file to x.out, and closes it. That something is missing shows by the end of the connection.
+func (x *exchange) readIn(fd int, off, n int64) {
+	before := len(x.out)
+	x.out = appendFile(x.out, fd, off, n)
+	_ = unix.Close(fd)
+	if int64(len(x.out)-before) < n {
+		x.keep = false
+	}
 }
 
 // appendFile appends n bytes of a file, or fewer if it ends before.
@@ -146,7 +208,7 @@ func (x *exchange) pump(fd int, off, n int64, f bridge.Finish, on *crew.Thread) 
 	prefix := len(message)
 	short := false
 	for n > 0 {
-		if !l.await(g.cfg.WriteTimeout, nil, func() bool { return l.at == len(l.out) }) || !g.room(l.key.of, nil) {
+		if !l.await(g.cfg.WriteTimeout, nil, l.empty) || !g.room(l.key.of, nil) {
 			break
 		}
 		message = appendFile(message[:prefix], fd, off, min(n, piece))
@@ -233,13 +295,16 @@ func (x *exchange) Resume(t *crew.Thread) {
 	x.g.ran(t)
 }
 
-// Full implements request.Client.
+// Full implements request.Client. More in memory than the buffer is what found no room in a file.
 func (x *exchange) Full() bool {
-	return x.l.key.of.crowded.Load() || x.l.pending() > x.g.cfg.ResponseBuffer
+	memory, inFile := x.l.queued()
+	buffer := int64(x.g.cfg.ResponseBuffer)
+	return x.l.key.of.crowded.Load() || memory > buffer || memory+inFile > buffer+x.g.cfg.ResponseSpool
 }
 
-// Drain implements request.Client: a quarter has to be gone.
+// Drain implements request.Client: a quarter has to be gone, to a file if there is room.
 func (x *exchange) Drain() bool {
+	x.l.spill()
 	l := x.l
 	l.mu.Lock()
 	done := x.waits()
@@ -251,8 +316,16 @@ func (x *exchange) Drain() bool {
 		l.push(true)
 	}
 	l.mu.Unlock()
-	low := x.g.cfg.ResponseBuffer / 4 * 3
-	return l.await(x.g.cfg.WriteTimeout, done, func() bool { return len(l.out)-l.at <= low }) && x.g.room(l.key.of, done)
+	cfg := x.g.cfg
+	buffer := int64(cfg.ResponseBuffer)
+	low, lowMemory := (buffer+cfg.ResponseSpool)/4*3, int64(math.MaxInt64)
+	if memory, _ := l.queued(); memory > buffer {
+		lowMemory = buffer / 4 * 3
+	}
+	return l.await(cfg.WriteTimeout, done, func() bool {
+		memory := int64(l.memory())
+		return memory <= lowMemory && memory+l.to-l.from <= low
+	}) && x.g.room(l.key.of, done)
 }
 
 // room waits until a server has taken enough.
@@ -279,12 +352,30 @@ func (x *exchange) Over() {
 }
 
 // Write implements request.Client. What is written leaves within gatherFor.
-func (x *exchange) Write(res *bridge.Response, length int64, body bool, data []byte, _ bool) bridge.WriteResult {
-	if res != nil {
-		x.Head(res, length, body)
+func (x *exchange) Write(res *bridge.Response, length int64, body bool, data []byte, wait bool) bridge.WriteResult {
+	if !wait && (len(data) > largeBody || x.l.crams(len(data))) {
+		return bridge.Again
 	}
-	x.appendBody(data)
-	x.send(true)
+	if wait {
+		x.pouring.Lock()
+	} else if !x.pouring.TryLock() {
+		return bridge.Again
+	}
+	defer x.pouring.Unlock()
+	out, prefix := x.addressed(512 + min(len(data), plainPiece))
+	if res != nil {
+		x.frame(res, length, body)
+		out = x.appendHead(out, res, length)
+	}
+	if wait {
+		out = x.pour(out, prefix, data)
+	} else {
+		out = x.appendBody(out, data)
+	}
+	x.l.put(out, prefix, true, false)
+	if wait {
+		x.l.spill()
+	}
 	if x.Gone() {
 		return bridge.WriteGone
 	}
@@ -296,10 +387,9 @@ func (x *exchange) Hints(lines []byte, _ bool) bridge.WriteResult {
 	if x.p.Minor == 0 {
 		return bridge.WriteOK // the client would not understand it
 	}
-	x.out = append(x.out, "HTTP/1.1 103 Early Hints\r\n"...)
-	x.out = append(x.out, lines...)
-	x.out = append(x.out, "\r\n"...)
-	x.send(true)
+	out, prefix := x.addressed(len(lines))
+	out = append(append(out, "HTTP/1.1 103 Early Hints\r\n"...), lines...)
+	x.l.put(append(out, "\r\n"...), prefix, true, false)
 	return bridge.WriteOK
 }
 

@@ -5,8 +5,10 @@ package gateway
 // frame gets its head back, with a mask of zeros.
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +26,8 @@ type socket struct {
 	l *link
 
 	turn    rules.Mutex // of who feeds it
-	frame   []byte      // with turn
-	backlog int         // bytes that it would not look at
+	queue   [][]byte    // frames that it would not look at, as nobody takes messages; with turn
+	backlog int         // bytes of them
 	left    bool        // the application has
 	ended   bool
 
@@ -119,6 +121,9 @@ type ahead struct {
 
 const maxAhead = 16
 
+// frames is room for one: most WebSockets are idle, and hold none.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
+
 // take feeds it with a frame.
 func (k *socket) take(first byte, body []byte) {
 	k.turn.Lock()
@@ -135,7 +140,8 @@ func (k *socket) take(first byte, body []byte) {
 
 // feed is take with turn.
 func (k *socket) feed(first byte, body []byte) {
-	f := append(k.frame[:0], first)
+	room := frames.Get().(*[]byte)
+	f := append((*room)[:0], first)
 	switch n := len(body); {
 	case n < 126:
 		f = append(f, 0x80|byte(n))
@@ -145,23 +151,35 @@ func (k *socket) feed(first byte, body []byte) {
 		f = binary.BigEndian.AppendUint64(append(f, 0x80|127), uint64(n))
 	}
 	f = append(append(f, 0, 0, 0, 0), body...)
-	k.Feed(f, websocket.Elsewhere)
-	if k.frame = f[:0]; cap(f) > keepOut {
-		k.frame = nil
+	switch {
+	case k.Stopped(): // it would throw it away
+	case len(k.queue) == 0 && k.Fed() && k.Wants():
+		k.Feed(f, websocket.Elsewhere)
+	default:
+		k.queue = append(k.queue, bytes.Clone(f))
+		k.backlog += len(f) + frameCost
 	}
-	if k.Fed() {
-		k.backlog = 0
-	} else {
-		k.backlog += len(f)
+	if cap(f) <= keepOut {
+		*room = f
+		frames.Put(room)
 	}
 }
 
-// look has it look at what it would not before.
+const frameCost = 64 // bytes that a frame takes in the queue beside its own
+
+// look has it look at what it would not before, a frame at a time: what it does not take of that it copies.
 func (k *socket) look() {
 	k.turn.Lock()
 	k.Feed(nil, websocket.Elsewhere)
-	if k.Fed() {
-		k.backlog = 0
+	for len(k.queue) > 0 && k.Fed() && k.Wants() {
+		f := k.queue[0]
+		k.queue[0] = nil
+		k.queue = k.queue[1:]
+		k.backlog -= len(f) + frameCost
+		k.Feed(f, websocket.Elsewhere)
+	}
+	if k.Stopped() {
+		k.queue, k.backlog = nil, 0
 	}
 	k.turn.Unlock()
 	k.tail()

@@ -4,8 +4,8 @@ import "errors"
 
 var errValue = errors.New("mongrel2: a header's value is neither text nor a list of texts")
 
-// Sink takes header fields, in their order; one that was sent more than once comes once for each value. The bytes are valid until
-// it returns, or, of those without escapes, as long as the message. An error ends the reading.
+// Sink takes header fields, in their order; one that was sent more than once comes once for each value. The bytes are valid as long
+// as the message, and until the decoder reads another one's. An error ends the reading.
 type Sink interface {
 	Field(name, value []byte) error
 }
@@ -19,18 +19,22 @@ func (d *Decoder) Headers(headers []byte, dict bool, to Sink) error {
 		return tnetHeaders(headers, to)
 	}
 	s := &d.json
-	s.b, s.at = headers, 0
+	s.b, s.at, s.scratch = headers, 0, s.scratch[:0]
+	if cap(s.scratch) > keepScratch {
+		s.scratch = nil
+	}
 	err := s.object(to)
 	s.b = nil
 	return err
 }
+
+const keepScratch = 16 << 10 // bytes of what had escapes, from one message to the next
 
 func (s *scanner) object(to Sink) error {
 	if !s.is('{') {
 		return errJSON
 	}
 	for more := !s.is('}'); more; {
-		s.scratch = s.scratch[:0]
 		name, err := s.str()
 		if err != nil {
 			return err

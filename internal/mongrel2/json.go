@@ -8,7 +8,7 @@ import (
 var errJSON = errors.New("mongrel2: the headers are not JSON as Mongrel2 writes it")
 
 // scanner reads JSON of the kind that headers are. Strings without escapes are parts of the text; the others are put
-// together in scratch.
+// together in scratch, one behind the other.
 type scanner struct {
 	b       []byte
 	at      int

@@ -148,6 +148,28 @@ func TestDepth(t *testing.T) {
 // nothing is a sink that keeps nothing.
 type nothing struct{}
 
+// kept keeps what it was given, and not copies.
+type kept [][]byte
+
+func (k *kept) Field(_, value []byte) error {
+	*k = append(*k, value)
+	return nil
+}
+
+// TestValuesStay: who keeps a value does not find another one there.
+func TestValuesStay(t *testing.T) {
+	var d Decoder
+	var k kept
+	if err := d.Headers([]byte(`{"a":"\\1","b":["\\2","\\3"],"c\n":"\\4","d":"\\5`+strings.Repeat("x", 10000)+`"}`), false, &k); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{`\1`, `\2`, `\3`, `\4`} {
+		if string(k[i]) != want {
+			t.Errorf("%q instead of %q", k[i], want)
+		}
+	}
+}
+
 func (nothing) Field(_, _ []byte) error { return nil }
 
 func TestNothingAllocates(t *testing.T) {

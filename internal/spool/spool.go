@@ -94,10 +94,20 @@ func (f *File) Drop() {
 	f.file, f.from, f.end = nil, nil, 0
 }
 
-// Reset makes it that of another queue.
+// Detach leaves f without a file: what was there is the result's, to be dropped.
+func (f *File) Detach() File {
+	d := *f
+	*f = File{told: f.told}
+	return d
+}
+
+// Another makes it that of another queue, of which Full is told again.
+func (f *File) Another() { f.told = false }
+
+// Reset is Drop and Another.
 func (f *File) Reset() {
 	f.Drop()
-	f.told = false
+	f.Another()
 }
 
 // ReadAt reads what is there, beside an Append.

@@ -96,7 +96,7 @@ func (c *Conn) Feed(p []byte, here int) {
 	}
 	for len(p) > 0 {
 		if !c.Wants() {
-			if !c.stopped() {
+			if !c.Stopped() {
 				c.rest = append([]byte(nil), p...)
 			}
 			return
@@ -113,8 +113,8 @@ func (c *Conn) Feed(p []byte, here int) {
 // Fed reports that input was left by Feed. Leader.
 func (c *Conn) Fed() bool { return len(c.rest) == 0 }
 
-// stopped reports that no input will be looked at any more.
-func (c *Conn) stopped() bool {
+// Stopped reports that no input will be looked at any more.
+func (c *Conn) Stopped() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.failed || c.gotClose || c.lost

@@ -3,7 +3,8 @@
 from .mongrel2 import Handler, Mongrel2
 from .server import Server
 
-STORE = {
+SETTINGS = {
+    "download.flow_control": 1,
     "upload.temp_store": "/uploads/body.XXXXXX",
     "limits.content_length": 20480,
     "limits.client_read_retries": 1000,  # a head may come in so many pieces; else in five
@@ -14,7 +15,7 @@ class Behind(Server):
     """As Server; port and url are Mongrel2's."""
 
     def __init__(self, form, app, *options, settings=None, bind=None, **keywords):
-        self.mongrel2 = Mongrel2(Handler("/"), settings=dict(STORE, **(settings or {})))
+        self.mongrel2 = Mongrel2(Handler("/"), settings=dict(SETTINGS, **(settings or {})))
         handler = self.mongrel2.handlers[0]
         specs = ["--mongrel2", f"{handler.send_spec},{handler.recv_spec}", "--mongrel2-chroot", self.mongrel2.root]
         try:

@@ -116,14 +116,19 @@ def test_a_pipeline_is_answered_in_order(behind):
         assert [len(client.response().body) for _ in sizes] == [3 * n for n in sizes]
 
 
-def test_a_client_that_reads_nothing_holds_little(behind):
-    front, server = behind("stream", "--threads", "2")
+@pytest.mark.parametrize("target", ["/stream?count=400&size=250000", "/big?size=100000000", "/write_callable/big"])
+def test_a_client_that_reads_nothing_holds_neither_memory_nor_a_thread(behind, target):
+    front, server = behind("every", "--threads", "1")
+    assert len(front.request("GET", "/stream?count=1&size=10").body) == 10
+    before = server.rss() + (100e6 if "big?" in target else 0)
+    server.reset_peak_rss()
     with front.connect(receive_buffer=4096) as client:
-        client.request("GET", "/?count=400&size=250000")
+        client.request("GET", target)
         client.read_some(10000)
-        server.reset_peak_rss()
-        assert len(front.request("GET", "/?count=1&size=10").body) == 10
-    assert server.peak_rss() < server.rss() + 60e6
+        assert len(front.request("GET", "/stream?count=1&size=10").body) == 10
+    assert server.peak_rss() < before + 40e6
+    front.stop()
+    wait_until(lambda: not server.resources()["deleted"], "nothing is kept for clients of a Mongrel2 that has gone")
 
 
 def test_large_downloads_come_whole(behind, tmp_path):

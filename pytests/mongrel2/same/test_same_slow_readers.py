@@ -1,0 +1,3 @@
+from harness.borrowed import borrow
+
+borrow("bodies/test_slow_readers.py", globals())
