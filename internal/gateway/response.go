@@ -324,7 +324,7 @@ func (x *exchange) Drain() bool {
 	}
 	return l.await(cfg.WriteTimeout, done, func() bool {
 		memory := int64(l.memory())
-		return memory <= lowMemory && memory+l.to-l.from <= low
+		return memory <= lowMemory && memory+l.inFile() <= low
 	}) && x.g.room(l.key.of, done)
 }
 

@@ -28,6 +28,9 @@ func (s *spooled) behind() bool { return s.from < s.to || s.moving != nil || len
 // memory is how much waits in memory, but for what is back from the file: a piece. With l.mu.
 func (l *link) memory() int { return len(l.out) - max(l.at, l.back) + len(l.moving) + len(l.tail) }
 
+// inFile is how much waits in the file, or is back from it. With l.mu.
+func (l *link) inFile() int64 { return l.to - l.from + int64(max(0, l.back-l.at)) }
+
 // shift moves out to the beginning of its memory. With l.mu.
 func (l *link) shift() {
 	l.out = l.out[:copy(l.out, l.out[l.at:])]
@@ -45,7 +48,7 @@ func (l *link) crams(n int) bool {
 func (l *link) queued() (memory, spooled int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return int64(l.memory()), l.to - l.from
+	return int64(l.memory()), l.inFile()
 }
 
 // empty tells whether nothing waits at all. With l.mu.
