@@ -17,10 +17,10 @@ import (
 // A driven connection has no goroutine that reads: whoever leads Options.Loop reads it when something has come. So who
 // runs a request has it from the kernel itself. With a goroutine in between each of the two wakes the other.
 
-const (
-	maxReads = 8               // before others have their turn
-	lookFor  = 5 * time.Second // for room, at a time
-)
+const maxReads = 8 // before others have their turn
+
+// lookFor is how long one look takes for room, or for what comes.
+var lookFor = 5 * time.Second
 
 // errAgain ends a turn of reading: nothing more has come, or others have their turn.
 var errAgain = errors.New("nothing has come")
@@ -35,9 +35,12 @@ type driven struct {
 	reads    int  // in this turn
 	dry      bool // the last of them got less than it could
 
+	turn rules.Mutex // of who reads, for Reset
+
 	mu     rules.Short
 	state  drivenState
 	again  bool // Resume was called meanwhile
+	rests  bool // nobody may lead any more: what still comes is read by a goroutine, see rest
 	closed bool
 	err    error         // why it ended
 	ended  chan struct{} // closed then
@@ -84,16 +87,7 @@ func (d *driven) ready(got reactor.Events) {
 	d.mu.Lock()
 	d.state, d.again = reading, false
 	d.mu.Unlock()
-	d.reads, d.dry = 0, false
-	err := error(net.ErrClosed)
-	if got != 0 {
-		for err = nil; err == nil; {
-			if d.x.s.blocked() {
-				break
-			}
-			err = d.x.step()
-		}
-	}
+	err := d.read(got)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -103,15 +97,34 @@ func (d *driven) ready(got reactor.Events) {
 		d.arm(reactor.Readable)
 	case err != nil:
 		d.end(err)
-	case d.again:
+	case d.again || d.rests:
 		d.arm(reactor.Readable | reactor.Writable)
 	default:
 		d.state = paused
 	}
 }
 
+// read reads until nothing has come, others have their turn, or nobody takes messages.
+func (d *driven) read(got reactor.Events) (err error) {
+	if got == 0 { // the loop is closed
+		return net.ErrClosed
+	}
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	d.reads, d.dry = 0, false
+	for err == nil && !d.x.s.blocked() {
+		err = d.x.step()
+	}
+	return err
+}
+
 // arm has ready called: when it is readable, or, if it is writable, at once. With mu.
 func (d *driven) arm(events reactor.Events) {
+	if d.rests {
+		d.state = reading
+		go d.rest()
+		return
+	}
 	d.state = waiting
 	if err := d.x.s.o.Loop.Await(d.fd, events, &d.wait); err != nil {
 		d.end(err)
@@ -138,7 +151,52 @@ func (d *driven) resume() {
 	}
 }
 
-// Close implements net.Conn. The descriptor is closed by release.
+// still waits until nothing is being delivered.
+func (d *driven) still() {
+	d.turn.Lock()
+	defer d.turn.Unlock()
+}
+
+// leave has what still comes read to the end, and thrown away, whether somebody leads or not.
+func (d *driven) leave() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rests || d.state == over {
+		return
+	}
+	d.rests = true
+	if d.state == paused || d.state == waiting && d.x.s.o.Loop.Forget(d.fd, &d.wait) {
+		d.arm(0)
+	} // else ready does, or is about to be called: by whoever leads, or by the end of the loop
+}
+
+// rest is the goroutine of leave.
+func (d *driven) rest() {
+	b := make([]byte, readSize)
+	var err error
+	for err == nil && !d.isClosed() {
+		d.reads, d.dry = 0, false
+		if _, err = d.Read(b); err == errAgain {
+			err = nil
+			d.look(unix.POLLIN)
+		}
+	}
+	if err == nil {
+		err = net.ErrClosed
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.end(err)
+}
+
+// look waits for events, a while.
+func (d *driven) look(events int16) {
+	rules.Waits("for a ZeroMQ peer")
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(d.fd), Events: events}}, int(lookFor/time.Millisecond))
+}
+
+// Close implements net.Conn. The descriptor is closed by release, later: until then whoever waits in it, or a process that
+// has inherited it, is to see the end.
 func (d *driven) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -146,9 +204,7 @@ func (d *driven) Close() error {
 		return net.ErrClosed
 	}
 	d.closed = true
-	if d.state != over {
-		_ = unix.Shutdown(d.fd, unix.SHUT_RDWR)
-	}
+	_ = unix.Shutdown(d.fd, unix.SHUT_RDWR)
 	if d.state == paused || d.state == waiting && d.x.s.o.Loop.Forget(d.fd, &d.wait) {
 		d.end(net.ErrClosed)
 	}
@@ -193,8 +249,7 @@ func (d *driven) Write(b []byte) (n int, err error) {
 		got, err := unix.Write(d.fd, b[n:])
 		switch {
 		case err == unix.EAGAIN:
-			rules.Waits("for room")
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(d.fd), Events: unix.POLLOUT}}, int(lookFor/time.Millisecond))
+			d.look(unix.POLLOUT)
 		case err == unix.EINTR:
 		case err != nil:
 			return n, os.NewSyscallError("write", err)

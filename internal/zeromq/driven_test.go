@@ -3,10 +3,12 @@ package zeromq
 import (
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -195,4 +197,65 @@ func TestDrivenDescriptorIsItsOwn(t *testing.T) {
 	if x.driven.Conn.RemoteAddr().(*net.TCPAddr).Port == 0 {
 		t.Error("nobody knows whose it is")
 	}
+}
+
+// Who waits for room to write sees the end of the connection, whatever has brought it.
+func TestDrivenEndsWhileItWaitsForRoom(t *testing.T) {
+	noLeak(t)
+	defer func(was time.Duration) { lookFor = was }(lookFor)
+	lookFor = time.Hour
+	for _, how := range []string{"error", "Close"} {
+		at, next := server(t)
+		dealer := open(t, Dealer, Options{Loop: led(t)})
+		connect(t, dealer, at)
+		r := next()
+		r.greet("ROUTER", nil)
+		until(t, "connected", func() bool { return len(dealer.sessions()) == 1 })
+		x := dealer.sessions()[0]
+		send(t, dealer, strings.Repeat("x", 64<<20))
+		until(t, "it writes", func() bool {
+			x.l.mu.Lock()
+			defer x.l.mu.Unlock()
+			return x.writing
+		})
+		if how == "error" {
+			r.write([]byte{0xff, 0xff})
+		} else {
+			dealer.Close(0)
+		}
+		select {
+		case <-x.gone:
+		case <-time.After(within):
+			t.Fatal(how, "does not end it")
+		}
+		dealer.Close(0)
+	}
+}
+
+// When Reset returns nothing is being delivered that it is to throw away.
+func TestDrivenResetWaitsForWhatIsDelivered(t *testing.T) {
+	came, goesOn := make(chan struct{}), make(chan struct{})
+	pull := open(t, Pull, Options{Loop: led(t), Receive: func(Message) { close(came); <-goesOn }})
+	r := dial(t, bind(t, pull, anyPort))
+	r.greet("PUSH", nil)
+	r.write(appendMessage(nil, [][]byte{[]byte("x")}))
+	<-came
+	d := pull.sessions()[0].driven
+	over := make(chan struct{})
+	go func() {
+		pull.Reset()
+		close(over)
+	}()
+	r.ended()
+	for range 1000 {
+		runtime.Gosched()
+	}
+	select {
+	case <-over:
+		t.Error("it is still being delivered")
+	default:
+	}
+	close(goesOn)
+	<-over
+	<-d.ended
 }

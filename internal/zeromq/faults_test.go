@@ -393,27 +393,6 @@ func TestNothingIsKept(t *testing.T) {
 	}
 }
 
-// After Reset nothing is delivered of what came before, be it read already or not.
-func TestResetThrowsAway(t *testing.T) {
-	at, next := server(t)
-	in := newInbox()
-	pull := open(t, Pull, Options{Receive: in.put})
-	connect(t, pull, at)
-	r := next()
-	r.greet("PUSH", nil)
-	pull.Pause()
-	for range 100 {
-		r.write(appendMessage(nil, [][]byte{bytes.Repeat([]byte("old"), 1000)}))
-	}
-	until(t, "some of it was read", func() bool { return len(pull.sessions()) == 1 && unread(t, pull) < 100*3009 })
-	pull.Reset()
-	pull.Start()
-	r = next()
-	r.greet("PUSH", nil)
-	r.write(appendMessage(nil, [][]byte{[]byte("new")}))
-	in.want(t, "new")
-}
-
 // A peer that has come back with its identity has what a ROUTER queued meanwhile; one that has been forgotten has not.
 func TestRouterKeepsForAnIdentity(t *testing.T) {
 	in := newInbox()

@@ -401,12 +401,15 @@ func (s *Socket) sessions() []*session {
 }
 
 // Reset ends all connections; what has come by them and was not delivered is thrown away. Those that the socket makes it
-// makes again.
+// makes again. With a Loop no Receive of before runs any more when it returns; so Receive must not call it.
 func (s *Socket) Reset() {
 	s.resets.Add(1)
 	for _, x := range s.sessions() {
 		x.reset.Store(true)
 		_ = x.conn.Close()
+		if x.driven != nil {
+			x.driven.still()
+		}
 	}
 }
 
@@ -463,6 +466,9 @@ func (s *Socket) part(done <-chan struct{}) {
 	all := s.sessions()
 	for _, x := range all {
 		x.finish()
+		if x.driven != nil {
+			x.driven.leave()
+		}
 	}
 	enough := time.After(250 * time.Millisecond)
 	for _, x := range all {

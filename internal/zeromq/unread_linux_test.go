@@ -1,28 +1,16 @@
 package zeromq
 
 import (
+	"bytes"
+	"io"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
-)
 
-// unread is how much has come for a socket's connections that was not read.
-func unread(t *testing.T, s *Socket) (n int) {
-	t.Helper()
-	for _, x := range s.sessions() {
-		err := x.raw.Control(func(fd uintptr) {
-			got, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n += got
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return n
-}
+	"github.com/gowsgi/gowsgi/reactor"
+)
 
 // A PUB's connection does not wait for acknowledgements for ever, whoever made it; one of the others may stand still.
 func TestUnacknowledgedDataEndsAConnectionOfAPub(t *testing.T) {
@@ -48,5 +36,75 @@ func TestUnacknowledgedDataEndsAConnectionOfAPub(t *testing.T) {
 	}
 	if ms := timeout(first); ms != 0 {
 		t.Errorf("SUB: %d ms", ms)
+	}
+}
+
+// After Reset nothing is delivered of what came before, be it read already or not.
+func TestResetThrowsAway(t *testing.T) {
+	at, next := server(t)
+	in := newInbox()
+	pull := open(t, Pull, Options{Receive: in.put})
+	connect(t, pull, at)
+	r := next()
+	r.greet("PUSH", nil)
+	pull.Pause()
+	for range 100 {
+		r.write(appendMessage(nil, [][]byte{bytes.Repeat([]byte("old"), 1000)}))
+	}
+	until(t, "some of it was read", func() bool { return len(pull.sessions()) == 1 && unread(t, pull) < 100*3009 })
+	pull.Reset()
+	pull.Start()
+	r = next()
+	r.greet("PUSH", nil)
+	r.write(appendMessage(nil, [][]byte{[]byte("new")}))
+	in.want(t, "new")
+}
+
+// At the end nobody may lead the loop any more. What has come all the same is read, as a connection that is closed before is reset,
+// and the peer may lose what it has not read.
+func TestDrivenIsReadToTheEndWithoutALeader(t *testing.T) {
+	noLeak(t)
+	loop, err := reactor.NewLoop(noHandler{}, reactor.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = loop.Close() }()
+	for _, stopped := range []bool{false, true} {
+		var full atomic.Bool
+		at, next := server(t)
+		dealer := open(t, Dealer, Options{Loop: loop, Full: full.Load})
+		connect(t, dealer, at)
+		r := next()
+		r.greet("ROUTER", nil)
+		until(t, "connected", func() bool { return len(dealer.sessions()) == 1 })
+		if full.Store(stopped); stopped {
+			until(t, "paused", func() bool {
+				_ = loop.Poll(0)
+				d := dealer.sessions()[0].driven
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				return d.state == paused
+			})
+		}
+		r.write(appendMessage(nil, [][]byte{[]byte("late")}))
+		until(t, "it is here", func() bool { return unread(t, dealer) > 0 })
+		send(t, dealer, "last")
+		x := dealer.sessions()[0]
+		dealer.Close(within)
+		if got := r.message(); got != "last" {
+			t.Errorf("got %q", got)
+		}
+		<-x.gone
+		if _, _, err := r.d.next(); err != io.EOF {
+			t.Error("the connection ended with:", err)
+		}
+		raw, _ := r.c.(syscall.Conn).SyscallConn()
+		if err := raw.Control(func(fd uintptr) {
+			if got, _ := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); got != 0 {
+				t.Error("it was reset:", syscall.Errno(got))
+			}
+		}); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package zeromq
+
+const fionread = 0x4004667f // FIONREAD of the BSDs
