@@ -36,6 +36,9 @@ const (
 // WebSocketWaiter is who waits for one: a suspended job, or an OS thread.
 type WebSocketWaiter struct{ w cpy.WSWaiter }
 
+// Thread tells whether it is an OS thread.
+func (w *WebSocketWaiter) Thread() bool { return w.w.Gen == 0 }
+
 // Wake ends the wait. here: the number of the Python thread that calls, or one that none has. While it is awaited.
 func (w *WebSocketWaiter) Wake(here int) {
 	if w.w.Gen == 0 {

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestEchoManyConnections(t *testing.T) {
@@ -474,5 +476,44 @@ func BenchmarkEcho(b *testing.B) {
 		for r.l.Dispatch() {
 		}
 		recv(client, in, 0)
+	}
+}
+
+// A leader may wait for the loop's descriptor beside others.
+func TestSleep(t *testing.T) {
+	l, err := NewLoop(nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	asleep := func() (fds []unix.PollFd) {
+		t.Helper()
+		fd, ok := l.Sleep()
+		fds = []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if n, _ := unix.Poll(fds, 0); !ok || n > 0 {
+			t.Fatal("there is something to do")
+		}
+		return fds
+	}
+	asleep()
+	called := 0
+	l.Post(func() { called++ })
+	if _, ok := l.Sleep(); ok {
+		t.Fatal("it would sleep with something to do")
+	}
+	if err := l.Poll(0); err != nil || !l.Dispatch() || called != 1 {
+		t.Fatal(err, called)
+	}
+	fds := asleep()
+	go l.Wake()
+	for {
+		if n, err := unix.Poll(fds, 20000); n == 1 {
+			break
+		} else if err != unix.EINTR {
+			t.Fatal(n, err)
+		}
+	}
+	if err := l.Poll(0); err != nil || l.Dispatch() {
+		t.Fatal(err, "there was nothing to do but to wake up")
 	}
 }

@@ -237,6 +237,15 @@ func (l *Loop) Poll(timeout time.Duration) error {
 	return err
 }
 
+// Sleep is for a leader that waits in place of Poll, until fd is readable; Poll follows. Not ok: there is something to do, and Poll is
+// to be called at once. Deadlines of connections and timers are not waited for. Leader only.
+func (l *Loop) Sleep() (fd int, ok bool) {
+	if l.closed.Load() || l.ready.n > 0 || len(l.unpolled) > 0 || !l.sleep.CompareAndSwap(awake, sleeping) {
+		return -1, false
+	}
+	return l.poll.fd(), true
+}
+
 // Event bits, the same for every poller.
 const (
 	evRead  = 1 << iota

@@ -151,5 +151,8 @@ func (p *poller) event(i int) (fd int, gen, bits uint32) {
 	return fd, anyGen, bits
 }
 
+// fd is readable when there is something to wait for.
+func (p *poller) fd() int { return p.kq }
+
 // wake ends a wait. Any thread.
 func (p *poller) wake() { _ = p.change(0, unix.EVFILT_USER, 0, unix.NOTE_TRIGGER) }

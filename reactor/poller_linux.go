@@ -152,6 +152,9 @@ func (p *poller) event(i int) (fd int, gen, bits uint32) {
 	return int(ev.Fd), uint32(ev.Pad), bits
 }
 
+// fd is readable when there is something to wait for.
+func (p *poller) fd() int { return p.ep }
+
 // wake ends a wait. Any thread.
 func (p *poller) wake() {
 	one := uint64(1)

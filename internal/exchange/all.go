@@ -56,13 +56,20 @@ func (e *exchanges) Send(number uint64, data []byte, epoch uint64) int {
 	return bridge.ExchangeOver
 }
 
-func (e *exchanges) Await(number uint64, what bridge.Awaited, w *bridge.Waiter) uint64 {
+func (e *exchanges) Await(number uint64, what bridge.Awaited, w *bridge.Waiter, leads bool) uint64 {
 	if x := e.get(number); x != nil {
-		waiter := x.await(what, w)
+		waiter := x.await(what, w, leads)
 		processors(x.threads())
 		return waiter
 	}
 	return 0
+}
+
+func (e *exchanges) Lead(number, waiter uint64) int {
+	if x := e.get(number); x != nil {
+		return x.lead(waiter)
+	}
+	return bridge.LeadWoken
 }
 
 func (e *exchanges) Forget(number, waiter uint64) bool {

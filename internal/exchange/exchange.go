@@ -38,18 +38,26 @@ var types = map[string]zeromq.Type{
 	"PULL": zeromq.Pull, "SUB": zeromq.Sub, "PUB": zeromq.Pub, "PUSH": zeromq.Push, "XREQ": zeromq.Dealer,
 }
 
-// item is a request that nobody has asked for yet; taken is closed when somebody has. epoch: how often its server had gone.
+// item is a request that nobody has asked for yet; taken is closed when somebody has (nil: nobody waits for that). epoch: how often
+// its server had gone.
 type item struct {
 	data  []byte
 	epoch uint64
 	taken chan struct{}
 }
 
+// waker is a bridge.Waiter.
+type waker interface {
+	Thread() bool
+	Wake(here int)
+}
+
 // awaiting is who waits, and for what.
 type awaiting struct {
 	number      uint64
 	what        bridge.Awaited
-	waiter      *bridge.Waiter
+	waiter      waker
+	leads       bool // it can: see lead.go
 	woken       bool
 	interrupted bool
 }
@@ -78,6 +86,7 @@ type exchange struct {
 	probing     bool // a goroutine waits for room
 	asked       bool // for a request that has not come
 	asking      *time.Timer
+	leading
 }
 
 func open(text string) (*exchange, error) {
@@ -112,6 +121,11 @@ func open(text string) (*exchange, error) {
 			}
 		}
 	}
+	if kinds[0] != zeromq.Sub {
+		if err := x.leads(&first); err != nil {
+			return nil, err
+		}
+	}
 	x.requests = zeromq.New(kinds[0], first)
 	x.answers = zeromq.New(kinds[1], second)
 	for _, each := range []struct {
@@ -123,11 +137,13 @@ func open(text string) (*exchange, error) {
 			each.socket.Subscribe(nil)
 		}
 		if err := attach(each.socket, each.spec); err != nil {
-			x.answers.Close(0)
-			x.requests.Close(0)
+			x.close(0)
 			return nil, err
 		}
 	}
+	x.mu.Lock()
+	x.handOver()
+	x.mu.Unlock()
 	x.greet(sayHere)
 	return x, nil
 }
@@ -170,7 +186,7 @@ func (x *exchange) outdate() {
 	x.mu.Unlock()
 	x.sending.Unlock()
 	for _, i := range old {
-		close(i.taken)
+		i.took()
 	}
 }
 
@@ -217,7 +233,7 @@ func (x *exchange) farewell(data []byte) bool {
 	return x.dispatched && string(data) == string(leave) || x.asks && len(data) == 0
 }
 
-// receive is called by the socket, which reads nothing more from that peer until it returns.
+// receive is called by the socket. Without a loop this reads nothing more from that peer until it returns; with one it asks full.
 func (x *exchange) receive(m zeromq.Message) {
 	if (x.dispatched || x.asks) && len(m) > 1 && len(m[0]) == 0 {
 		m = m[1:]
@@ -229,7 +245,10 @@ func (x *exchange) receive(m zeromq.Message) {
 		return
 	}
 	x.mu.Lock()
-	i := item{data, x.epoch, make(chan struct{})}
+	i := item{data: data, epoch: x.epoch}
+	if x.loop == nil {
+		i.taken = make(chan struct{})
+	}
 	if x.farewell(data) {
 		left := x.leaving
 		x.mu.Unlock()
@@ -249,21 +268,44 @@ func (x *exchange) receive(m zeromq.Message) {
 	x.mu.Unlock()
 	wake.wake()
 	x.ask(wanted)
+	if i.taken == nil {
+		return
+	}
 	select {
 	case <-i.taken:
 	case <-x.free:
 	}
 }
 
-// first marks one that waits for this as woken; x.mu is held.
+func (i item) took() {
+	if i.taken != nil {
+		close(i.taken)
+	}
+}
+
+// first marks one that waits for this as woken: the leader, as it is here. With x.mu.
 func (x *exchange) first(what bridge.Awaited) *awaiting {
+	if a := x.leader; a != nil && a.what == what && !a.woken {
+		return x.mark(a)
+	}
 	for _, a := range x.waiting {
 		if a.what == what && !a.woken {
-			a.woken = true
-			return a
+			return x.mark(a)
 		}
 	}
 	return nil
+}
+
+// mark marks it, and wakes it if it is a thread, which is there as long as it is in x.waiting. The result is for wake. With x.mu.
+func (x *exchange) mark(a *awaiting) *awaiting {
+	a.woken = true
+	switch {
+	case a == x.leader:
+		x.loop.Wake()
+	case a.waiter.Thread():
+		a.waiter.Wake(-1)
+	}
+	return a
 }
 
 // all marks all that wait for one of these; x.mu is held.
@@ -277,9 +319,9 @@ func (x *exchange) all(what ...bridge.Awaited) []*awaiting {
 	return found
 }
 
-// wake is called without a lock. The waiter is there until Forget, which whoever waits calls when it has been woken.
+// wake is called without a lock: it takes those of the request that waits.
 func (a *awaiting) wake() {
-	if a != nil {
+	if a != nil && !a.waiter.Thread() {
 		a.waiter.Wake(-1)
 	}
 }
@@ -292,7 +334,18 @@ func wakeAll(some []*awaiting) {
 
 func (x *exchange) take() (data []byte, epoch uint64, result int) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
+	if data, epoch, result = x.pop(); result == bridge.ExchangeNothing {
+		x.glance()
+		data, epoch, result = x.pop()
+	}
+	resumes := x.resumes()
+	x.mu.Unlock()
+	x.resume(resumes)
+	return data, epoch, result
+}
+
+// pop is take, with x.mu.
+func (x *exchange) pop() (data []byte, epoch uint64, result int) {
 	switch {
 	case x.closed:
 		return nil, 0, bridge.ExchangeOver
@@ -303,7 +356,7 @@ func (x *exchange) take() (data []byte, epoch uint64, result int) {
 		i := x.in[0]
 		x.in[0] = item{}
 		x.in = x.in[1:]
-		close(i.taken)
+		i.took()
 		return i.data, i.epoch, bridge.ExchangeOK
 	case x.left:
 		return nil, 0, bridge.ExchangeOver
@@ -347,7 +400,7 @@ func (x *exchange) send(data []byte, epoch uint64) int {
 	return bridge.ExchangeOK
 }
 
-func (x *exchange) await(what bridge.Awaited, w *bridge.Waiter) uint64 {
+func (x *exchange) await(what bridge.Awaited, w waker, leads bool) uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed || what == bridge.AwaitRequest && (x.interrupted || x.left || len(x.in) > 0) ||
@@ -355,7 +408,11 @@ func (x *exchange) await(what bridge.Awaited, w *bridge.Waiter) uint64 {
 		return 0
 	}
 	x.last++
-	x.waiting = append(x.waiting, &awaiting{number: x.last, what: what, waiter: w})
+	leads = leads && x.loop != nil && what != bridge.AwaitRoom
+	x.waiting = append(x.waiting, &awaiting{number: x.last, what: what, waiter: w, leads: leads})
+	if !leads {
+		x.handOver()
+	}
 	if what == bridge.AwaitRoom && !x.probing {
 		x.probing = true
 		go x.probe()
@@ -380,16 +437,31 @@ func (x *exchange) probe() {
 	wakeAll(woken)
 }
 
+// find is who waits, by its number; nil: nobody. With x.mu.
+func (x *exchange) find(number uint64) *awaiting {
+	for _, a := range x.waiting {
+		if a.number == number {
+			return a
+		}
+	}
+	return nil
+}
+
 func (x *exchange) forget(number uint64) (interrupted bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i, a := range x.waiting {
 		if a.number == number {
 			x.waiting = append(x.waiting[:i], x.waiting[i+1:]...)
-			return a.interrupted
+			interrupted = a.interrupted
+			if x.leader == a {
+				x.leader = nil
+			}
+			break
 		}
 	}
-	return false
+	x.handOver()
+	return interrupted
 }
 
 // pass has another one look for what the caller was woken for and does not want any more.
@@ -419,10 +491,13 @@ func (x *exchange) shutdown(limit time.Duration) {
 	x.mu.Lock()
 	again := x.leaving || x.closed
 	x.leaving = true
+	resumes := x.resumes()
 	if !again {
 		close(x.free)
+		x.handOver()
 	}
 	x.mu.Unlock()
+	x.resume(resumes)
 	if again {
 		return
 	}
@@ -463,8 +538,11 @@ func (x *exchange) close(linger time.Duration) {
 			x.asking.Stop()
 		}
 		woken = x.all(bridge.AwaitRequest, bridge.AwaitRoom, bridge.AwaitLeft)
+		x.handOver()
 	}
+	resumes := x.resumes()
 	x.mu.Unlock()
+	x.resume(resumes)
 	if again {
 		return
 	}
@@ -479,4 +557,5 @@ func (x *exchange) close(linger time.Duration) {
 		}()
 	}
 	both.Wait()
+	x.endLoop()
 }

@@ -329,12 +329,12 @@ func TestAHandlerOfAPull2xreq(t *testing.T) {
 	}
 	x := opened(t, options{Requests: spec{Type: "XREQ", Address: at}, Answers: spec{Type: "PUB", Address: s.answerAt}})
 	wait := func() (asked [2]string) {
-		waiter := x.await(bridge.AwaitRequest, &bridge.Waiter{})
+		waiter := x.await(bridge.AwaitRequest, &bridge.Waiter{}, false)
 		asked = <-words
 		x.forget(waiter)
 		return asked
 	}
-	waiter := x.await(bridge.AwaitRequest, &bridge.Waiter{})
+	waiter := x.await(bridge.AwaitRequest, &bridge.Waiter{}, false)
 	asked, again := <-words, <-words // a device that was started anew knows of nobody
 	x.forget(waiter)
 	if asked[1] != "" || again != asked {

@@ -28,7 +28,7 @@ func TestEachThreadLeavesProcessorsForOthers(t *testing.T) {
 		t.Errorf("%d processors for a program, of which one thread is sure", n)
 	}
 	for threads := range 5 {
-		defer e.Forget(number, e.Await(number, bridge.AwaitRequest, nil))
+		defer e.Forget(number, e.Await(number, bridge.AwaitRequest, nil, false))
 		if n := runtime.GOMAXPROCS(0); n != threads+1+own {
 			t.Errorf("%d processors while %d threads wait", n, threads+1)
 		}

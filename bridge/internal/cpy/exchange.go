@@ -22,6 +22,12 @@ const (
 	M2Outdated    = C.GW_M2_OUTDATED
 )
 
+// Results of gwgo_m2_lead that are no descriptor; GW_M2_LEAD_* in shim.h.
+const (
+	M2LeadWoken   = C.GW_M2_LEAD_WOKEN
+	M2LeadFollows = C.GW_M2_LEAD_FOLLOWS
+)
+
 // Awaited is what is waited for; GW_M2_AWAIT_* in shim.h.
 type Awaited int
 
@@ -38,7 +44,8 @@ var Exchanges interface {
 	Epoch(number uint64) uint64
 	Take(number uint64) (data []byte, epoch uint64, result int)
 	Send(number uint64, data []byte, epoch uint64) int
-	Await(number uint64, what Awaited, w WSWaiter) uint64
+	Await(number uint64, what Awaited, w WSWaiter, leads bool) uint64
+	Lead(number, waiter uint64) int
 	Forget(number, waiter uint64) bool
 	Pass(number uint64)
 	Interrupt(number uint64)
@@ -86,10 +93,16 @@ func gwgo_m2_send(x C.uint64_t, data *C.char, n C.size_t, epoch C.uint64_t) C.in
 }
 
 //export gwgo_m2_await
-func gwgo_m2_await(x C.uint64_t, what C.int, w *C.gw_ws_waiter) C.uint64_t {
+func gwgo_m2_await(x C.uint64_t, what C.int, w *C.gw_ws_waiter, leads C.int) C.uint64_t {
 	defer guard()
 	return C.uint64_t(Exchanges.Await(uint64(x), Awaited(what),
-		WSWaiter{uint64(w.gen), uint64(w.number), uintptr(w.sem), uint32(w.job), int32(w.thread)}))
+		WSWaiter{uint64(w.gen), uint64(w.number), uintptr(w.sem), uint32(w.job), int32(w.thread)}, leads != 0))
+}
+
+//export gwgo_m2_lead
+func gwgo_m2_lead(x, waiter C.uint64_t) C.int {
+	defer guard()
+	return C.int(Exchanges.Lead(uint64(x), uint64(waiter)))
 }
 
 //export gwgo_m2_forget

@@ -494,12 +494,14 @@ extern void gwgo_ws_drop(uint64_t ws);
 
 /*
  * An exchange: requests and answers over ZeroMQ, of a program that is a handler of Mongrel2. Its number is greater than 0. GIL: held,
- * and none of these blocks, but gwgo_m2_close, which waits until what was sent is on its way, ns at most: GIL not held.
+ * and none of these blocks; but gwgo_m2_lead and gwgo_m2_close come without the GIL, and the latter waits until what was sent is on
+ * its way, ns at most.
  *
  * gwgo_m2_open: options, JSON as internal/exchange has it. 0: err has a sentence. gwgo_m2_take: as gwgo_ws_take. gwgo_m2_send:
  * GW_M2_NOTHING says that the answer is taken, and that there is no room for another. gwgo_m2_epoch: how often the server has gone,
  * gwgo_m2_take's when the request was made, without which gwgo_m2_send sends nothing. gwgo_m2_await: as gwgo_ws_await, for one of
- * GW_M2_AWAIT_…; gwgo_m2_forget: 1 if it was ended by gwgo_m2_interrupt. gwgo_m2_pass: who was woken does not take the request.
+ * GW_M2_AWAIT_…, and of a thread that calls gwgo_m2_lead if leads: this reads what has come, if no other thread does; a descriptor to
+ * wait for before the next call, GW_M2_LEAD_WOKEN, or GW_M2_LEAD_FOLLOWS: its semaphore is to be waited for. gwgo_m2_forget: 1 if it was ended by gwgo_m2_interrupt. gwgo_m2_pass: who was woken does not take the request.
  */
 enum {
 	GW_M2_OK = 0,
@@ -508,12 +510,14 @@ enum {
 	GW_M2_INTERRUPTED = -2,
 	GW_M2_OUTDATED = -3, /* the epoch is over: nothing is sent */
 };
+enum { GW_M2_LEAD_WOKEN = -1, GW_M2_LEAD_FOLLOWS = -2 };
 enum { GW_M2_AWAIT_REQUEST, GW_M2_AWAIT_ROOM, GW_M2_AWAIT_LEFT };
 extern uint64_t gwgo_m2_open(char *options, size_t len, char *err, size_t errlen);
 extern uint64_t gwgo_m2_epoch(uint64_t x);
 extern int gwgo_m2_take(uint64_t x, char *buf, size_t cap, gw_ws_message *m, uint64_t *epoch);
 extern int gwgo_m2_send(uint64_t x, char *data, size_t len, uint64_t epoch);
-extern uint64_t gwgo_m2_await(uint64_t x, int what, gw_ws_waiter *w);
+extern uint64_t gwgo_m2_await(uint64_t x, int what, gw_ws_waiter *w, int leads);
+extern int gwgo_m2_lead(uint64_t x, uint64_t waiter);
 extern int gwgo_m2_forget(uint64_t x, uint64_t waiter);
 extern void gwgo_m2_pass(uint64_t x);
 extern void gwgo_m2_interrupt(uint64_t x);

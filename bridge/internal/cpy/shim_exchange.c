@@ -3,12 +3,19 @@
  * (internal/exchange); here are the conversions, and who waits. gowsgi.compat.m2wsgi is made of this. Runs on any thread that
  * has the GIL, whether there is a server or not.
  */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <semaphore.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shim_int.h"
 
 /* ------------------------------------------------------------------------------------------------ waiting */
+
+#define DAY (86400 * (int64_t)1000000000)
 
 typedef struct m2_wait {
 	uint64_t x, waiter;
@@ -21,12 +28,50 @@ static int begin_wait(void *arg, const gw_waits *w) {
 	if (w->job)
 		who = (gw_ws_waiter){
 			.gen = w->job->gen, .number = w->number, .job = w->job->index, .thread = w->job->on->index};
-	return (a->waiter = gwgo_m2_await(a->x, a->what, &who)) != 0;
+	return (a->waiter = gwgo_m2_await(a->x, a->what, &who, 0)) != 0;
 }
 
 static void end_wait(void *arg) {
 	m2_wait *a = arg;
 	a->interrupted = gwgo_m2_forget(a->x, a->waiter);
+}
+
+/* The thread reads the connections while it waits, or, if another one does, waits for that one. GW_WAIT_TIMEOUT: or a signal. */
+static int lead(const m2_wait *a, sem_t *sem, int64_t until) {
+	for (;;) {
+		int fd = gwgo_m2_lead(a->x, a->waiter), rc;
+		if (fd == GW_M2_LEAD_WOKEN)
+			return GW_WAIT_WOKEN;
+		int64_t left = until == INT64_MAX ? DAY : until - gw_now_ns();
+		if (left <= 0)
+			return GW_WAIT_TIMEOUT;
+		/* It waits here and not in Go, on whose stacks there is no room for the handler of a signal. */
+		if (fd != GW_M2_LEAD_FOLLOWS) {
+			struct pollfd one = {.fd = fd, .events = POLLIN};
+			rc = poll(&one, 1, (int)((left < DAY ? left + 999999 : DAY) / 1000000));
+		} else if (until == INT64_MAX) {
+			rc = sem_wait(sem);
+		} else {
+			struct timespec ts = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+			rc = sem_clockwait(sem, CLOCK_MONOTONIC, &ts);
+		}
+		if (rc < 0 && errno == EINTR)
+			return GW_WAIT_TIMEOUT;
+	}
+}
+
+/* gw_wait_for, in a thread of the program's own. */
+static int wait_leading(m2_wait *a, int64_t ns) {
+	sem_t sem;
+	int64_t until = ns < 0 ? INT64_MAX : gw_now_ns() + ns;
+	int how = GW_WAIT_OVER;
+	sem_init(&sem, 0, 0);
+	if ((a->waiter = gwgo_m2_await(a->x, a->what, &(gw_ws_waiter){.sem = (uintptr_t)&sem}, 1)) != 0) {
+		GW_ALLOW_THREADS(how = lead(a, &sem, until));
+		end_wait(a); /* before the handler of a signal, which may wait for what is to be read here */
+	}
+	sem_destroy(&sem);
+	return how;
 }
 
 /* A signal that comes just before a thread begins to wait does not end the wait; the main thread looks again after so long. */
@@ -41,7 +86,8 @@ static int wait_until(uint64_t x, int what, int64_t end) {
 		return GW_M2_NOTHING;
 	if (gw_thread_id() == getpid() && !gw_green_can() && (left < 0 || left > LOOK_EVERY))
 		left = LOOK_EVERY;
-	int how = gw_wait_for(left, begin_wait, end_wait, &a);
+	int own = what != GW_M2_AWAIT_ROOM && !gw_green_can() && !gw_parked_ours();
+	int how = own ? wait_leading(&a, left) : gw_wait_for(left, begin_wait, end_wait, &a);
 	if (how == GW_WAIT_TIMEOUT && py.PyErr_CheckSignals() < 0)
 		how = -1;
 	if (how == GW_WAIT_WOKEN || how == GW_WAIT_OVER || how == GW_WAIT_TIMEOUT)

@@ -304,6 +304,9 @@ typedef struct gw_parked {
 void gw_parked_enter(gw_parked *p);
 void gw_parked_leave(gw_parked *p);
 int gw_parked_is_over(const gw_parked *p);
+
+/* Whether the server may end the waits of the calling thread. */
+int gw_parked_ours(void);
 /* A descriptor that is readable when the calling thread's waits end; -1: it is none of the server's, or there is none left. */
 int gw_parked_bell(void);
 /* Whether the calling thread's waits have ended. */

@@ -17,13 +17,13 @@ static gw_parked *all;
 static int over;
 static int bell = -1; /* an eventfd that is readable while it is over; made when it is first wanted */
 
-static int ours(void) { return gw_apart || (gw_self && gw_self->job && gw_self->job->gen); }
+int gw_parked_ours(void) { return gw_apart || (gw_self && gw_self->job && gw_self->job->gen); }
 
 void gw_parked_enter(gw_parked *p) {
 	sem_init(&p->sem, 0, 0);
 	p->over = 0;
 	p->prev = NULL;
-	if (!ours())
+	if (!gw_parked_ours())
 		return;
 	pthread_mutex_lock(&lock);
 	p->over = over;
@@ -49,7 +49,7 @@ void gw_parked_leave(gw_parked *p) {
 int gw_parked_is_over(const gw_parked *p) { return __atomic_load_n(&p->over, __ATOMIC_ACQUIRE); }
 
 int gw_parked_bell(void) {
-	if (!ours())
+	if (!gw_parked_ours())
 		return -1;
 	pthread_mutex_lock(&lock);
 	if (bell < 0)
@@ -60,7 +60,7 @@ int gw_parked_bell(void) {
 }
 
 int gw_parked_check(void) {
-	if (!ours())
+	if (!gw_parked_ours())
 		return 0;
 	pthread_mutex_lock(&lock);
 	int is = over;

@@ -178,7 +178,8 @@ class Flows:
     """Those of a connection, and whose turn it is to receive."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()  # which one thread may have twice: in a signal handler
+        self._lock = threading.RLock()  # which one thread may have twice: in a signal handler
+        self.changed = threading.Condition(self._lock)
         self._all: dict[Any, Flow] = {}
         self._idle: dict[Any, Flow] = {}  # of these, those whose request has been answered
         self._credits: dict[tuple[str, int], int] = {}  # that a server gives to each client
@@ -193,8 +194,10 @@ class Flows:
         """The flow of a request that needs one; Flow.end is to be called."""
         client, headers = request.client, request.headers
         given = _number(headers.get("DOWNLOAD_CREDITS"))  # with the first request of a connection
+        if given is None and not self._credits and "UPLOAD_STREAM" not in headers:
+            return None
         server = client.server_id, client.epoch
-        with self.changed:
+        with self._lock:
             if given is not None:
                 self._credits[server] = given
             credits = self._credits.get(server)
@@ -209,7 +212,7 @@ class Flows:
 
     def get(self, client: Any) -> Flow | None:
         """The flow of a client that has one."""
-        return self._all.get(client)
+        return self._all.get(client) if self._all else None
 
     def look(self, flow: Flow) -> None:
         """Lets go of a flow of which nothing need be known any more. With the lock."""
@@ -232,7 +235,7 @@ class Flows:
         """Whether a message was about a flow, and for nobody else."""
         if not self._all:
             return False
-        with self.changed:
+        with self._lock:
             flow = self._all.get(request.client)
             if flow is None:
                 return False
@@ -249,7 +252,7 @@ class Flows:
 
     def turn(self, end: float | None, draining: bool) -> tuple[bool, Any]:
         """Waits for its turn to receive. True, and a request that was set aside, or None as time is up: it has none."""
-        with self.changed:
+        with self._lock:
             self._asking += 1
             seen = self._interrupts
             try:
@@ -271,14 +274,14 @@ class Flows:
 
     def leave(self) -> None:
         """After that turn."""
-        with self.changed:
+        with self._lock:
             self._receivers -= 1
             if not self._receivers and self._all:
                 self.changed.notify_all()
 
     def interrupt(self) -> bool:
         """Ends the waits in turn(), or the next one. False: nobody need wait there, as requests are received."""
-        with self.changed:
+        with self._lock:
             if not self._pulls:
                 return False
             if self._asking:
@@ -290,7 +293,7 @@ class Flows:
 
     def closed(self) -> None:
         """The connection was closed: all look."""
-        with self.changed:
+        with self._lock:
             self._interrupts += 1
             self.changed.notify_all()
 
@@ -302,7 +305,7 @@ class Flows:
         pulls = False  # and goes on to, so that nobody's interrupt is taken for its own
         try:
             while True:
-                with self.changed:
+                with self._lock:
                     while not ready():
                         left = min(end - time.monotonic(), LOOK_EVERY)
                         if left <= 0:
@@ -318,7 +321,7 @@ class Flows:
                 self._pull(connection, left)
         finally:
             if pulls:
-                with self.changed:
+                with self._lock:
                     self._pulls = False
                     self.changed.notify_all()
 
@@ -328,7 +331,7 @@ class Flows:
         got = connection.receive(seconds)
         if got is not None:
             if not self.take(got):
-                with self.changed:
+                with self._lock:
                     self._aside.append(got)
                     self.changed.notify_all()
         elif connection.left:

@@ -13,6 +13,9 @@ __all__ = ["answer", "credits", "parse_headers", "pop_netstring", "pop_tnetstrin
 # Deeper than any message of Mongrel2's, and far from Python's own limit.
 DEEPEST = 32
 
+# Mongrel2 escapes quotes and backslashes, and no tabs.
+_json = json.JSONDecoder(strict=False).decode
+
 
 def _pop(data: bytes) -> tuple[bytes, bytes, bytes]:
     """What a netstring or tnetstring at the beginning has, its last byte, and what is behind it."""
@@ -78,7 +81,7 @@ def _text(value: Any) -> str:
         return value.decode("latin-1")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, str) or any(character > "\xff" for character in value):
+    if not isinstance(value, str) or not (value.isascii() or max(value) <= "\xff"):
         raise ValueError("a header is neither text nor a list of it")
     return value
 
@@ -90,13 +93,14 @@ def parse_headers(data: bytes) -> tuple[dict[str, Any], bytes]:
     """
     content, rest = pop_tnetstring(data)
     if isinstance(content, bytes):
-        # Mongrel2 escapes quotes and backslashes, and no tabs.
-        content = json.loads(content.decode("latin-1"), strict=False)
+        content = _json(content.decode("latin-1"))
     if not isinstance(content, dict):
         raise ValueError("the headers are no dictionary")
     headers: dict[str, Any] = {}
     for name, value in content.items():
-        if value != []:
+        if type(value) is str and type(name) is str and value.isascii() and name.isascii():
+            headers[name] = value
+        elif value != []:
             headers[_text(name)] = [_text(each) for each in value] if isinstance(value, list) else _text(value)
     return headers, rest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
@@ -37,6 +38,7 @@ OWN = ("QUERY", "REMOTE_ADDR", "URL_SCHEME", "UPLOAD_STREAM", "DOWNLOAD_CREDITS"
 _STATUS = re.compile(r"([2-9][0-9][0-9]|101)( [^\r\n\0]*)?\Z")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _BREAKS = re.compile(r"[\r\n\0]")
+_LENGTH = re.compile(r"[0-9]+\Z")
 # Messages of Mongrel2's own, which are not for applications.
 NO_REQUESTS = ("JSON", "XML", "WEBSOCKET")
 # Without download.flow_control Mongrel2 takes 16 messages for a client. So many leave at once, and then one each PAUSE
@@ -77,12 +79,16 @@ class WSGIResponder:
             exc_info = None
         if not _STATUS.match(status):
             raise ValueError(f"a status is three digits of a final answer and a text, as 200 OK; this is {status!r}")
+        lengths = 0
         for name, value in headers:
-            if not _NAME.match(name) or _BREAKS.search(value):
+            lower = _lower(name)
+            if not lower or _BREAKS.search(value):
                 raise ValueError(f"a header has a line break, or a name that is none: {name!r}")
-            if name.lower() == "content-length" and not re.fullmatch("[0-9]+", value):
-                raise ValueError(f"a Content-Length is a decimal number, not {value!r}")
-        if [name.lower() for name, _ in headers].count("content-length") > 1:
+            if lower == "content-length":
+                lengths += 1
+                if not _LENGTH.match(value):
+                    raise ValueError(f"a Content-Length is a decimal number, not {value!r}")
+        if lengths > 1:
             raise ValueError("an answer has one Content-Length")
         self.status, self.headers = status, list(headers)
         return self.write
@@ -146,7 +152,7 @@ class WSGIResponder:
         sent = [f"{name}: {value}" for name, value in self.headers if name.lower() not in dropped]
         lines = [f"HTTP/1.1 {self.status}", *sent]
         if "date" not in fields:
-            lines.append(f"Date: {formatdate(usegmt=True)}")
+            lines.append(_date(int(time.time())))
         if "content-length" in fields:
             self._left = None if self._bodyless else int(fields["content-length"])
         elif not self._bodyless:
@@ -171,10 +177,12 @@ class WSGIResponder:
                 self.request.respond(data)
 
     def _pause(self) -> None:
-        self._quick = self._quick + 1 if time.monotonic() - self._last < PAUSE else 0
+        now = time.monotonic()
+        self._quick = self._quick + 1 if now - self._last < PAUSE else 0
         if self._quick >= AT_ONCE:
             time.sleep(PAUSE)
-        self._last = time.monotonic()
+            now = time.monotonic()
+        self._last = now
 
     def disconnect(self) -> None:
         """Ends the client's connection, when what was sent before has gone out."""
@@ -304,14 +312,11 @@ class WSGIHandler(Handler):
         environ = {} if environ is None else environ
         own = req.headers
         for name, value in own.items():
-            # The others are Mongrel2's. One with an underscore would be taken for the one with a dash.
-            if name.islower() and "." not in name and "_" not in name:
+            key = _key(name)
+            if key:
                 if isinstance(value, list):
                     value = ", ".join(value) if name in LISTS else value[-1]
-                environ["HTTP_" + name.upper().replace("-", "_")] = value
-        for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            if "HTTP_" + name in environ:
-                environ[name] = environ.pop("HTTP_" + name)
+                environ[key] = value
         path = own["PATH"]
         script = own["PATTERN"].split("(", 1)[0].rstrip("/")
         scheme = own.get("URL_SCHEME", "http")
@@ -358,6 +363,26 @@ class WSGIHandler(Handler):
         return file if _upload.DONE in req.headers else self.StreamingUploadClass(req, file)
 
 
+@functools.lru_cache(maxsize=1)
+def _date(now: int) -> str:
+    return f"Date: {formatdate(now, usegmt=True)}"
+
+
+@functools.lru_cache(maxsize=256)
+def _lower(name: str) -> str | None:
+    """A field's name in lower case. None: it is none."""
+    return name.lower() if _NAME.match(name) else None
+
+
+@functools.lru_cache(maxsize=256)
+def _key(name: str) -> str | None:
+    """What a field is called in environ. None: it is Mongrel2's, or has an underscore, which would be taken for a dash."""
+    if not name.islower() or "." in name or "_" in name:
+        return None
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
+
+
 def _remove(path: str | None) -> None:
     if path:
         with contextlib.suppress(OSError):
@@ -374,9 +399,8 @@ def _check(req: Any) -> None:
     for name in NEEDED:
         if not isinstance(req.headers.get(name), str):
             raise _upload.Refused(f"the message has no {name}")
-    for name in req.headers:
-        if not _NAME.match(name):  # Mongrel2 lets line ends through
-            raise _upload.Refused("a field has a name that no field has")
+    if not all(map(_lower, req.headers)):  # Mongrel2 lets line ends through
+        raise _upload.Refused("a field has a name that no field has")
     for name in OWN:
         if not isinstance(req.headers.get(name, ""), str):
             raise _upload.Refused(f"the message has more than one {name}")

@@ -16,12 +16,12 @@ _QUOTED_SLASH = re.compile("%2F", re.IGNORECASE)
 
 def unquote(text: str) -> str:
     """Without its %-escapes; each character of the result is a byte, as PEP 3333 has it."""
-    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
+    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1") if "%" in text else text
 
 
 def unquote_path(path: str) -> str:
     """The same, apart from %2F, which is not to become a slash that separates."""
-    return "%2F".join(unquote(part) for part in _QUOTED_SLASH.split(path))
+    return "%2F".join(unquote(part) for part in _QUOTED_SLASH.split(path)) if "%" in path else path
 
 
 def load_dotted_name(name: str) -> Any:
