@@ -16,6 +16,27 @@ type behind interface {
 	begin(s *Server, plain uint8) // makes the gateway. Before anybody leads
 	connect() error               // has requests come
 	close()                       // when nobody runs a request any more
+	// joined waits until requests can come.
+	joined(done <-chan struct{})
+}
+
+// joinFor is how long a worker says that it is not ready while it is not connected: Mongrel2 may not be there.
+const joinFor = time.Second
+
+// serves calls started when requests can come: the worker that this one takes the place of ends then, and what Mongrel2 has nobody
+// to give to it would give to one that ends. Only a worker waits for that.
+func (s *Server) serves(started func()) {
+	if s.mongrel2 == nil || s.worker == nil {
+		started()
+		return
+	}
+	go func() {
+		done := make(chan struct{})
+		timer := time.AfterFunc(joinFor, func() { close(done) })
+		s.mongrel2.joined(done)
+		timer.Stop()
+		started()
+	}()
 }
 
 func newBehind(cfg *config.Config, log *slog.Logger) (behind, error) {

@@ -87,6 +87,9 @@ func (d *dispatched) connect() error {
 	return join(d.pinged, d.pings)
 }
 
+// joined implements behind.
+func (d *dispatched) joined(done <-chan struct{}) { d.dealer.Joined(done) }
+
 // close implements behind.
 func (d *dispatched) close() {
 	d.peer.End()

@@ -89,6 +89,9 @@ func (m *mongrel2) connect() error {
 	return join(m.pub, m.answers)
 }
 
+// joined implements behind.
+func (m *mongrel2) joined(done <-chan struct{}) { m.pull.Joined(done) }
+
 func join(s *zeromq.Socket, spec config.Spec) error {
 	if !spec.Bind {
 		return s.Connect(spec.Endpoint)

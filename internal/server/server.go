@@ -250,7 +250,7 @@ func (s *Server) Serve(saved bridge.State, started func()) error {
 			return err
 		}
 	case started != nil:
-		started()
+		s.serves(started)
 	}
 	s.crew.Lead()
 	s.http.Aside().End()

@@ -48,7 +48,7 @@ func (s *Server) warmUp(started func()) error {
 		switch {
 		case s.http.Stopping(): // it was told to, meanwhile
 		case err == nil:
-			started()
+			s.serves(started)
 		default:
 			s.unfit.Store(true)
 			s.status.Store(config.ExitBoot)

@@ -95,6 +95,7 @@ func (x *session) run(l *link) error {
 	l.now = x
 	x.open = x.s.kind != Pub
 	l.mu.Unlock()
+	x.s.news()
 	if x.s.ctx.Err() != nil || x.resets != x.s.resets.Load() {
 		x.reset.Store(true)
 		_ = x.conn.Close() // Close, or Reset, may not have seen this connection

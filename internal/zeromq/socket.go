@@ -85,6 +85,7 @@ type Socket struct {
 	topics     map[string]int   // of a SUB
 	listeners  []net.Listener
 	waiters    []waiter
+	joined     chan struct{} // closed when there is one connection more; nil: nobody waits for that
 	gate       chan struct{} // while paused; Start closes it
 	peers      int
 
@@ -304,6 +305,42 @@ func (s *Socket) started() bool {
 			return false
 		}
 	}
+}
+
+// Joined waits until every endpoint that the socket connects to has a connection. False: done, or the socket was closed.
+func (s *Socket) Joined(done <-chan struct{}) bool {
+	rules.Waits("for a ZeroMQ connection")
+	for {
+		s.mu.Lock()
+		if s.joined == nil {
+			s.joined = make(chan struct{})
+		}
+		joined, all := s.joined, true
+		for _, l := range s.links {
+			all = all && (l.endpoint == nil || l.current() != nil)
+		}
+		s.mu.Unlock()
+		if all {
+			return true
+		}
+		select {
+		case <-joined:
+		case <-done:
+			return false
+		case <-s.ctx.Done():
+			return false
+		}
+	}
+}
+
+// news has who waits in Joined look.
+func (s *Socket) news() {
+	s.mu.Lock()
+	if s.joined != nil {
+		close(s.joined)
+		s.joined = nil
+	}
+	s.mu.Unlock()
 }
 
 // Queued is how many bytes wait to be sent, each message with some for itself.

@@ -300,6 +300,28 @@ func TestPausedSocketDoesNotEvenConnect(t *testing.T) {
 	}
 }
 
+// Joined waits for those that it connects to, for each of them, and until it is told to give up.
+func TestJoined(t *testing.T) {
+	pull := open(t, Pull, Options{})
+	if bind(t, pull, anyPort); !pull.Joined(nil) {
+		t.Error("it waits for nobody")
+	}
+	a, b := open(t, Push, Options{}), "ipc://"+filepath.Join(t.TempDir(), "b")
+	connect(t, pull, bind(t, a, anyPort))
+	connect(t, pull, b)
+	done := make(chan struct{})
+	close(done)
+	if pull.Joined(done) {
+		t.Error("joined before the second is there")
+	}
+	joined := make(chan bool)
+	go func() { joined <- pull.Joined(nil) }()
+	bind(t, open(t, Push, Options{}), b)
+	if !<-joined {
+		t.Error("not joined")
+	}
+}
+
 func TestSendSaysWhenTheBoundIsPassedAndRoomWaits(t *testing.T) {
 	push := open(t, Push, Options{Bound: 1 << 20})
 	at := bind(t, push, anyPort)
