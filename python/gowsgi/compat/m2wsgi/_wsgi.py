@@ -376,7 +376,7 @@ def _lower(name: str) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def _key(name: str) -> str | None:
-    """What a field is called in environ. None: it is Mongrel2's, or has an underscore, which would be taken for a dash."""
+    """What a field is called in environ. None: it is Mongrel2's, or has an underscore, which would be a dash."""
     if not name.islower() or "." in name or "_" in name:
         return None
     key = name.upper().replace("-", "_")
