@@ -202,6 +202,15 @@ func (x *exchange) fact(name, value []byte) {
 	}
 }
 
+// reserved tells of methods by which Mongrel2 names what is no HTTP. A client may use them, too.
+func (x *exchange) reserved() bool {
+	switch string(x.method) {
+	case "JSON", "XML", "WEBSOCKET":
+		return true
+	}
+	return false
+}
+
 // continues tells of a message that is no request but more of a body.
 func (x *exchange) continues() bool { return x.inPieces && x.method == nil }
 

@@ -170,10 +170,10 @@ func (g *Gateway) take(text []byte) {
 	switch {
 	case x.continues():
 		g.more(x)
-	case x.method == nil || string(x.method) == "JSON" || string(x.method) == "XML": // of a socket that speaks no HTTP
-		g.recycle(x)
-	case string(x.method) == "WEBSOCKET":
+	case x.flags != nil && string(x.method) == "WEBSOCKET":
 		g.frame(x)
+	case x.method == nil || x.version == nil && x.reserved(): // of a socket that speaks no HTTP
+		g.recycle(x)
 	default:
 		g.arrived(x)
 	}

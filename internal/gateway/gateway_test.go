@@ -861,3 +861,19 @@ func TestNeedyHasABound(t *testing.T) {
 		t.Error("full with", n)
 	}
 }
+
+// A client that uses one of Mongrel2's own methods is told so; what comes by them is no request.
+func TestReservedMethods(t *testing.T) {
+	for _, method := range []string{"JSON", "XML", "WEBSOCKET"} {
+		r := newRig(t)
+		r.comes(message(7, `{"PATH":"@chat","METHOD":"`+method+`","PATTERN":"@chat"}`, ""))
+		if r.offered() != nil {
+			t.Errorf("%s is a request", method)
+		}
+		headers := `{"PATH":"/","host":"x","METHOD":"` + method + `","VERSION":"HTTP/1.1","URI":"/","REMOTE_ADDR":"192.0.2.1"}`
+		r.comes(message(7, headers, ""))
+		if x := r.offered(); x == nil || x.refusal != 501 {
+			t.Errorf("%s gets no answer", method)
+		}
+	}
+}

@@ -113,6 +113,10 @@ func (x *exchange) upload() bool {
 		x.deny(400, "bad header")
 		return true
 	}
+	if x.reserved() {
+		x.deny(501, "the method is one of Mongrel2's own")
+		return true
+	}
 	if x.codings > 1 || x.codings > 0 && x.lengths > 0 || x.lengths > 1 || x.misspelled || !x.plain() {
 		x.deny(400, "the length of the request body is in doubt")
 		return true

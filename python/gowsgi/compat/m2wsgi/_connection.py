@@ -205,7 +205,8 @@ class ConnectionBase:
         server_id, client_id, rest = _messages.split_request(message)
         kind = self.ClientClass
         if kind.__init__ is Client.__init__:
-            client = kind.__new__(kind)  # which need not ask what the epoch is
+            # Which need not ask what the epoch is.
+            client = kind.__new__(kind)  # type: ignore[call-overload]
             client.connection, client.server_id, client.client_id = self, server_id, client_id
         else:
             client = kind(self, server_id, client_id)
