@@ -220,7 +220,7 @@ func startDispatcher(args []string, say func(string)) (device, error) {
 	h.d = newDispatcher(s, h)
 	h.mu.Lock() // nothing is decided before all sockets are there
 	defer h.mu.Unlock()
-	if h.router, err = disp.open(zeromq.Router, zeromq.Options{Log: say, Receive: h.heard}); err != nil {
+	if h.router, err = disp.open(zeromq.Router, zeromq.Options{Log: say, Receive: h.heard, Arrived: h.arrived}); err != nil {
 		return nil, err
 	}
 	if h.pings, err = ping.open(zeromq.Pub, zeromq.Options{Log: say, Lossy: true, Bound: 4 << 10}); err != nil {
@@ -274,7 +274,7 @@ func startPull2xreq(args []string, say func(string)) (device, error) {
 	h.d = &pull2xreq{out: h}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.router, err = out.open(zeromq.Router, zeromq.Options{Log: say, Receive: h.heard}); err != nil {
+	if h.router, err = out.open(zeromq.Router, zeromq.Options{Log: say, Receive: h.heard, Arrived: h.arrived}); err != nil {
 		return nil, err
 	}
 	if h.pull, err = in.open(zeromq.Pull, zeromq.Options{Log: say, Receive: h.received}); err != nil {

@@ -650,6 +650,15 @@ func (d *dispatcher) tick() {
 	d.flush()
 }
 
+// arrived is that somebody who says that it is this handler has a new connection. It may be a process that was started in place of the one
+// that was known: what it says first is no other than the answer to a ping.
+func (d *dispatcher) arrived(id string) {
+	if h := d.handlers[id]; h != nil {
+		d.bury(h)
+		d.flush()
+	}
+}
+
 // bury gives up a handler.
 func (d *dispatcher) bury(h *handler) {
 	d.out.forget(h.id)

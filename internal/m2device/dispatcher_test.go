@@ -615,6 +615,32 @@ func TestWhatAClientTakesIsToldToItsNextHandler(t *testing.T) {
 	}
 }
 
+// Who has another connection may be another process: it says no more than its name.
+func TestAHandlerWithAnotherConnectionHasNothing(t *testing.T) {
+	d := newDesk(settings{}, "a")
+	d.request(get(1, ""))
+	d.request(get(2, ""))
+	d.answer("a", answerTo(1, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"))
+	d.clear()
+	d.arrived("a")
+	d.want(t, "forget a", ">"+answerTo(1, ""))
+	d.answer("a", answerTo(2, "late"))
+	d.want(t)
+	d.answer("a", "")
+	d.want(t, "a<"+get(2, ""))
+	d.answer("a", answerTo(2, ok))
+	d.want(t, ">"+answerTo(2, ok), ">"+answerTo(2, ""), "a<"+message(2, "@*", "JSON", ""))
+	d.arrived("b")
+	d.answer("b", "")
+	d.request(get(3, ""))
+	d.clear()
+	d.arrived("a")
+	d.request(get(4, ""))
+	if strings.Count(strings.Join(d.sent, " "), "b<") == 0 || d.handlers["a"] != nil {
+		t.Errorf("sent %q", d.sent)
+	}
+}
+
 // Requests of one connection that do not wait for answers go to one handler, in their order, and so do they again.
 func TestPipelinedRequestsStayInOrder(t *testing.T) {
 	d := newDesk(settings{}, "a", "b")

@@ -653,3 +653,44 @@ func TestMistakesAreOneLine(t *testing.T) {
 		}
 	}
 }
+
+// A handler that is started again at once has the name of the one before, and says no more than what answers a ping.
+func TestARestartedHandlerOfTheSameIdentityHasNothing(t *testing.T) {
+	s := newStage(t, "dispatcher", "--ping-interval", "0.02")
+	disp, ping, _ := strings.Cut(s.disp, " ")
+	begin := func() (*zeromq.Socket, chan string) {
+		got := make(chan string, 10)
+		dealer := zeromq.New(zeromq.Dealer, zeromq.Options{Identity: []byte("same"), Receive: func(m zeromq.Message) {
+			got <- string(m[1])
+		}})
+		pings := zeromq.New(zeromq.Sub, zeromq.Options{Receive: func(zeromq.Message) { _, _ = dealer.Send(nil, nil) }})
+		pings.Subscribe(nil)
+		if dealer.Connect(disp) != nil || pings.Connect(ping) != nil {
+			t.Fatal("bad endpoints")
+		}
+		_, _ = dealer.Send(nil, nil)
+		t.Cleanup(func() { pings.Close(0); dealer.Close(0) })
+		return dealer, got
+	}
+	want := func(got chan string) {
+		t.Helper()
+		select {
+		case m := <-got:
+			if m != get(1, "") {
+				t.Errorf("got %q", m)
+			}
+		case <-time.After(within):
+			t.Fatal("nobody is given the request")
+		}
+	}
+	first, got := begin()
+	s.request(1, "/")
+	want(got)
+	first.Close(0)
+	second, got := begin()
+	want(got)
+	_, _ = second.Send(nil, []byte(answerTo(1, ok)))
+	if client, body := s.answer(); client != 1 || body != "ok" {
+		t.Errorf("client %d got %q", client, body)
+	}
+}

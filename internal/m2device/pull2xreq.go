@@ -22,6 +22,9 @@ func (p *pull2xreq) given() uint64 { return 0 }
 
 func (p *pull2xreq) needs(uint64) bool { return false }
 
+// arrived: who comes says so when it is ready, and what was queued for one before it is as good for it.
+func (p *pull2xreq) arrived(string) {}
+
 func (p *pull2xreq) fromServer(message []byte) {
 	p.pending = append(p.pending, message)
 	p.flush()

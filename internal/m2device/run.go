@@ -12,6 +12,7 @@ import (
 type decider interface {
 	fromServer(message []byte)
 	fromHandler(id string, body []byte)
+	arrived(handler string)
 	tick()
 	serverLost()
 	full() bool
@@ -104,6 +105,14 @@ func (h *hub) heard(m zeromq.Message) {
 	if overfull {
 		h.pub.Room(h.done)
 	}
+}
+
+// arrived is the ROUTER's Arrived.
+func (h *hub) arrived(id []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.d.arrived(string(id))
+	h.decided()
 }
 
 // decided lets the PULL go on if there is room. It is called with mu.

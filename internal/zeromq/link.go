@@ -114,6 +114,7 @@ func (s *Socket) welcome(conn net.Conn) {
 		l := s.place(x)
 		if old := l.current(); old != nil {
 			_ = old.conn.Close() // the peer is here again, before its last connection was seen to end
+			s.tookOver(l.identity)
 		}
 		l.life.Lock()
 		err = x.run(l)

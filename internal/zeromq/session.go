@@ -29,6 +29,7 @@ type session struct {
 	offset  int             // of the link's first item, what has been written
 	movedAt time.Time       // when the peer last took something of what waits
 	cut     bool            // it has not for too long
+	told    bool            // Arrived was called
 	ctl     []byte          // commands to send, before the next message
 	topics  map[string]bool // a PUB's peer has subscribed to
 	size    int             // of topics
@@ -86,6 +87,10 @@ func (s *Socket) handshake(conn net.Conn) (*session, error) {
 
 // run is the connection's life as the link's session, unless the link has been given up.
 func (x *session) run(l *link) error {
+	if x.s.kind == Router && x.s.o.Arrived != nil && !x.told {
+		x.told = true
+		x.s.o.Arrived(bytes.Clone(l.identity))
+	}
 	l.mu.Lock()
 	if l.gone {
 		l.mu.Unlock()

@@ -33,6 +33,9 @@ type Options struct {
 	Full func() bool
 	// Subscribed is called when what Subscribed says has changed (PUB). Calls do not overlap.
 	Subscribed func(bool)
+	// Arrived is called when a peer has a new connection, before anything of it is delivered, with the peer's identity (ROUTER). One that has
+	// been there before may be another process by now, for which nothing is meant that is queued: Forget drops that.
+	Arrived func(identity []byte)
 	// Left is called when a peer has gone, with what it had subscribed to and nobody else has (PUB).
 	Left func(topics [][]byte)
 	// Bound is from how many queued bytes on Send says that there is no room. Default: 8 MB.
@@ -88,6 +91,7 @@ type Socket struct {
 	joined     chan struct{} // closed when there is one connection more; nil: nobody waits for that
 	gate       chan struct{} // while paused; Start closes it
 	peers      int
+	rivals     rivals
 
 	fan     atomic.Pointer[[]*link] // a copy of links
 	queued  atomic.Int64
@@ -123,7 +127,7 @@ func New(t Type, o Options) *Socket {
 	if o.MaxMessage <= 0 {
 		o.MaxMessage = 64 << 20
 	}
-	s := &Socket{kind: t, o: o, lines: rate.NewLimiter(2, 10), byIdentity: map[string]*link{}, topics: map[string]int{}}
+	s := &Socket{kind: t, o: o, lines: rate.NewLimiter(2, 10), byIdentity: map[string]*link{}, topics: map[string]int{}, rivals: rivals{}}
 	s.ctx, s.end = context.WithCancel(background)
 	s.fan.Store(new([]*link))
 	if o.Paused {
