@@ -68,3 +68,21 @@ func TestTheBridgeEndsNoLargeFile(t *testing.T) {
 		x.answers("done")
 	}
 }
+
+// The last piece of a body may come while its request begins.
+func TestThePiecesOfABodyThatBegins(t *testing.T) {
+	r := newRig(t)
+	r.take([]byte(asks(7, `"UPLOAD_STREAM":"0","content-length":"6",`)))
+	x := r.offered()
+	opened := make(chan bool)
+	go func() { opened <- x.open() }()
+	r.take([]byte(message(7, `{"UPLOAD_STREAM":"0","UPLOAD_STREAM_DONE":"1","URI":"/"}`, "abcdef")))
+	if !<-opened {
+		t.Error("refused")
+	}
+	buf := make([]byte, 10)
+	if n := x.Read(buf, true); n != 6 {
+		t.Error(n)
+	}
+	x.answers("done")
+}

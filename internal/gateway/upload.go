@@ -232,7 +232,10 @@ func (g *Gateway) hint(m *mongrel2.Message) {
 
 // open prepares the body for the application. On the request's thread. False: it is refused.
 func (x *exchange) open() bool {
-	if x.awaited {
+	x.l.mu.Lock()
+	awaited := x.awaited // the rest may just come
+	x.l.mu.Unlock()
+	if awaited {
 		x.l.pay(window)
 	}
 	if x.file == "" {
