@@ -70,9 +70,9 @@ func (g *Gateway) Flush() {
 }
 
 // ran is called when t has run a request, which may have lost it the lead, perhaps before there was an answer: then nobody else
-// would send that.
+// would send that. Nor does what waits wait longer for one that has sent nothing.
 func (g *Gateway) ran(t *crew.Thread) {
-	if !t.Leads() {
+	if g.held.Load() != 0 && (!t.Leads() || g.srv.Requests.Clock()-g.since.Load() > int64(gatherLong)) {
 		g.Flush()
 	}
 }

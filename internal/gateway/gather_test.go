@@ -54,6 +54,10 @@ func TestGathering(t *testing.T) {
 		{"or when the leader waits", true, "a", func(r *rig, _ *crew.Thread) { r.Flush() }, 1, 1},
 		{"after a moment", true, "a", func(r *rig, _ *crew.Thread) { r.clock.Add(int64(2 * time.Millisecond)) }, 0, 2},
 		{"while it leads", true, "a", func(r *rig, leader *crew.Thread) { r.ran(leader) }, 0, 0},
+		{"but not for requests that send nothing", true, "a", func(r *rig, leader *crew.Thread) {
+			r.clock.Add(int64(2 * time.Millisecond))
+			r.ran(leader)
+		}, 1, 1},
 		{"or when it does no longer", true, "a", func(r *rig, leader *crew.Thread) { leader.SetLeads(false); r.ran(leader) }, 1, 2},
 		{"a follower's does not", false, "a", nil, 1, 2},
 		{"nor a large one", true, strings.Repeat("a", gatherBelow), nil, 1, 1},

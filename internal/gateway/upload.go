@@ -60,7 +60,7 @@ type uploading struct {
 // closeUpload lets go of it.
 func (x *exchange) closeUpload() {
 	if x.fd >= 0 {
-		_ = unix.Close(x.fd)
+		go closeFile(x.fd) // it frees what it had on the disk, and this may be the thread that leads
 	}
 	u := &x.uploading
 	if u.file != "" && !u.opened { // refused, or the client has gone: else clients could fill the disk
@@ -70,6 +70,9 @@ func (x *exchange) closeUpload() {
 	u.file, u.opened, u.fd, u.size, u.grows, u.read = "", false, -1, 0, false, 0
 	u.pieces, u.came, u.owed, u.awaited, u.discards = nil, 0, 0, false, false
 }
+
+// closeFile closes a file, which may take a disk's time.
+var closeFile = func(fd int) { _ = unix.Close(fd) }
 
 func (x *exchange) deny(status int, why string) { x.refusal, x.why = status, why }
 
@@ -233,35 +236,55 @@ func (g *Gateway) hint(m *mongrel2.Message) {
 
 // open prepares the body for the application. On the request's thread. False: it is refused.
 func (x *exchange) open() bool {
-	if x.awaited {
+	x.l.mu.Lock()
+	awaited := x.awaited // the rest may just come
+	x.l.mu.Unlock()
+	if awaited {
 		x.l.pay(window)
 	}
 	if x.file == "" {
 		return true
 	}
-	ok := true
-	if x.fd < 0 {
-		x.t.Blocking(func() { ok = x.openFile() })
-	}
-	if !ok {
+	ok, size, err := true, int64(0), error(nil)
+	x.t.Py.Release() // who leads may have it from the request before
+	x.t.Blocking(func() {
+		if ok = x.fd >= 0 || x.openFile(); ok && !x.grows {
+			size, err = sizeOf(x.fd)
+		}
+	})
+	switch limit := x.g.cfg.LimitRequestBody; {
+	case !ok:
 		return false
-	}
-	if x.grows {
+	case x.grows:
 		x.Req.Body = bridge.BodyStream
 		return true
-	}
-	size, err := sizeOf(x.fd)
-	if limit := x.g.cfg.LimitRequestBody; err != nil || limit > 0 && size > limit {
+	case err != nil || limit > 0 && size > limit:
 		x.deny(413, "the request body is too large")
 		return false
 	}
-	x.Req.Body, x.Req.BodyFD, x.Req.BodyLen = bridge.BodyFile, x.fd, size
-	x.fd = -1 // the bridge closes it
+	x.Req.Body, x.Req.BodyFD, x.Req.BodyLen = bridge.BodyFile, x.lend(size), size
 	return true
+}
+
+// freesMuch is from which size on the end of a file takes time: a GB was 60 ms, with an idle disk.
+const freesMuch = 1 << 20
+
+// lend is a descriptor of the file for the bridge, which closes it with the GIL: of a large file a duplicate, so that that is not
+// the end of the file.
+func (x *exchange) lend(size int64) int {
+	if size >= freesMuch {
+		if fd, err := unix.FcntlInt(uintptr(x.fd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			return fd
+		}
+	}
+	fd := x.fd
+	x.fd = -1
+	return fd
 }
 
 // openFile opens the file and removes its name. False: the request is refused.
 func (x *exchange) openFile() bool {
+	rules.Waits("for a disk")
 	path, err := x.g.place(x.file)
 	if err == nil {
 		x.fd, err = openRegular(path)
@@ -335,6 +358,7 @@ func openRegular(path string) (int, error) {
 }
 
 func sizeOf(fd int) (int64, error) {
+	rules.Waits("for a disk")
 	var st unix.Stat_t
 	err := unix.Fstat(fd, &st)
 	return st.Size, err
@@ -429,6 +453,9 @@ func (l *link) pay(n int64) {
 
 // Read implements request.Client.
 func (x *exchange) Read(dst []byte, wait bool) int64 {
+	if x.file != "" && !wait { // a disk may be slow
+		return bridge.ReadNothing
+	}
 	if wait {
 		x.reading.Lock()
 	} else if !x.reading.TryLock() {
@@ -492,6 +519,7 @@ func (x *exchange) readFile(dst []byte) int64 {
 	if left <= 0 {
 		return 0
 	}
+	rules.Waits("for a disk")
 	n, err := unix.Pread(x.fd, dst[:min(int64(len(dst)), left)], x.read)
 	switch {
 	case err != nil && !errors.Is(err, unix.EINTR):

@@ -206,3 +206,31 @@ func accepted(t *testing.T) (*reactor.Conn, net.Conn) {
 	}
 	return a.conn, client
 }
+
+// flushed is a guest that counts how often it is told to send what waits.
+type flushed int
+
+func (f *flushed) Idle() bool { return true }
+func (f *flushed) Flush()     { *f++ }
+func (f *flushed) BeginStop() {}
+func (f *flushed) Over()      {}
+
+// What a guest's answers wait for is the guest's requests: those of connections come after them, and may be many.
+func TestGuestsAnswersDoNotWaitForConnections(t *testing.T) {
+	th, _, _ := gatherer(t)
+	s := th.s
+	s.staged.Pop()
+	s.cur = th
+	var guest flushed
+	s.Host(&guest)
+	ran := false
+	s.loop.Post(func() { ran = true })
+	if err := s.loop.Poll(0); err != nil {
+		t.Fatal(err)
+	}
+	for !ran && (host{s}).Turn(th.Thread) {
+		if guest == 0 {
+			t.Fatal("they wait")
+		}
+	}
+}

@@ -38,6 +38,9 @@ func (s *Server) share(ct *crew.Thread) {
 func (h host) Turn(ct *crew.Thread) bool {
 	s := h.s
 	t := s.cur
+	if s.guest != nil { // what it runs here may be much, and not the guest's
+		s.guest.Flush()
+	}
 	if s.loop.Dispatch() {
 		t.boundWait()
 		return true

@@ -226,7 +226,7 @@ func startDispatcher(args []string, say func(string)) (device, error) {
 	if h.pings, err = ping.open(zeromq.Pub, zeromq.Options{Log: say, Lossy: true, Bound: 4 << 10}); err != nil {
 		return nil, err
 	}
-	if h.pull, h.pub, h.peer, err = gated(send, recv, h.received, h.lost, say); err != nil {
+	if h.pull, h.pub, h.peer, err = gated(send, recv, h.received, h.is, say); err != nil {
 		return nil, err
 	}
 	return func(signals <-chan os.Signal) { h.run(time.Duration(interval*float64(time.Second)), signals) }, nil
@@ -320,7 +320,7 @@ func startResponse(args []string, say func(string)) (device, error) {
 				pub.Room(done)
 			}
 		}
-	}, func() {}, say)
+	}, func(bool) {}, say)
 	close(ready)
 	if err != nil {
 		return nil, err

@@ -36,6 +36,7 @@ type hub struct {
 	d        decider
 	crowded  bool          // more than enough is queued for handlers
 	overfull bool          // or for Mongrel2
+	away     bool          // Mongrel2 has gone
 	room     chan struct{} // closed when d is no longer full
 }
 
@@ -71,6 +72,10 @@ func (h *hub) received(m zeromq.Message) {
 		return
 	}
 	h.mu.Lock()
+	if h.away { // it was being read when the connection was reset
+		h.mu.Unlock()
+		return
+	}
 	h.d.fromServer(m[0])
 	for h.d.full() {
 		room := h.room
@@ -143,10 +148,13 @@ func (h *hub) needs(until uint64) bool {
 	return h.d.needs(until)
 }
 
-// lost is that Mongrel2 has gone.
-func (h *hub) lost() {
+// is tells whether Mongrel2 is there.
+func (h *hub) is(there bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.away = !there; there {
+		return
+	}
 	h.d.serverLost()
 	h.decided()
 }
@@ -222,9 +230,9 @@ func (h *hub) close() {
 }
 
 // gated are a PULL and a PUB: requests are taken while Mongrel2 listens to answers. When it is gone the answers that it
-// has not taken are worthless, even harmful: one that has started anew gives other clients the same numbers. lost is
-// called then, with nothing of the old one's left on the way.
-func gated(send, recv spec, receive func(zeromq.Message), lost func(), log func(string)) (pull, pub *zeromq.Socket,
+// has not taken are worthless, even harmful: one that has started anew gives other clients the same numbers. there is called
+// then, with nothing of the old one's left on the way but for what receive is just being called with, and when it is back.
+func gated(send, recv spec, receive func(zeromq.Message), there func(bool), log func(string)) (pull, pub *zeromq.Socket,
 	peer *Peer, err error) {
 	ready := make(chan struct{}) // pull is there
 	peer = &Peer{Gone: "Mongrel2 has gone, or the connection to it: all requests have ended", Info: log, Warn: log}
@@ -233,12 +241,13 @@ func gated(send, recv spec, receive func(zeromq.Message), lost func(), log func(
 		<-ready
 		peer.Is(yes)
 		if yes {
+			there(true)
 			pull.Start()
 			return
 		}
 		pull.Pause()
 		pull.Reset()
-		lost()
+		there(false)
 	}})
 	if err == nil {
 		pull, err = send.open(zeromq.Pull, zeromq.Options{Log: Named(log, zeromq.Pull, send.endpoint, "send_spec"), Paused: true, Receive: receive})

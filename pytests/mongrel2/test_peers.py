@@ -1,6 +1,7 @@
 """Connections with libzmq's sockets at the other end, in place of Mongrel2's and the dispatcher's."""
 
 import json
+import os
 import signal
 
 import pytest
@@ -334,3 +335,28 @@ def test_without_descriptors_nobody_is_taken_for_gone_and_uploads_may_be_tried_a
     push(get(3, "/give"))
     answers = sorted(push.answers.recv() for _ in range(2))
     assert [a.rsplit(b"\r\n", 1)[1] for a in answers] == [b"False", b"False"]
+
+
+BODIES = """
+def application(environ, start_response):
+    answer = environ["wsgi.input"].read() or b"none"
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer]
+"""
+
+
+def test_an_upload_behind_another_request(push, serve, tmp_path):
+    """The thread that leads may have the GIL yet from the request before when it opens the file: builds that check our
+    rules end then."""
+    (tmp_path / "bodies.py").write_text(BODIES)
+    (tmp_path / "upload").write_bytes(b"a body")
+    server = serve("bodies:application", "--mongrel2", ",".join(push.at), bind=(), cwd=tmp_path)
+    server._resources["socket"] += 6  # to the other end, and those of two requests
+    push(get(1, "/"))
+    assert push.answers.recv().endswith(b"none")
+    os.kill(server.pid, signal.SIGSTOP)  # they come together
+    push(get(1, "/"))
+    upload = str(tmp_path / "upload")
+    push(get(2, "/", transfer_encoding="chunked", x_mongrel2_upload_start=upload, x_mongrel2_upload_done=upload))
+    os.kill(server.pid, signal.SIGCONT)
+    assert [push.answers.recv().rpartition(b"\r\n")[2] for _ in range(2)] == [b"none", b"a body"]
