@@ -268,6 +268,18 @@ func TestPeersHaveTheirTurns(t *testing.T) {
 	}
 }
 
+// The connection for answers may end first.
+func TestCloseIsNotTakenForTheEndOfTheServer(t *testing.T) {
+	for range 5 {
+		_, x := connected(t)
+		x.close(time.Second)
+		eventually(t, "it has no connection", func() bool { return !x.answers.Subscribed() })
+		if x.now() != 0 {
+			t.Fatal("it has lost its server")
+		}
+	}
+}
+
 func TestCloseEndsTheLead(t *testing.T) {
 	for _, leading := range []bool{false, true} {
 		_, x := connected(t)
