@@ -170,6 +170,12 @@ func (x *exchange) found() {
 // or from these is passed on: what has come is dropped, and what the program has taken has an epoch that is over. The socket does not
 // connect again before this returns.
 func (x *exchange) lost() {
+	x.mu.Lock()
+	closed := x.closed
+	x.mu.Unlock()
+	if closed {
+		return // it is this end that has gone
+	}
 	x.requests.Pause()
 	x.requests.Reset()
 	x.outdate()

@@ -2,12 +2,14 @@ package exchange
 
 import (
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/bridge"
+	"github.com/gowsgi/gowsgi/internal/zeromq"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
@@ -227,6 +229,53 @@ func TestNoMoreIsTakenThanIsAskedFor(t *testing.T) {
 		}
 		if got := take(t, x); got != "a request" {
 			t.Fatal(got)
+		}
+	}
+}
+
+// Of two peers neither has to wait until the other one has nothing.
+func TestPeersHaveTheirTurns(t *testing.T) {
+	s, at := newServer(t, true), "ipc://"+filepath.Join(t.TempDir(), "requests")
+	x := opened(t, options{
+		Requests: spec{Type: "PULL", Address: at, Bind: true},
+		Answers:  spec{Type: "PUB", Address: s.answerAt},
+	})
+	peers := map[string]*zeromq.Socket{"a": nil, "b": nil}
+	for name := range peers {
+		peers[name] = zeromq.New(zeromq.Push, zeromq.Options{})
+		defer peers[name].Close(0)
+		if err := peers[name].Connect(at); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = peers[name].Send([]byte(name))
+		if got := take(t, x); got != name {
+			t.Fatal(got)
+		}
+	}
+	for name, peer := range peers {
+		for range 100 {
+			_, _ = peer.Send([]byte(name))
+		}
+	}
+	for range 20 {
+		got := map[string]bool{}
+		for range 4 {
+			got[take(t, x)] = true
+		}
+		if len(got) < 2 {
+			t.Fatalf("only %v", got)
+		}
+	}
+}
+
+// The connection for answers may end first.
+func TestCloseIsNotTakenForTheEndOfTheServer(t *testing.T) {
+	for range 5 {
+		_, x := connected(t)
+		x.close(time.Second)
+		eventually(t, "it has no connection", func() bool { return !x.answers.Subscribed() })
+		if x.now() != 0 {
+			t.Fatal("it has lost its server")
 		}
 	}
 }

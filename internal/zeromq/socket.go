@@ -98,6 +98,7 @@ type Socket struct {
 	closing atomic.Bool // nothing more is sent
 	leaving atomic.Bool // nor connected
 	resets  atomic.Int64
+	resumed atomic.Uint64 // how often
 	ctx     context.Context
 	end     context.CancelFunc
 
@@ -265,13 +266,15 @@ func (s *Socket) Start() {
 	s.Resume()
 }
 
-// Resume has those connections delivered from again that Full has stopped, or Pause.
+// Resume has those connections delivered from again that Full has stopped, or Pause: each time another one is the first.
 func (s *Socket) Resume() {
 	if s.o.Loop == nil {
 		return
 	}
-	for _, x := range s.sessions() {
-		if x.driven != nil {
+	all := s.sessions()
+	first := s.resumed.Add(1)
+	for i := range all {
+		if x := all[(first+uint64(i))%uint64(len(all))]; x.driven != nil {
 			x.driven.resume()
 		}
 	}

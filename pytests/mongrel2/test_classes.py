@@ -513,6 +513,81 @@ def test_what_runs_is_answered_before_the_end(behind):
     assert status == 0 and "left" in said, said
 
 
+SHUTDOWN_BY_A_SIGNAL = """
+import signal
+connection = Connection(send_spec)
+
+def leave(*about):
+    connection.shutdown()
+    say("shut down")
+
+signal.signal(signal.SIGTERM, leave)
+while True:
+    request = connection.recv()
+    if request is None:
+        break
+    request.respond(b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ndone")
+say("left")
+"""
+
+
+def test_the_thread_that_waits_may_shut_down_in_the_handler_of_a_signal(behind):
+    server, running = behind(SHUTDOWN_BY_A_SIGNAL)
+    assert server.request("GET", "/").body == b"done"
+    running.signal(signal.SIGTERM)
+    running.say(b"shut down")
+    running.say(b"left")
+    assert running.ended()[0] == 0
+
+
+BUSY = """
+go = threading.Event()
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/waits":
+        go.clear()
+        say("waits")
+        assert go.wait(20)
+    else:
+        go.set()
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"done"]
+
+handler = WSGIHandler(app, Connection(send_spec))
+for _ in range(2):
+    threading.Thread(target=handler.serve, daemon=True).start()
+threading.Event().wait()
+"""
+
+
+def test_a_thread_that_is_busy_leaves_reading_to_others(behind):
+    server, running = behind(BUSY)
+    for _ in range(3):
+        with server.connect() as waits:
+            waits.request("GET", "/waits")
+            running.say(b"waits")
+            assert server.request("GET", "/goes").body == b"done"
+            assert waits.response("GET").body == b"done"
+
+
+POLLS = """
+connection = Connection(send_spec)
+say("begins")
+while True:
+    request = connection.recv(timeout=0)
+    if request is not None:
+        request.respond(b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ndone")
+    time.sleep(0.001)
+"""
+
+
+def test_who_never_waits_gets_requests(behind):
+    server, running = behind(POLLS)
+    running.say(b"begins")
+    for _ in range(3):
+        assert server.request("GET", "/").body == b"done"
+
+
 CLEAN_EXIT = """
 connection = Connection(send_spec)
 request = connection.recv()

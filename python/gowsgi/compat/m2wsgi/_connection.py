@@ -203,13 +203,12 @@ class ConnectionBase:
 
     def _request(self, epoch: int, message: bytes) -> Any:
         server_id, client_id, rest = _messages.split_request(message)
-        kind = self.ClientClass
-        if kind.__init__ is Client.__init__:
-            # Which need not ask what the epoch is.
-            client = kind.__new__(kind)  # type: ignore[call-overload]
+        client: Any
+        if self.ClientClass is Client:
+            client = Client.__new__(Client)  # which need not ask what the epoch is
             client.connection, client.server_id, client.client_id = self, server_id, client_id
         else:
-            client = kind(self, server_id, client_id)
+            client = self.ClientClass(self, server_id, client_id)
         client.epoch = epoch
         return self.RequestClass.parse(client, rest)
 
