@@ -24,6 +24,11 @@ const (
 // BodyMinRateGrace is how long a request body may take before BodyMinRate is applied to it.
 const BodyMinRateGrace = 20 * time.Second
 
+// BodyTooSlow tells whether a body of which size bytes have come after that time is below BodyMinRate.
+func (c *Config) BodyTooSlow(size int64, after time.Duration) bool {
+	return c.BodyMinRate > 0 && after > BodyMinRateGrace && size < int64(c.BodyMinRate)*int64(after/time.Second)
+}
+
 // DefaultAccessLogFormat is gunicorn's.
 const DefaultAccessLogFormat = `%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"`
 

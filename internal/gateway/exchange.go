@@ -306,6 +306,10 @@ func (x *exchange) offer(give func(*crew.Crew, crew.Task)) {
 		go x.gather()
 		return
 	}
+	if x.collects() {
+		go x.collect()
+		return
+	}
 	x.ready(give)
 }
 

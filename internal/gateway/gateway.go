@@ -38,6 +38,7 @@ type Server struct {
 	Template uint8         // the environ template; behind it the secure one
 	Sockets  websocket.Options
 	Spool    *spool.Source // for what clients do not take; nil: memory alone
+	Bodies   *spool.Source // for bodies that come in pieces
 	// Admit decides about a request before it runs, as h1.Server does.
 	Admit func(r *request.Request, from netip.Addr, script []byte, secure uint32) (status int, reason string, retry time.Duration)
 }

@@ -595,6 +595,7 @@ func untilRemoved(t *testing.T, file string) {
 
 func TestPieces(t *testing.T) {
 	r := newRig(t)
+	r.cfg.BodyStreaming = true
 	r.take([]byte(asks(7, `"UPLOAD_STREAM":"0","content-length":"6",`)))
 	x := r.offered()
 	if !x.open() || x.Req.Body != bridge.BodyStream {

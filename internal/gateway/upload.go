@@ -52,6 +52,9 @@ type uploading struct {
 	came    int64
 	owed    int64 // credits
 	awaited bool  // more is to come
+	paid    bool  // the first window is
+
+	collecting
 
 	discards bool // what comes, as it has been answered
 	linger   *time.Timer
@@ -68,7 +71,8 @@ func (x *exchange) closeUpload() {
 	}
 	u.refusal, u.why, u.retry, u.broken = 0, "", 0, false
 	u.file, u.opened, u.fd, u.size, u.grows, u.read = "", false, -1, 0, false, 0
-	u.pieces, u.came, u.owed, u.awaited, u.discards = nil, 0, 0, false, false
+	u.pieces, u.came, u.owed, u.awaited, u.paid, u.discards = nil, 0, 0, false, false, false
+	x.closeCollected()
 }
 
 // closeFile closes a file, which may take a disk's time.
@@ -236,14 +240,9 @@ func (g *Gateway) hint(m *mongrel2.Message) {
 
 // open prepares the body for the application. On the request's thread. False: it is refused.
 func (x *exchange) open() bool {
-	x.l.mu.Lock()
-	awaited := x.awaited // the rest may just come
-	x.l.mu.Unlock()
-	if awaited {
-		x.l.pay(window)
-	}
 	if x.file == "" {
-		return true
+		x.begin()
+		return x.openCollected()
 	}
 	ok, size, err := true, int64(0), error(nil)
 	x.t.Py.Release() // who leads may have it from the request before
@@ -446,6 +445,26 @@ func (x *exchange) endLinger(l *link, hangUp bool) {
 	l.settle(hangUp)
 }
 
+// begin has a body in pieces come.
+func (x *exchange) begin() {
+	x.l.mu.Lock()
+	pays := x.awaited && !x.paid
+	x.paid = true
+	x.l.mu.Unlock()
+	if pays {
+		x.l.pay(window)
+	}
+}
+
+// owes is called when n bytes need no room any more, and returns for how many Mongrel2 is to be paid now. With link.mu.
+func (x *exchange) owes(n int64) (pays int64) {
+	x.owed += n
+	if x.awaited && (x.owed >= window/2 || len(x.pieces) == 0) {
+		pays, x.owed = x.owed, 0
+	}
+	return pays
+}
+
 // pay gives Mongrel2 credits for n more bytes.
 func (l *link) pay(n int64) {
 	l.g.send(l.key.of, mongrel2.AppendControl(nil, l.key.of.name, l.key.id, mongrel2.Control{Credits: n}), false)
@@ -462,6 +481,9 @@ func (x *exchange) Read(dst []byte, wait bool) int64 {
 		return bridge.ReadNothing
 	}
 	defer x.reading.Unlock()
+	if !wait && x.read < x.stored { // that is read from a disk
+		return bridge.ReadNothing
+	}
 	for {
 		n := x.readSome(dst)
 		if n != bridge.ReadNothing || !wait {
@@ -480,6 +502,9 @@ func (x *exchange) readSome(dst []byte) int64 {
 	if x.file != "" {
 		return x.readFile(dst)
 	}
+	if n := x.readCollected(dst); n != 0 {
+		return n
+	}
 	l := x.l
 	l.mu.Lock()
 	got := 0
@@ -492,11 +517,7 @@ func (x *exchange) readSome(dst []byte) int64 {
 		}
 	}
 	x.read += int64(got)
-	x.owed += int64(got)
-	pays := int64(0)
-	if x.awaited && (x.owed >= window/2 || len(x.pieces) == 0) {
-		pays, x.owed = x.owed, 0
-	}
+	pays := x.owes(int64(got))
 	n := int64(got)
 	switch {
 	case got > 0:

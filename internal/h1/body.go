@@ -7,12 +7,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/bridge"
 	"github.com/gowsgi/gowsgi/httpparse"
-	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/rules"
 	"github.com/gowsgi/gowsgi/reactor"
 )
@@ -131,7 +131,7 @@ func (t *thread) readBody(c *conn) bool {
 		default:
 			if dst := t.s.memRoom(x, want); dst != nil {
 				if n, err = c.rc.Read(dst); err == nil {
-					x.mem = x.mem[:len(x.mem)+n]
+					x.mem.Grow(n)
 					x.size += int64(n)
 					x.body.Took(n)
 				}
@@ -151,7 +151,7 @@ func (t *thread) readBody(c *conn) bool {
 		switch {
 		case err == nil:
 		case errors.Is(err, reactor.ErrWouldBlock):
-			x.settleMem()
+			x.mem.Settle()
 			return false
 		case errors.Is(err, io.EOF):
 			// Cut short: the app never gets to see it (and cannot take it for whole).
@@ -176,13 +176,13 @@ func (t *thread) readBody(c *conn) bool {
 			return false
 		}
 		now := t.s.loop.NowNanos()
-		if t.tooSlow(x, now) {
+		if t.s.cfg.BodyTooSlow(x.size, time.Duration(now-x.bodySince)) {
 			t.reject(c, 408, "the request body comes too slowly")
 			return false
 		}
 		c.expireIn(t.s.cfg.BodyTimeout)
 		if !c.rc.Readable() {
-			x.settleMem()
+			x.mem.Settle()
 			return false
 		}
 		if t.turn.Over(int64(n), t.s.loop.Clock) {
@@ -192,11 +192,12 @@ func (t *thread) readBody(c *conn) bool {
 	}
 }
 
-// tooSlow applies the minimum rate, after the grace.
-func (t *thread) tooSlow(x *exchange, now int64) bool {
-	elapsed := now - x.bodySince
-	rate := int64(t.s.cfg.BodyMinRate)
-	return rate > 0 && elapsed > int64(config.BodyMinRateGrace) && x.size < rate*(elapsed/1e9)
+// memRoom returns where the next bytes of the body go; nil if they are to go to the file.
+func (s *Server) memRoom(x *exchange, want int) []byte {
+	if x.fileFD >= 0 {
+		return nil
+	}
+	return x.mem.Room(s.cfg.BodyBuffer, x.p.ContentLength, want)
 }
 
 // keep stores decoded body bytes, in memory up to the limit and then in a file. False: the request was rejected.
@@ -206,14 +207,8 @@ func (t *thread) keep(c *conn, x *exchange, data []byte) bool {
 		t.rejectLarge(c)
 		return false
 	}
-	for len(data) > 0 {
-		room := t.s.memRoom(x, len(data))
-		if room == nil {
-			break
-		}
-		n := copy(room, data)
-		x.mem = x.mem[:len(x.mem)+n]
-		data = data[n:]
+	if x.fileFD < 0 {
+		data = x.mem.Append(t.s.cfg.BodyBuffer, x.p.ContentLength, data)
 	}
 	if len(data) > 0 {
 		t.scratch = append(t.spillRoom(), data...)
@@ -264,7 +259,7 @@ var errNoSpace = errors.New("the bound is reached")
 func (s *Server) store(x *exchange, data []byte) error {
 	n := int64(len(data))
 	if x.fileFD < 0 {
-		n += int64(len(x.mem))
+		n += int64(len(x.mem.Bytes))
 	}
 	if !s.takeForBody(n) {
 		return errNoSpace
@@ -288,7 +283,7 @@ func (s *Server) write(x *exchange, data []byte) error {
 	}
 	fd, err := s.tempFD()
 	if err == nil {
-		if err = writeAll(fd, x.mem); err == nil {
+		if err = writeAll(fd, x.mem.Bytes); err == nil {
 			err = writeAll(fd, data)
 		}
 		if err != nil {
@@ -299,7 +294,7 @@ func (s *Server) write(x *exchange, data []byte) error {
 		return err
 	}
 	x.fileFD = fd
-	x.dropMem()
+	x.mem.Drop()
 	return nil
 }
 
@@ -324,8 +319,8 @@ func (x *exchange) gathered() {
 	case x.fileFD >= 0:
 		x.Req.Body, x.Req.BodyFD = bridge.BodyFile, x.fileFD
 		x.fileFD = -1 // the bridge closes it
-	case x.mem != nil:
-		x.Req.Body, x.Req.Block = bridge.BodyBlock, x.takeMem()
+	case x.mem.Bytes != nil:
+		x.Req.Body, x.Req.Block = bridge.BodyBlock, x.mem.Take()
 	default:
 		x.Req.Body = bridge.BodyMemory
 	}

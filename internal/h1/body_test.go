@@ -12,6 +12,7 @@ import (
 	"github.com/gowsgi/gowsgi/httpparse"
 	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/internal/crew"
+	"github.com/gowsgi/gowsgi/internal/request"
 )
 
 // withBody is a request whose body begins to come; length -1: in chunks.
@@ -46,14 +47,14 @@ func TestMemoryOfBodies(t *testing.T) {
 		return x
 	}
 	var all []*exchange
-	for i := range maxBodyMemory / each {
+	for i := range request.MaxBodyMemory / each {
 		x := fill([]int64{-1, each}[i%2])
-		if x.fileFD >= 0 || len(x.mem) != each || !bytes.Equal(x.mem, bytes.Repeat(data, each/len(data))) {
-			t.Fatalf("body %d: %d bytes in memory, file %d", len(all), len(x.mem), x.fileFD)
+		if x.fileFD >= 0 || len(x.mem.Bytes) != each || !bytes.Equal(x.mem.Bytes, bytes.Repeat(data, each/len(data))) {
+			t.Fatalf("body %d: %d bytes in memory, file %d", len(all), len(x.mem.Bytes), x.fileFD)
 		}
 		all = append(all, x)
 	}
-	if !keep(all[0], data) || all[0].fileFD < 0 || all[0].mem != nil {
+	if !keep(all[0], data) || all[0].fileFD < 0 || all[0].mem.Bytes != nil {
 		t.Error("a body beyond its buffer stays in memory")
 	}
 	all = append(all, fill(each)) // what the first gave back
@@ -69,7 +70,7 @@ func TestMemoryOfBodies(t *testing.T) {
 	}
 	gathered := all[1] // and then dropped before it ran
 	gathered.gathered()
-	if gathered.mem != nil || gathered.Req.Block == 0 {
+	if gathered.mem.Bytes != nil || gathered.Req.Block == 0 {
 		t.Error("the memory of a body that has come is not the request's")
 	}
 	for _, x := range append(all, over) {
@@ -117,7 +118,7 @@ func TestAnnouncedBodiesAreFree(t *testing.T) {
 	if !th.keep(nil, x, make([]byte, 100_000)) {
 		t.Fatal("a body was refused")
 	}
-	x.settleMem()
+	x.mem.Settle()
 	if n := bridge.BlocksCharged(); n != 100_000 {
 		t.Errorf("100000 bytes count %d", n)
 	}
@@ -130,17 +131,17 @@ func TestGrowthIsGeometric(t *testing.T) {
 	th := &thread{Thread: crew.New(1, nil).Standby(), s: s}
 	x := withBody(s, -1)
 	chunk := bytes.Repeat([]byte("x"), 16<<10)
-	moves, at := 0, bridge.Block(0)
+	moves, at := 0, (*byte)(nil)
 	for range 40 << 20 / len(chunk) {
 		if !th.keep(nil, x, chunk) {
 			t.Fatal("a body was refused")
 		}
-		if x.store != at {
-			moves, at = moves+1, x.store
+		if now := &x.mem.Bytes[0]; now != at {
+			moves, at = moves+1, now
 		}
 	}
-	if len(x.mem) != 40<<20 || moves > 8 {
-		t.Errorf("%d bytes, moved %d times", len(x.mem), moves)
+	if len(x.mem.Bytes) != 40<<20 || moves > 8 {
+		t.Errorf("%d bytes, moved %d times", len(x.mem.Bytes), moves)
 	}
 	x.reset()
 }

@@ -25,11 +25,10 @@ type exchange struct {
 
 	// Request body, see body.go and stream.go.
 	body      httpparse.Body
-	block     []byte // pooled block with the head, once it is no longer the connection's
-	held      int    // of Server.heads
-	own       []byte // the head of a request that was staged; kept for the next
-	store     bridge.Block
-	mem       []byte // what is gathered, in store
+	block     []byte             // pooled block with the head, once it is no longer the connection's
+	held      int                // of Server.heads
+	own       []byte             // the head of a request that was staged; kept for the next
+	mem       request.BodyMemory // what is gathered
 	size      int64
 	fileFD    int
 	stored    int64  // in the file; counted by Server.inBodies, when fileFD is the bridge's, too
@@ -79,7 +78,8 @@ func (x *exchange) reset() {
 		reactor.PutBuffer(x.block)
 		x.block = nil
 	}
-	x.dropMem()
+	x.mem.Drop()
+	x.DropBlock() // gathered, but never run
 	if x.held > 0 {
 		x.c.s.letGo(&x.held)
 	}

@@ -84,6 +84,14 @@ func (s *Server) giveForResponse(n int64) { s.inResponses.Add(-n) }
 
 func (s *Server) responseWithout(err error) { s.spaceUsedUp(bridge.TallyResponsesUnspooled, err) }
 
+// BodySpool is the files for what comes of bodies by another way than connections.
+func (s *Server) BodySpool() *spool.Source {
+	return &spool.Source{
+		Open: s.tempFile, Take: s.takeForBody, Give: func(n int64) { s.inBodies.Add(-n) },
+		Full: func(err error) { s.spaceUsedUp(bridge.TallyBodiesUnspooled, err) },
+	}
+}
+
 func (s *Server) takeForBody(n int64) bool { return s.takeSpace(&s.inBodies, s.cfg.BodySpoolTotal, n) }
 
 // spaceUsedUp counts a response or body that gets no more of a file, and says so once a minute.
@@ -129,8 +137,8 @@ func (x *exchange) readAhead(dst []byte) (int, error) {
 		a.off += int64(max(n, 0))
 		return n, err
 	}
-	if a.mem < len(x.mem) {
-		n := copy(dst, x.mem[a.mem:])
+	if a.mem < len(x.mem.Bytes) {
+		n := copy(dst, x.mem.Bytes[a.mem:])
 		a.mem += n
 		return n, nil
 	}

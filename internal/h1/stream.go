@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gowsgi/gowsgi/bridge"
-	"github.com/gowsgi/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/reactor"
 )
 
@@ -207,8 +206,7 @@ func (x *exchange) awaitBody() int64 {
 	case err != nil:
 		return bridge.ReadGone
 	}
-	rate := int64(cfg.BodyMinRate)
-	if x.waited > config.BodyMinRateGrace && x.size < rate*int64(x.waited/time.Second) {
+	if cfg.BodyTooSlow(x.size, x.waited) {
 		x.badBody = true
 		return bridge.ReadStalled
 	}

@@ -50,7 +50,7 @@ func newGateway(s *Server, plain uint8, in gateway.In, out gateway.Out) *gateway
 	http := s.http
 	return gateway.New(s.cfg, s.log, gateway.Server{
 		Crew: s.crew, Requests: http.Requests(), Limits: http.Limits(), Lines: http.Lines, Wake: s.loop.Wake, Number: h1.NewNumber,
-		Template: plain, Sockets: h1.SocketOptions(s.cfg), Spool: http.Spool(),
+		Template: plain, Sockets: h1.SocketOptions(s.cfg), Spool: http.Spool(), Bodies: http.BodySpool(),
 		Admit: func(r *request.Request, from netip.Addr, script []byte, secure uint32) (int, string, time.Duration) {
 			a := http.Admit(r, from, script, secure)
 			return a.Status, a.Reason, a.Retry

@@ -183,6 +183,28 @@ def test_large_uploads(behind, how, options):
     assert os.listdir(front.root / "uploads") == []
 
 
+@pytest.mark.parametrize("buffer", ["64k", "4m"], ids=["file", "memory"])
+def test_a_slow_upload_in_pieces_holds_no_thread(behind, buffer):
+    limits = ("--threads", "1", "--body-buffer", buffer, "--limit-request-body", str(len(BODY)))
+    front, server = behind("every", *limits, settings={"upload.stream": 1, "download.flow_control": 1})
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(front.connect()) for _ in range(3)]
+        for client in slow:
+            client.send(head("POST", "/digest/", [("Content-Length", str(len(BODY)))]) + BODY[:-10])
+        wait_until(lambda: server.resources()["deleted"] == (3 if buffer == "64k" else 0), "the files to be there")
+        assert front.request("POST", "/digest/", body=b"small").body.startswith(b"5 ")
+        slow.pop().reset()
+        with front.connect() as client:
+            client.send(head("POST", "/digest/", [("Transfer-Encoding", "chunked")]))
+            client.send(b"".join(b"10000\r\n%s\r\n" % BODY[at : at + (1 << 16)] for at in range(0, len(BODY), 1 << 16)))
+            client.send(b"1\r\nx\r\n")
+            assert client.response("POST").status == 413
+        for client in slow:
+            client.send(BODY[-10:])
+            assert client.response("POST").body == DIGEST
+    wait_until(lambda: not server.resources()["deleted"], "the files to be given back")
+
+
 def test_a_file_that_a_client_names_is_not_read(behind, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("secret")
