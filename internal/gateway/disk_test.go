@@ -72,6 +72,7 @@ func TestTheBridgeEndsNoLargeFile(t *testing.T) {
 // The last piece of a body may come while its request begins.
 func TestThePiecesOfABodyThatBegins(t *testing.T) {
 	r := newRig(t)
+	r.cfg.BodyStreaming = true
 	r.take([]byte(asks(7, `"UPLOAD_STREAM":"0","content-length":"6",`)))
 	x := r.offered()
 	opened := make(chan bool)
