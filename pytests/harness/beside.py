@@ -39,7 +39,8 @@ class Beside:
 
     def seen(self, *names):
         """What was noted, the oldest first; names: only that."""
-        lines = [json.loads(line) for line in self.notes.read_text().splitlines()]
+        whole = self.notes.read_text().rpartition("\n")[0]  # the last may be half written
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if not names or line["name"] in names]
 
     def wait_for(self, name, count=1, **fields):
