@@ -111,15 +111,20 @@ class Gunicorn:
 
     def wait(self, timeout=LIMIT):
         """Its exit status, once it has ended."""
+        problem = None
         try:
             self.status = self.process.wait(timeout)
-        finally:
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        except subprocess.TimeoutExpired as late:
+            problem = late
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         self.stdout.finish()
         self.stderr.finish()
+        if problem:
+            self.process.wait(timeout)
+            raise AssertionError(f"it did not end:\n{self.stderr.since().decode(errors='replace')[-8000:]}") from problem
         return self.status
 
     def close_clients(self):
