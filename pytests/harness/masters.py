@@ -124,7 +124,8 @@ class Gunicorn:
         self.stderr.finish()
         if problem:
             self.process.wait(timeout)
-            raise AssertionError(f"it did not end:\n{self.stderr.since().decode(errors='replace')[-8000:]}") from problem
+            said = self.stderr.since().decode(errors="replace")
+            raise AssertionError(f"it did not end:\n{said[-8000:]}") from problem
         return self.status
 
     def close_clients(self):

@@ -112,7 +112,7 @@ def test_what_it_takes_away_is_told_of(gowsgi, module, options, code, why):
     app = told.pop("app")
     for _ in range(10):
         status, _, errors = gowsgi(*options, "--bind", "127.0.0.1:0", app, **told)
-        # Go looks at its own poller each 10 ms. If that is between the closing and ours it ends by itself, which nobody can prevent.
+        # Go looks at its poller each 10 ms. If that is between the closing and our look it ends by itself.
         if "closerange" not in code or "netpoll failed" not in errors:
             break
     assert status == 3, errors
