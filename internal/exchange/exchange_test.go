@@ -261,7 +261,6 @@ func TestAHandlerOfADispatcher(t *testing.T) {
 	eventually(t, "over", func() bool { _, _, result := x.take(); return result == bridge.ExchangeOver })
 }
 
-// The device pull2xreq, which a handler asks for each request; answers go to the server.
 // TestADispatcherThatDoesNotKnowIt: what the handler has from before is for clients whose numbers others may have by now.
 func TestADispatcherThatDoesNotKnowIt(t *testing.T) {
 	said := make(chan []string, 10)
@@ -318,6 +317,7 @@ func TestADispatcherThatDoesNotKnowIt(t *testing.T) {
 	says("answer")
 }
 
+// The device pull2xreq, which a handler asks for each request; answers go to the server.
 func TestAHandlerOfAPull2xreq(t *testing.T) {
 	s := newServer(t, true)
 	words := make(chan [2]string, 100)

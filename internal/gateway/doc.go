@@ -8,7 +8,11 @@
 //	response.go  its answer: exchange as request.Client
 //	spool.go     what a slow client has not taken of it, in a file
 //	gather.go    answers that leave together
-//	upload.go    bodies that come by a file or in pieces
+//	upload.go    bodies that come by a file or in pieces, and how they are read
+//	pieces.go    those in pieces, as they come
+//	collect.go   the same, complete before the application is called
+//	pair.go      the descriptors by which an application asks whether its client is there
+//	apart.go     how many requests need no thread now
 //	ask.go       whether a client that takes nothing is still there
 //	websocket.go what has become of a connection after a 101
 //
